@@ -1,0 +1,51 @@
+# make help: what there is to do
+
+SWEEP ?= sweeps/quick.yaml
+JOBS ?= 1
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+NAME := $(basename $(notdir $(SWEEP)))
+
+.DEFAULT_GOAL := help
+.PHONY: help install compare test test-slow lint format clean
+
+help: ## show this
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@echo
+	@echo '  make compare SWEEP=sweeps/plain_vs_equivariant.yaml   another sweep; sweeps/ has them all'
+	@echo '  make compare JOBS=2                                   two trials at once; they share the cores'
+	@echo '  make install PYTHON=/path/to/python                   with another Python, 3.11 or later'
+
+install: .venv/installed ## make .venv and install the suite into it
+
+compare: .venv/installed ## fetch the data, run SWEEP, print and write its tables
+	@$(BIN)/python sweep.py $(SWEEP) --jobs $(JOBS); status=$$?; \
+	if [ $$status -le 1 ]; then $(BIN)/python -m results runs/$(NAME) || status=$$?; fi; exit $$status
+
+test: .venv/installed-dev ## run the style check, the type check and the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+test-slow: .venv/installed-dev ## fetch the data and run the slow tests, on real data too
+	$(BIN)/python -c "import datamodules; [d().prepare_data() for d in (datamodules.MNIST, datamodules.CIFAR10)]"
+	$(BIN)/python -m pytest -m "slow or data"
+
+format: .venv/installed-dev ## put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv and caches; data, runs and results stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+
+# pip, not another installer: it takes a torch that is already on the machine's disk, where there is one
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: PYTHON must be 3.11 or later: got $(PYTHON)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,275 @@
+"""The base of every data module: images in memory, a fixed split, augmentation on the device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, get_args
+
+import kornia.augmentation as K
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningDataModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+
+from datamodules.sources import Arrays, load_arrays
+
+Augment = Literal["default", "none", "flip", "shift", "crop_flip", "quarter_turns", "rotate", "color"]
+Batch = tuple[Tensor, Tensor]
+
+SPLIT_SEED = 20_260  # of the validation split and the rotated test images: the same for every trial, whatever its seed
+CIRCLE_SIZE = 1_000  # test images for the accuracy over the circle
+EVAL_BATCH_SIZE = 1_000  # no gradient is kept, and no result depends on it
+
+
+class ImageDataModule(LightningDataModule):
+    """Any data set of labelled square images that fits into memory.
+
+    A data set subclasses it and states its facts as class attributes; one that comes from elsewhere than
+    ``datamodules/sources.py`` overrides :meth:`load` as well. Images stay uint8 until they are on the device, where
+    they become floats in [0, 1], are augmented (in training only), then normalised: this order, because kornia's
+    colour operations clamp to [0, 1].
+
+    Args:
+        data_dir: folder in which the data set is kept; it is fetched when it is not there.
+        batch_size: images per optimiser step over all devices together.
+        augment: ``default`` is the data set's own; see :func:`augmentation` for the others.
+        normalize: subtract the data set's mean and divide by its standard deviation; otherwise images stay in [0, 1].
+        val_size: training images set aside for validation, stratified by class, the same in every trial.
+        num_workers: processes that load batches. 0 is right for images in memory.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        MisconfigurationException: later, ``val_size`` leaves no training images, or ``batch_size`` does not divide by
+            the number of devices.
+        DataUnavailable: the data set is not there and cannot be fetched.
+    """
+
+    source: ClassVar[Literal["mnist", "cifar10"]]
+    in_channels: ClassVar[int]
+    image_size: ClassVar[int]
+    num_classes: ClassVar[int]
+    class_names: ClassVar[tuple[str, ...]]
+    mean: ClassVar[tuple[float, ...]]
+    std: ClassVar[tuple[float, ...]]
+    default_augment: ClassVar[Augment] = "none"
+
+    def __init__(
+        self,
+        data_dir: str = "data",
+        batch_size: int = 64,
+        augment: Augment = "default",
+        normalize: bool = True,
+        val_size: int = 5_000,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("val_size", val_size, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}: got {value}")
+        self.data_dir, self.batch_size, self.val_size, self.num_workers = data_dir, batch_size, val_size, num_workers
+        self.augment = augmentation(self.default_augment if augment == "default" else augment, self.image_size)
+        self.normalization = (
+            K.Normalize(torch.tensor(self.mean), torch.tensor(self.std)) if normalize else nn.Identity()
+        )
+        self._arrays: Arrays | None = None
+
+    def load(self) -> Arrays:
+        """Return the whole data set; fetch it first if it is not there. Override it to bring your own."""
+        return load_arrays(self.source, self.data_dir)
+
+    def prepare_data(self) -> None:
+        """Fetch the data, on one process per machine."""
+        self._arrays = self.load()  # kept only to spare this process a second reading in setup
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the data and split it."""
+        if hasattr(self, "train"):
+            return
+        arrays, self._arrays = self._arrays or self.load(), None
+        count = len(arrays.train_labels)
+        if self.val_size > count - self.num_classes:
+            raise MisconfigurationException(
+                f"data.val_size must leave training images: got {self.val_size} of {count}; 5000 is the default"
+            )
+        is_val = np.zeros(count, dtype=bool)
+        is_val[stratified_sample(arrays.train_labels, self.val_size, SPLIT_SEED)] = True
+        smallest_class = np.unique(arrays.test_labels, return_counts=True)[1].min()
+        circle_size = min(CIRCLE_SIZE, int(smallest_class) * self.num_classes)
+        circle = stratified_sample(arrays.test_labels, circle_size, SPLIT_SEED, balanced=True)
+        self.train = Images(arrays.train_images[~is_val], arrays.train_labels[~is_val])
+        self.val = Images(arrays.train_images[is_val], arrays.train_labels[is_val])
+        self.test = Images(arrays.test_images, arrays.test_labels)
+        self.circle = Images(arrays.test_images[circle], arrays.test_labels[circle])
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return shuffled training batches of ``batch_size / devices`` images for this process."""
+        rank, world = self._world()
+        if self.batch_size % world:
+            raise MisconfigurationException(
+                f"data.batch_size must divide by the number of devices: got {self.batch_size} for {world} devices"
+            )
+        sampler: Sampler[Any] = DistributedSampler(
+            self.train, world, rank, seed=int(os.environ.get("PL_GLOBAL_SEED", 0))
+        )
+        return self._loader(self.train, sampler, self.batch_size // world)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return the validation split."""
+        return self._eval_loader(self.val)
+
+    def test_dataloader(self) -> list[DataLoader[Batch]]:
+        """Return the test set, and the class-balanced subset on which the circle of rotations is tested."""
+        return [self._eval_loader(self.test), self._eval_loader(self.circle)]
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Return the test set."""
+        return self._eval_loader(self.test)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Turn uint8 images ``(B, C, H, W)`` into what the network sees; runs on the device."""
+        images, labels = batch
+        images = images.float().div_(255)
+        if self.trainer is not None and self.trainer.training:
+            images = self.augment(images)
+        return self.normalization(images), labels
+
+    def _eval_loader(self, images: Images) -> DataLoader[Batch]:
+        rank, world = self._world()
+        return self._loader(images, ShardSampler(images, world, rank), -(-EVAL_BATCH_SIZE // world))
+
+    def _loader(self, images: Images, sampler: Sampler[Any], batch_size: int) -> DataLoader[Batch]:
+        return DataLoader(
+            images,
+            batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=_as_it_is,
+            # Its own: an iterator draws a number when it is made, which from the global stream would shift the
+            # augmentations of a trial that resumes.
+            generator=torch.Generator(),
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def _world(self) -> tuple[int, int]:
+        """Return this process's rank and how many processes there are."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+
+class Images(Dataset[Batch]):
+    """Images ``(N, C, H, W)`` uint8 and labels ``(N,)`` in memory, read a whole batch at a time.
+
+    Index -1 stands for an image that is not there: it comes with the label -1, which no metric counts.
+    """
+
+    def __init__(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
+        self.images = torch.from_numpy(images)
+        self.labels = torch.from_numpy(labels)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """Return the images and labels at ``indices`` as one batch."""
+        index = torch.tensor(indices)
+        present = index.clamp(min=0)
+        return self.images[present], self.labels[present].where(index >= 0, -1)
+
+
+class ShardSampler(DistributedSampler[Any]):
+    """Every image exactly once over all processes, in order.
+
+    PyTorch's own sampler repeats images until all processes have equally many, which counts some twice in the
+    accuracy. Equally many there must be, or processes would wait for each other for ever; so -1 fills the gap.
+    A subclass of ``DistributedSampler``, because Lightning leaves those as they are.
+    """
+
+    def __init__(self, images: Images, world: int, rank: int) -> None:
+        super().__init__(images, world, rank, shuffle=False)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield this process's indices, -1 where none is left."""
+        count = len(self.dataset)  # type: ignore[arg-type]  # to torch, a Dataset may have no length
+        for index in range(self.rank, self.total_size, self.num_replicas):
+            yield index if index < count else -1
+
+
+def augmentation(name: Augment, image_size: int) -> nn.Module:
+    """Build the random transformation of training images in [0, 1], of shape ``(B, C, H, W)``.
+
+    Args:
+        name: ``none``; ``flip``, left-right; ``shift``, by up to 10 % either way; ``crop_flip``, a crop of the image
+            padded by 4 zeros, and flip; ``quarter_turns``, by a multiple of 90 degrees; ``rotate``, by any angle;
+            ``color``, brightness, contrast, saturation and hue.
+        image_size: height and width of the images, in pixels.
+
+    Raises:
+        ValueError: the name is not one of these.
+    """
+    flip: nn.Module = K.RandomHorizontalFlip(p=0.5)
+    augment: nn.Module
+    match name:
+        case "none":
+            augment = nn.Identity()
+        case "flip":
+            augment = flip
+        case "shift":
+            augment = K.RandomAffine(degrees=0.0, translate=(0.1, 0.1), p=1.0)
+        case "crop_flip":
+            # cropping by slices: the default resamples, which is slower and not exact
+            augment = nn.Sequential(K.RandomCrop((image_size, image_size), padding=4, cropping_mode="slice"), flip)
+        case "quarter_turns":
+            augment = K.RandomRotation90((0, 3), p=1.0)
+        case "rotate":
+            augment = K.RandomRotation(180.0, p=1.0)
+        case "color":
+            augment = K.ColorJiggle(0.2, 0.2, 0.2, 0.05, p=1.0)
+        case _:
+            raise ValueError(f"augment: no augmentation is named {name!r}; there are {', '.join(get_args(Augment))}")
+    return augment
+
+
+def stratified_sample(
+    labels: npt.NDArray[np.int64], size: int, seed: int, balanced: bool = False
+) -> npt.NDArray[np.int64]:
+    """Draw ``size`` indices in which every class has its share.
+
+    Args:
+        labels: class of each image, ``(N,)``.
+        size: how many to draw.
+        seed: of the draw.
+        balanced: every class gets an equal share rather than one in proportion to its size.
+
+    Returns:
+        Indices into ``labels``, ascending.
+
+    Raises:
+        ValueError: a class has too few images.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    shares = np.full(len(classes), size / len(classes)) if balanced else size * counts / counts.sum()
+    quotas = np.floor(shares).astype(int)
+    # Largest remainders: the seats that rounding down leaves go to the classes that lost most by it.
+    quotas[np.argsort(quotas - shares, kind="stable")[: size - quotas.sum()]] += 1
+    if (quotas > counts).any():
+        raise ValueError(f"cannot draw {size} images: a class has only {counts.min()}")
+    random = np.random.RandomState(seed)  # its stream is frozen by numpy's policy, a Generator's is not
+    drawn = [
+        random.choice(np.flatnonzero(labels == c), quota, replace=False)
+        for c, quota in zip(classes, quotas, strict=True)
+    ]
+    return np.sort(np.concatenate(drawn))
+
+
+def _as_it_is(batch: Any) -> Any:
+    """Collate nothing: ``Images`` already yields batches."""
+    return batch

@@ -1,0 +1,224 @@
+"""The task that every architecture shares: loss, metrics, optimiser, and the test on rotated images."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from kornia.geometry.transform import rotate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torchmetrics import MaxMetric, MeanMetric, Metric
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassCalibrationError,
+    MulticlassConfusionMatrix,
+)
+
+QUARTER_TURNS = (0, 90, 180, 270)
+CIRCLE = tuple(range(0, 360, 15))
+IGNORED = -1  # the label of an image that pads a shard: counted nowhere
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Classifier(LightningModule):
+    """Trains, validates and tests any image classifier in the same way.
+
+    An architecture subclasses it, builds its layers in ``__init__`` and defines ``forward``, which turns
+    images ``(B, C, H, W)`` into logits ``(B, num_classes)``. Everything that must not differ between two
+    architectures under comparison (loss, metrics, optimiser, schedule) lives here.
+
+    The test is read once and gives: accuracy, loss and calibration error; accuracy with the whole test set
+    turned by 90, 180 and 270 degrees (``rot90``, exact); the accuracy at every 15 degrees of the circle on the
+    test loader with index 1, if there is one (bilinear, by kornia); the largest absolute difference between the
+    logits of an image and those of its quarter turns; the confusion matrix.
+
+    Args:
+        in_channels: channels C of the images.
+        image_size: height and width of the images, in pixels.
+        num_classes: number of classes.
+        optimizer: ``adamw``, ``adam`` or ``sgd``.
+        lr: learning rate, constant or the peak of the schedule.
+        weight_decay: decoupled for ``adamw``, an L2 penalty for the others.
+        momentum: for ``sgd`` only.
+        schedule: ``constant``, or ``cosine`` from ``lr`` to 0 over the whole run, a step at a time.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    test_report: dict[str, Any]  # what the last test found, beyond the scalars that it logged
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        image_size: int = 28,
+        num_classes: int = 10,
+        optimizer: Literal["adamw", "adam", "sgd"] = "adamw",
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        momentum: float = 0.9,
+        schedule: Literal["constant", "cosine"] = "cosine",
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("in_channels", in_channels, 1),
+            ("image_size", image_size, 1),
+            ("num_classes", num_classes, 2),
+        ):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}: got {value}")
+        if not (lr > 0 and math.isfinite(lr)):
+            raise ValueError(f"lr must be a positive number: got {lr}; 0.001 is the default")
+        if not (weight_decay >= 0 and math.isfinite(weight_decay)):
+            raise ValueError(f"weight_decay must be 0 or more: got {weight_decay}")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum must lie in [0, 1): got {momentum}")
+        # Gathers the arguments of the subclass too, so that load_from_checkpoint needs no arguments.
+        self.save_hyperparameters(logger=False)
+        self.num_classes = num_classes
+        self.example_images = torch.zeros(1, in_channels, image_size, image_size)
+
+        def accuracy() -> MulticlassAccuracy:
+            # micro: the plain share of images classified correctly, top-1
+            return MulticlassAccuracy(num_classes, average="micro", ignore_index=IGNORED, validate_args=False)
+
+        self.train_loss, self.val_loss, self.test_loss = MeanMetric(), MeanMetric(), MeanMetric()
+        self.train_acc, self.val_acc = accuracy(), accuracy()
+        self.test_turns = nn.ModuleList(accuracy() for _ in QUARTER_TURNS)
+        self.test_circle = nn.ModuleList(accuracy() for _ in CIRCLE)
+        self.test_calibration = MulticlassCalibrationError(
+            num_classes, n_bins=15, ignore_index=IGNORED, validate_args=False
+        )
+        self.test_confusion = MulticlassConfusionMatrix(num_classes, ignore_index=IGNORED, validate_args=False)
+        self.test_difference = MaxMetric()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimiser and schedule that the recipe names."""
+        recipe: Any = self.hparams
+        shared = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+        optimizer: torch.optim.Optimizer
+        if recipe.optimizer == "sgd":
+            optimizer = torch.optim.SGD(self.parameters(), momentum=recipe.momentum, **shared)
+        elif recipe.optimizer == "adam":
+            optimizer = torch.optim.Adam(self.parameters(), **shared)
+        else:
+            optimizer = torch.optim.AdamW(self.parameters(), **shared)
+        if recipe.schedule == "constant":
+            return optimizer
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise MisconfigurationException(
+                "model.schedule=cosine needs an end: set trainer.max_epochs or trainer.max_steps, or schedule=constant"
+            )
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(1, int(steps)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy of the batch."""
+        images, labels = batch
+        logits = self(images)
+        loss = F.cross_entropy(logits, labels)
+        self.train_loss.update(loss.detach(), len(labels))
+        self.train_acc.update(logits.detach(), labels)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log once per epoch: logging at each step would cost as much as a small network's step."""
+        self.log("train_loss", self.train_loss)
+        self.log("train_acc", self.train_acc)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Accumulate loss and accuracy on the validation split."""
+        images, labels = batch
+        logits = self(images)
+        self.val_loss.update(*_mean_loss(logits, labels))
+        self.val_acc.update(logits, labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation loss and accuracy."""
+        self.log("val_loss", self.val_loss, prog_bar=True)
+        self.log("val_acc", self.val_acc, prog_bar=True)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Accumulate the quarter turns (loader 0, the whole test set) or the circle (loader 1, a subset)."""
+        images, labels = batch
+        if dataloader_idx == 1:
+            for angle, accuracy in zip(CIRCLE, _metrics(self.test_circle), strict=True):
+                accuracy.update(self(_rotate(images, angle)), labels)
+            return
+        upright = self(images)
+        self.test_loss.update(*_mean_loss(upright, labels))
+        self.test_calibration.update(upright.float().softmax(1), labels)
+        self.test_confusion.update(upright, labels)
+        for turn, accuracy in enumerate(_metrics(self.test_turns)):
+            logits = upright if turn == 0 else self(images.rot90(turn, (2, 3)))
+            accuracy.update(logits, labels)
+            counted = (logits - upright)[labels != IGNORED]
+            if counted.numel():
+                self.test_difference.update(counted.abs().max())
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scalars of the test and keep the rest in ``test_report``."""
+        turns = [_share(accuracy.compute()) for accuracy in _metrics(self.test_turns)]
+        confusion = self.test_confusion.compute()
+        scalars = {
+            "test_acc": turns[0],
+            "test_loss": float(self.test_loss.compute()),
+            "test_ece": _share(self.test_calibration.compute()),
+            **{f"test_acc_rot{angle}": acc for angle, acc in zip(QUARTER_TURNS[1:], turns[1:], strict=True)},
+            "test_logit_difference": float(self.test_difference.compute()),
+        }
+        self.test_report = {
+            **scalars,
+            "test_images": int(confusion.sum()),
+            "confusion": confusion.tolist(),
+            "class_acc": [_share(share) for share in confusion.diag() / confusion.sum(1).clamp(min=1)],
+        }
+        if _metrics(self.test_circle)[0].update_called:
+            circle = [_share(accuracy.compute()) for accuracy in _metrics(self.test_circle)]
+            scalars["test_acc_circle"] = round(sum(circle) / len(circle), 6)
+            self.test_report |= {
+                "test_acc_circle": scalars["test_acc_circle"],
+                "circle": dict(zip(map(str, CIRCLE), circle, strict=True)),
+            }
+        self.log_dict(scalars, sync_dist=True)  # equal on all ranks already: compute() gathers
+        for metric in self.children():
+            if isinstance(metric, Metric):
+                metric.reset()
+        for metric in (*_metrics(self.test_turns), *_metrics(self.test_circle)):
+            metric.reset()
+
+
+def _metrics(modules: nn.ModuleList) -> list[MulticlassAccuracy]:
+    """Return the metrics of a ModuleList, which types what it holds as modules."""
+    return cast("list[MulticlassAccuracy]", list(modules))
+
+
+def _share(value: Tensor) -> float:
+    """Return a share as a number that reads as it was counted: 0.9841, not its nearest in single precision."""
+    return round(float(value), 6)
+
+
+def _mean_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean cross-entropy over the images that count, and their number."""
+    count = (labels != IGNORED).sum()
+    total = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
+    return total / count.clamp(min=1), count
+
+
+def _rotate(images: Tensor, angle: float) -> Tensor:
+    """Rotate ``(B, C, H, W)`` counter-clockwise by ``angle`` degrees, bilinear.
+
+    What lies outside is the nearest pixel of the border: its weights sum to one, so that rotating normalised
+    images equals normalising rotated ones, and MNIST keeps its black background either way.
+    """
+    if angle == 0:
+        return images
+    degrees = torch.tensor([angle], dtype=images.dtype, device=images.device).expand(len(images))
+    return rotate(images, degrees, mode="bilinear", padding_mode="border")

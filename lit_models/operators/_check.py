@@ -1,0 +1,34 @@
+"""Refusals shared by the operators: one line that names the argument, its value and what would work."""
+
+
+def at_least(minimum: int, **arguments: int) -> None:
+    """Refuses any of ``arguments`` that is below ``minimum``.
+
+    Raises:
+        ValueError: names the first argument that is too small.
+    """
+    for name, value in arguments.items():
+        if value < minimum:
+            raise ValueError(f"{name} must be at least {minimum}: got {value}")
+
+
+def odd(name: str, value: int) -> None:
+    """Refuses an even ``value``, for kernels that need a centre pixel.
+
+    Raises:
+        ValueError: names the argument and its two odd neighbours.
+    """
+    if value % 2 == 0:
+        raise ValueError(f"{name} must be odd to have a centre: got {value}; use {value - 1} or {value + 1}")
+
+
+def divides(name: str, value: int, total_name: str, total: int) -> None:
+    """Refuses a ``value`` that does not divide ``total``.
+
+    Raises:
+        ValueError: names the argument and lists the divisors of ``total``.
+    """
+    if total % value:
+        *head, last = [str(d) for d in range(1, total + 1) if total % d == 0]
+        choices = f"{', '.join(head)} or {last}" if head else last
+        raise ValueError(f"{name} must divide {total_name}={total}: got {value}; use {choices}")

@@ -1,0 +1,180 @@
+"""The comparison table: a row per model, means with their spread, the winner of each column marked."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+from scipy import stats
+
+from results.record import write_text
+
+RIG = ["device", "devices", "precision", "threads", "trials_at_once"]
+TURNS = {
+    "test_acc": "0°",
+    "test_acc_rot90": "90°",
+    "test_acc_rot180": "180°",
+    "test_acc_rot270": "270°",
+    "test_acc_circle": "circle",
+}
+TIMES = {"epoch_seconds": "s/epoch", "total_seconds": "s/trial"}
+
+
+def summarize(runs: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+    """Group the trials by data and configuration.
+
+    Args:
+        runs: a row per trial, from :func:`results.collect.runs_table`.
+        labels: what to call each ``config_hash``, from :func:`results.collect.labels`.
+
+    Returns:
+        A row per configuration, by data and falling accuracy: ``data, model, n, params, macs, epochs``, then of each
+        accuracy the mean, the standard deviation (``_std``) and half the width of the 95 % interval (``_ci``,
+        Student's t), and mean times. A spread needs two trials, and times are averaged only over trials of one rig
+        that had the machine to themselves: otherwise they are NaN.
+    """
+    rows = []
+    for (data, key), group in runs.groupby(["data", "config_hash"], sort=False):
+        n = len(group)
+        row = {
+            "data": data,
+            "model": labels[str(key)],
+            "n": n,
+            "params": group.params.iloc[0],
+            "macs": group.macs.iloc[0],
+        }
+        row["epochs"] = group.epochs.iloc[0] if group.epochs.nunique() == 1 else float("nan")
+        for name in TURNS:
+            row[name], row[f"{name}_std"] = group[name].mean(), group[name].std(ddof=1)
+            row[f"{name}_ci"] = stats.t.ppf(0.975, n - 1) * row[f"{name}_std"] / n**0.5 if n > 1 else float("nan")
+        one_rig = len(group[RIG].drop_duplicates()) == 1 and group.trials_at_once.iloc[0] == 1
+        row["rig"] = (
+            rig_name(group.iloc[0]) if one_rig else "several" if len(group[RIG].drop_duplicates()) > 1 else "shared"
+        )
+        for name in TIMES:
+            row[name] = group[name].mean() if one_rig else float("nan")
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    return (
+        table.sort_values(["data", "test_acc"], ascending=[True, False], kind="stable", ignore_index=True)
+        if rows
+        else table
+    )
+
+
+def rig_name(run: pd.Series) -> str:
+    """Return one line that says what a trial ran on."""
+    threads = f", {run.threads} threads" if str(run.device).endswith("cores)") else ""
+    devices = f"{run.devices} × " if run.devices != 1 else ""
+    return f"{devices}{run.device}{threads}, precision {run.precision}"
+
+
+def markdown(summary: pd.DataFrame) -> str:
+    """Return the table as Markdown, with notes on what it means and on what differs between its rows."""
+    rows = [
+        {
+            "data": row.data,
+            "model": row.model,
+            "n": row.n,
+            "parameters": f"{row.params:,}",
+            "MACs": _si(row.macs),
+            **{f"{head} %": _spread(row[name], row[f"{name}_std"]) for name, head in TURNS.items()},
+            "95 % interval, 0°": _interval(row),
+            **{head: _number(row[name]) for name, head in TIMES.items()},
+        }
+        for _, row in summary.iterrows()
+    ]
+    table = pd.DataFrame(rows).to_markdown(
+        index=False, disable_numparse=True, colalign=["left", "left"] + ["right"] * (len(rows[0]) - 2)
+    )
+    return f"{table}\n\n" + "\n".join(f"{note}  " for note in notes(summary)) + "\n"
+
+
+def notes(summary: pd.DataFrame) -> list[str]:
+    """Return the sentences without which the table would mislead."""
+    lines = [
+        "Test accuracy, mean ± standard deviation over n seeds: the test set upright (0°) and turned by quarter turns; "
+        "circle: mean over every 15° on 1,000 test images. Interval: Student's t. MACs for one image."
+    ]
+    if (summary.n == 1).any():
+        lines.append("n = 1 shows no spread and proves nothing.")
+    epochs = sorted({f"{value:.0f}" for value in summary.epochs.dropna()}, key=int)
+    lines.append(f"Epochs: {', '.join(epochs)}. Rig: {'; '.join(dict.fromkeys(summary.rig))}.")
+    if summary.rig.isin(["several", "shared"]).any():
+        lines.append("Times are left out where trials ran on several rigs or shared a machine.")
+    elif summary.rig.nunique() > 1:
+        lines.append("The rows ran on different rigs: their times cannot be compared.")
+    return lines
+
+
+def terminal(name: str, summary: pd.DataFrame) -> list[Table]:
+    """Return a table per data set for a terminal of 100 columns; the best of each column is bold."""
+    shown = {column: head for column, head in TURNS.items() if head != "circle"}
+    winners = {"params": "min", "macs": "min", **dict.fromkeys(shown, "max"), "epoch_seconds": "min"}
+    tables = []
+    for data, rows in summary.groupby("data"):
+        title = f"{name}, {data}: test accuracy in %, mean ± std over n seeds"
+        table = Table(title=escape(title), title_justify="left", box=box.SIMPLE)
+        table.add_column("model", overflow="fold", min_width=10)
+        for head in ("n", "params", "MACs", *shown.values(), TIMES["epoch_seconds"]):
+            table.add_column(head, justify="right", no_wrap=True)
+        best = rows.agg(winners)
+        for _, row in rows.iterrows():
+            cells = {
+                "params": f"{row.params:,}",
+                "macs": _si(row.macs),
+                **{column: _spread(row[column], row[f"{column}_std"], 1) for column in shown},
+                "epoch_seconds": _number(row.epoch_seconds),
+            }
+            if len(rows) > 1:
+                won = [column for column in winners if row[column] == best[column]]
+                cells |= {column: f"[bold]{cells[column]}[/bold]" for column in won}
+            table.add_row(escape(row.model), str(row.n), *cells.values())
+        tables.append(table)
+    return tables
+
+
+def update_readme(readme: Path, name: str, table: str) -> bool:
+    """Replace the table between ``<!-- table: name -->`` and ``<!-- /table -->`` in a Markdown file.
+
+    Returns:
+        Whether the file has such a place.
+    """
+    if not readme.is_file():
+        return False
+    text = readme.read_text(encoding="utf-8")
+    place = re.compile(rf"(<!-- table: {re.escape(name)} -->\n).*?(<!-- /table -->)", re.DOTALL)
+    if not place.search(text):
+        return False
+    changed = place.sub(lambda match: f"{match[1]}{table}{match[2]}", text)
+    if changed != text:
+        write_text(readme, changed)
+    return True
+
+
+def _spread(mean: float, std: float, digits: int = 2) -> str:
+    if pd.isna(mean):
+        return "–"
+    return f"{mean:.{digits}f}" if pd.isna(std) else f"{mean:.{digits}f} ± {std:.{digits}f}"
+
+
+def _interval(row: pd.Series) -> str:
+    if pd.isna(row.test_acc_ci):
+        return "–"
+    return f"{row.test_acc - row.test_acc_ci:.2f} to {row.test_acc + row.test_acc_ci:.2f}"
+
+
+def _number(value: float) -> str:
+    return "–" if pd.isna(value) else f"{value:.1f}"
+
+
+def _si(value: float) -> str:
+    """Return 1,250,000 as 1.25 M."""
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{value / factor:.3g} {unit}"
+    return f"{value:.0f}"

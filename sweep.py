@@ -1,0 +1,267 @@
+"""Runs a W&B sweep file on this machine, without an account: ``python sweep.py sweeps/quick.yaml``.
+
+It runs the same trials as ``wandb sweep`` and ``wandb agent`` would. Finished trials are skipped, interrupted ones
+resume, a failed one does not stop the others; start it again and it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from results import record as records
+from runner import process as processes
+from runner.sweep_file import Sweep, SweepError, Trial, read_sweep
+
+POLL = 0.2  # seconds between two looks at the running trials
+REPORT = 15.0  # seconds between two lines on a running trial, where there is no terminal
+FAILED = "failed.txt"
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a sweep.
+
+    Args:
+        args: command line, ``sys.argv[1:]`` by default.
+
+    Returns:
+        The exit code: 0 when every trial has a record, 1 when one failed, 2 when the file or an argument is wrong,
+        130 when it was interrupted.
+    """
+    parser = argparse.ArgumentParser(
+        "sweep.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("file", type=Path, help="a W&B sweep file with method: grid")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="trials are kept in RUNS/<sweep>/<trial> (default: runs)"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="trials at once; they share the cores (default: 1)")
+    parser.add_argument("--dry-run", action="store_true", help="check the file, list its trials and stop")
+    options = parser.parse_args(args)
+    cores = os.cpu_count() or 1
+    if not 1 <= options.jobs <= cores:
+        return _usage_error([f"--jobs: must be 1 to {cores}, the number of cores: got {options.jobs}"])
+    try:
+        sweep = read_sweep(options.file)
+        folder = options.runs / sweep.name
+        todo = [trial for trial in sweep.trials if not _is_finished(folder / trial.name)]
+        if options.dry_run or todo:
+            if todo:
+                folder.mkdir(parents=True, exist_ok=True)
+            processes.start_server()
+            _check(sweep, options.file, options.jobs)
+    except SweepError as error:
+        return _usage_error(error.problems)
+    except OSError as error:
+        return _usage_error([f"--runs: {error.filename}: {error.strerror}"])
+    if options.dry_run:
+        for trial in sweep.trials:
+            print("finished" if trial not in todo else "to run  ", trial.name, *trial.args)
+        return 0
+    run = Run(sweep, folder, todo, options.jobs)
+    if todo:
+        try:
+            run.run()
+        except KeyboardInterrupt:
+            run.stop()
+            print(f"\ninterrupted; the same command goes on with the {len(run.waiting) + len(run.running)} trials left")
+            return 130
+    return run.summary()
+
+
+@dataclass
+class Run:
+    """A sweep that is being run: which trials wait, run, failed, and what is shown of them."""
+
+    sweep: Sweep
+    folder: Path
+    waiting: list[Trial]
+    jobs: int
+    running: dict[BaseProcess, tuple[Trial, float]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    elsewhere: list[str] = field(default_factory=list)
+    seconds: dict[str, list[float]] = field(default_factory=dict)  # of finished trials, by model and data
+
+    def __post_init__(self) -> None:
+        self.waiting = list(self.waiting)
+        self.console = Console()
+        self.planned = len(self.sweep.trials)
+        for trial in self.sweep.trials:
+            if trial not in self.waiting:
+                self._note_seconds(trial)
+
+    def run(self) -> None:
+        """Run all that wait."""
+        done = self.planned - len(self.waiting)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
+        print(
+            f"{self.sweep.name}: {self.planned} trials, {done} finished, {len(self.waiting)} to run",
+            flush=True,
+        )
+        with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as progress:
+            bar = progress.add_task(
+                self.sweep.name, total=self.planned, completed=self.planned - len(self.waiting), left=""
+            )
+            lines = [progress.add_task("", total=None, left="", visible=False) for _ in range(self.jobs)]
+            reported = time.monotonic()
+            while self.waiting or self.running:
+                while self.waiting and len(self.running) < self.jobs:
+                    self._start(self.waiting.pop(0))
+                time.sleep(POLL)
+                for process in [p for p in self.running if p.exitcode is not None]:
+                    self._finish(process)
+                left = self._time_left()
+                progress.update(bar, completed=self.planned - len(self.waiting) - len(self.running), left=left)
+                texts = [
+                    f"  {self._label(trial)}: {_last_line(self.folder / trial.name)}"
+                    for trial, _ in self.running.values()
+                ]
+                for index, line in enumerate(lines):
+                    progress.update(
+                        line, visible=index < len(texts), description=texts[index][:100] if index < len(texts) else ""
+                    )
+                if not self.console.is_terminal and time.monotonic() - reported > REPORT:
+                    reported = time.monotonic()
+                    for text in texts:
+                        print(f"{text} | {left}", flush=True)
+
+    def stop(self) -> None:
+        """End the running trials; their checkpoints stay."""
+        for process in self.running:
+            processes.stop(process)
+
+    def summary(self) -> int:
+        """Print how the sweep stands and return the exit code."""
+        done = sum(_is_finished(self.folder / trial.name) for trial in self.sweep.trials)
+        print(
+            f"{self.sweep.name}: {done} of {self.planned} trials finished, {len(self.failed)} failed; "
+            f"records in {self.folder}"
+        )
+        for name, reason in self.failed.items():
+            print(f"  failed: {name}: {reason}\n          {self.folder / name / processes.LOG}")
+        for name in self.elsewhere:
+            print(f"  run by another process: {name}")
+        return 1 if self.failed else 0
+
+    def _start(self, trial: Trial) -> None:
+        folder = self.folder / trial.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FAILED).unlink(missing_ok=True)
+        args = [*trial.args, f"--trainer.default_root_dir={folder}", "--ckpt_path=last"]
+        environment = {"WANDB_RUN_GROUP": self.sweep.name, "WANDB_NAME": trial.name, "TRIALS_AT_ONCE": str(self.jobs)}
+        if not self.console.is_terminal:
+            print(f"start {self._label(trial)}: trial {self.planned - len(self.waiting)} of {self.planned}", flush=True)
+        self.running[processes.start(args, folder, environment)] = (trial, time.monotonic())
+
+    def _finish(self, process: BaseProcess) -> None:
+        trial, started = self.running.pop(process)
+        folder = self.folder / trial.name
+        process.join()
+        if process.exitcode == processes.BUSY:
+            self.elsewhere.append(trial.name)
+        elif process.exitcode == 0 and _is_finished(folder):
+            self._note_seconds(trial)
+            self.console.print(
+                f"done  {self._label(trial)}: {_result(folder)}, {time.monotonic() - started:.0f} s", highlight=False
+            )
+        else:
+            code = process.exitcode or 0
+            reason = _last_line(folder) if code >= 0 else f"ended by signal {-code}"
+            self.failed[trial.name] = reason
+            records.write_text(folder / FAILED, reason + "\n")
+            self.console.print(f"failed {self._label(trial)}: {reason}", highlight=False, markup=False)
+
+    def _note_seconds(self, trial: Trial) -> None:
+        total = records.read(self.folder / trial.name / records.FILE_NAME).cost.get("total_seconds")
+        if isinstance(total, int | float):
+            self.seconds.setdefault(_kind(trial), []).append(total)
+
+    def _time_left(self) -> str:
+        """Estimate from finished trials of the same model and data, else from all."""
+        every = [seconds for times in self.seconds.values() for seconds in times]
+        if not every:
+            return "time left known after the first trial"
+        expected = {trial.name: statistics.mean(self.seconds.get(_kind(trial), every)) for trial in self.waiting}
+        ahead = sum(expected.values())
+        for trial, started in self.running.values():
+            ahead += max(0.0, statistics.mean(self.seconds.get(_kind(trial), every)) - (time.monotonic() - started))
+        return f"{timedelta(seconds=round(ahead / self.jobs))} left"
+
+    @staticmethod
+    def _label(trial: Trial) -> str:
+        return trial.name.rpartition("-")[0] or trial.name
+
+
+def _check(sweep: Sweep, file: Path, jobs: int) -> None:
+    """Let train.py's own parser judge the trials, one for each new combination of model, data and a value.
+
+    Raises:
+        SweepError: with a line for each argument that it refuses.
+    """
+    print(f"{file}: checking {len(sweep.trials)} trials", flush=True)
+    seen: set[tuple[str, str, str]] = set()
+    chosen: list[Trial] = []
+    for trial in sweep.trials:
+        new = {(_kind(trial), key, repr(value)) for key, value in trial.parameters.items()} - seen
+        if new:
+            seen |= new
+            chosen.append(trial)
+    answers = processes.check([trial.args for trial in chosen], jobs)
+    problems = dict.fromkeys(answer.removeprefix("--") for answer in answers if answer is not None)
+    if problems:
+        raise SweepError(f"{file}: parameters.{problem}" for problem in problems)
+
+
+def _kind(trial: Trial) -> str:
+    return f"{trial.parameters.get('model')} {trial.parameters.get('data')}"
+
+
+def _is_finished(folder: Path) -> bool:
+    try:
+        records.read(folder / records.FILE_NAME)
+    except records.RecordError:
+        return False
+    return True
+
+
+def _result(folder: Path) -> str:
+    accuracy = records.read(folder / records.FILE_NAME).quality.get("test_acc")
+    return f"test accuracy {accuracy:.2%}" if isinstance(accuracy, float) else "record written"
+
+
+def _last_line(folder: Path) -> str:
+    """Return the last line of a trial's log that is not empty."""
+    try:
+        with (folder / processes.LOG).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+            lines = file.read().decode(errors="replace").replace("\r", "\n").split("\n")
+    except OSError:
+        return "starting"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "starting")
+
+
+def _usage_error(problems: Sequence[str]) -> int:
+    for problem in problems:
+        print(f"sweep.py: {problem}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

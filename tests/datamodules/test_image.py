@@ -1,0 +1,208 @@
+"""The base of the data modules: the split, the order of float, augmentation and normalisation, the shards."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch import nn
+
+from datamodules import CIFAR10, MNIST
+from datamodules.image import SPLIT_SEED, Images, ShardSampler, augmentation, stratified_sample
+from tests.tiny import Tiny
+
+
+def ready(rank=0, world=1, training=False, **arguments) -> Tiny:
+    data = Tiny(val_size=100, **arguments)
+    data.trainer = SimpleNamespace(global_rank=rank, world_size=world, training=training)
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def test_split_is_stratified_fixed_and_complete():
+    first, second = ready(), ready()
+    assert torch.equal(first.val.images, second.val.images)
+    assert (len(first.train), len(first.val), len(first.test)) == (500, 100, 200)
+    assert torch.bincount(first.val.labels).tolist() == [10] * 10
+    everything = torch.cat([first.train.images, first.val.images]).flatten(1)
+    original = torch.from_numpy(Tiny().load().train_images).flatten(1)
+    assert sorted(map(tuple, everything.tolist())) == sorted(map(tuple, original.tolist()))
+
+
+def test_split_does_not_move_the_global_random_state():
+    np.random.seed(1)
+    torch.manual_seed(1)
+    before = (np.random.get_state()[1].copy(), torch.get_rng_state())
+    ready()
+    assert np.array_equal(np.random.get_state()[1], before[0])
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+def test_shares_by_hand():
+    labels = np.array([0] * 50 + [1] * 30 + [2] * 20)
+    chosen = stratified_sample(labels, 11, seed=0)
+    # 5.5, 3.3 and 2.2 of 11: the seat left over goes to the largest remainder
+    assert np.bincount(labels[chosen]).tolist() == [6, 3, 2]
+    assert len(set(chosen)) == 11
+    assert np.bincount(labels[stratified_sample(labels, 12, seed=0, balanced=True)]).tolist() == [4, 4, 4]
+    with pytest.raises(ValueError, match="cannot draw 90"):
+        stratified_sample(labels, 90, seed=0, balanced=True)
+
+
+def test_the_draw_is_the_same_on_every_machine():
+    drawn = [49, 112, 384, 498, 575, 636, 650, 781, 963, 997]
+    assert stratified_sample(np.arange(1000) % 10, 10, SPLIT_SEED).tolist() == drawn
+
+
+def test_images_become_floats_then_augmented_then_normalised():
+    seen = []
+
+    class Spy(nn.Module):
+        def forward(self, images):
+            seen.append(images.clone())
+            return images / 2
+
+    data = ready(training=True)
+    data.augment = Spy()
+    batch = next(iter(data.train_dataloader()))
+    assert batch[0].dtype == torch.uint8
+    images, labels = data.on_after_batch_transfer(batch, 0)
+    torch.testing.assert_close(seen[0], batch[0].float() / 255)
+    torch.testing.assert_close(images, (batch[0].float() / 255 / 2 - 0.3) / 0.3)
+    assert torch.equal(labels, batch[1])
+
+
+def test_nothing_is_random_outside_training():
+    data = ready(augment="rotate")
+    batch = next(iter(data.val_dataloader()))
+    images, _ = data.on_after_batch_transfer(batch, 0)
+    torch.testing.assert_close(images, (batch[0].float() / 255 - 0.3) / 0.3)
+
+
+def test_without_normalisation_images_lie_between_0_and_1():
+    data = ready(normalize=False)
+    batch = next(iter(data.val_dataloader()))
+    torch.testing.assert_close(data.on_after_batch_transfer(batch, 0)[0], batch[0].float() / 255)
+
+
+@pytest.mark.parametrize("name", ["flip", "shift", "crop_flip", "quarter_turns", "rotate", "color"])
+def test_augmentations_are_random_and_keep_the_range(name):
+    torch.manual_seed(0)
+    images = torch.rand(16, 3, 12, 12)
+    result = augmentation(name, 12)(images)
+    assert result.shape == images.shape
+    assert result.min() >= 0
+    assert result.max() <= 1
+    changed = [not torch.equal(a, b) for a, b in zip(result, images, strict=True)]
+    assert any(changed)
+    torch.manual_seed(1)
+    assert not torch.equal(augmentation(name, 12)(images), result)
+
+
+def test_flip_and_quarter_turns_only_move_pixels():
+    torch.manual_seed(0)
+    images = torch.rand(32, 1, 6, 6)
+    for result, image in zip(augmentation("flip", 6)(images), images, strict=True):
+        assert torch.equal(result, image) or torch.equal(result, image.flip(-1))
+    turns = set()
+    for result, image in zip(augmentation("quarter_turns", 6)(images), images, strict=True):
+        turns |= {k for k in range(4) if torch.allclose(result, image.rot90(k, (1, 2)), atol=1e-4)}
+    assert turns == {0, 1, 2, 3}
+
+
+def test_crop_flip_is_a_window_of_the_padded_image():
+    torch.manual_seed(0)
+    images = torch.rand(16, 2, 6, 6)
+    offsets = set()
+    for result, image in zip(augmentation("crop_flip", 6)(images), images, strict=True):
+        padded = nn.functional.pad(image, (4, 4, 4, 4))
+        windows = {
+            (y, x, f): padded[:, y : y + 6, x : x + 6].flip(-1) if f else padded[:, y : y + 6, x : x + 6]
+            for y in range(9)
+            for x in range(9)
+            for f in (0, 1)
+        }
+        found = [key for key, window in windows.items() if torch.allclose(window, result, atol=1e-6)]
+        assert found
+        offsets |= set(found)
+    assert len(offsets) > 8
+
+
+def test_no_augmentation_is_the_identity_and_the_default_is_the_data_sets_own():
+    images = torch.rand(2, 1, 5, 5)
+    assert torch.equal(augmentation("none", 5)(images), images)
+    assert isinstance(MNIST().augment, nn.Identity)
+    assert not isinstance(CIFAR10().augment, nn.Identity)
+    assert isinstance(CIFAR10(augment="none").augment, nn.Identity)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 7])
+def test_every_test_image_is_seen_once_over_all_ranks(world):
+    images = Images(np.zeros((10, 1, 1, 1), np.uint8), np.arange(10))
+    shards = [list(ShardSampler(images, world, rank)) for rank in range(world)]
+    assert len({len(shard) for shard in shards}) == 1  # else one rank would wait for ever
+    assert sorted(index for shard in shards for index in shard if index >= 0) == list(range(10))
+
+
+def test_an_image_that_is_not_there_has_no_label():
+    images = Images(np.ones((3, 1, 1, 1), np.uint8), np.array([4, 5, 6]))
+    assert images.__getitems__([2, -1])[1].tolist() == [6, -1]
+
+
+def test_ranks_share_the_global_batch():
+    batches = [next(iter(ready(rank, 2, batch_size=50).train_dataloader()))[0] for rank in range(2)]
+    alone = next(iter(ready(batch_size=50).train_dataloader()))[0]
+    assert [len(batch) for batch in batches] == [25, 25]
+    together = torch.cat(batches).flatten(1)
+    assert sorted(map(tuple, together.tolist())) == sorted(map(tuple, alone.flatten(1).tolist()))
+
+
+def test_epochs_are_shuffled_differently_and_repeatably(monkeypatch):
+    def first_labels(epoch, seed):
+        monkeypatch.setenv("PL_GLOBAL_SEED", str(seed))
+        loader = ready().train_dataloader()
+        loader.sampler.set_epoch(epoch)
+        return next(iter(loader))[0]
+
+    assert torch.equal(first_labels(1, 0), first_labels(1, 0))
+    assert not torch.equal(first_labels(0, 0), first_labels(1, 0))
+    assert not torch.equal(first_labels(0, 0), first_labels(0, 1))
+
+
+def test_a_batch_that_devices_cannot_share_is_refused():
+    with pytest.raises(
+        MisconfigurationException, match=r"data.batch_size must divide by the number of devices: got 50 for 3"
+    ):
+        ready(0, 3, batch_size=50).train_dataloader()
+
+
+@pytest.mark.parametrize("argument", [{"batch_size": 0}, {"val_size": 0}, {"num_workers": -1}, {"augment": "twist"}])
+def test_impossible_arguments_are_refused(argument):
+    with pytest.raises(ValueError, match=next(iter(argument))):
+        Tiny(**argument)
+
+
+def test_a_validation_split_that_leaves_nothing_is_refused():
+    data = Tiny(val_size=600)
+    with pytest.raises(MisconfigurationException, match="val_size must leave training images"):
+        data.setup()
+
+
+def test_circle_is_balanced():
+    data = ready()
+    assert torch.bincount(data.circle.labels).tolist() == [20] * 10
+
+
+@pytest.mark.data
+def test_real_splits(real_data):
+    for module, train in ((MNIST, 55_000), (CIFAR10, 45_000)):
+        data = module(real_data)
+        data.setup()
+        assert (len(data.train), len(data.val), len(data.test), len(data.circle)) == (train, 5_000, 10_000, 1_000)
+        assert torch.bincount(data.circle.labels).tolist() == [100] * 10
+        pixels = data.train.images.float() / 255
+        torch.testing.assert_close(pixels.mean((0, 2, 3)), torch.tensor(data.mean), rtol=0, atol=2e-3)
+        torch.testing.assert_close(pixels.std((0, 2, 3)), torch.tensor(data.std), rtol=0, atol=2e-3)
+    assert torch.bincount(data.val.labels).tolist() == [500] * 10

@@ -1,0 +1,153 @@
+"""Sweep files: what is refused, and with which words; what a grid expands to."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.sweep_file import SweepError, read_sweep
+
+SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
+GOOD = """
+program: train.py
+method: grid
+parameters:
+  model: {values: [SimpleCNN, EqCNN]}
+  data: {value: MNIST}
+  seed_everything: {values: [0, 1, 2]}
+command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    with pytest.raises(SweepError) as error:
+        read_sweep(write(folder, text))
+    return error.value.problems
+
+
+def test_grid_is_every_combination_in_order(tmp_path):
+    sweep = read_sweep(write(tmp_path, GOOD))
+    assert sweep.name == "mine"
+    assert [trial.args for trial in sweep.trials] == [
+        ["fit", f"--model={model}", "--data=MNIST", f"--seed_everything={seed}"]
+        for model in ("SimpleCNN", "EqCNN")
+        for seed in (0, 1, 2)
+    ]
+    assert len({trial.name for trial in sweep.trials}) == 6
+    assert sweep.trials[0].name.startswith("SimpleCNN-MNIST-seed0-")
+
+
+def test_names_depend_on_values_and_not_on_the_order_of_keys(tmp_path):
+    names = {trial.name for trial in read_sweep(write(tmp_path, GOOD)).trials}
+    config = yaml.safe_load(GOOD)
+    config["parameters"] = dict(reversed(config["parameters"].items()))
+    assert {trial.name for trial in read_sweep(write(tmp_path, yaml.dump(config))).trials} == names
+    config["parameters"]["data"]["value"] = "CIFAR10"
+    assert not {trial.name for trial in read_sweep(write(tmp_path, yaml.dump(config))).trials} & names
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("method: grid", "method: gird", "method: 'gird' is unknown; did you mean grid?"),
+        ("method: grid", "", "method: missing"),
+        ("method: grid", "method: bayes", "method: bayes needs W&B's server"),
+        ("method: grid", "metod: grid", "metod: no such key; did you mean method?"),
+        ("program: train.py", "program: other.py", "program: must be train.py: got 'other.py'"),
+        ("program: train.py", "", "program: must be train.py: got None"),
+        ("{value: MNIST}", "MNIST", "parameters.data: must be a mapping; write data: {value: MNIST}"),
+        ("{value: MNIST}", "[MNIST]", 'parameters.data: must be a mapping; write data: {values: ["MNIST"]}'),
+        ("{value: MNIST}", "{vlaue: MNIST}", "parameters.data.vlaue: no such key; did you mean value?"),
+        ("{value: MNIST}", "{}", "parameters.data: has neither value nor values"),
+        ("{value: MNIST}", "{value: MNIST, values: [MNIST]}", "parameters.data: has value and values"),
+        ("{value: MNIST}", "{values: MNIST}", "parameters.data.values: must be a list: got 'MNIST'"),
+        ("{value: MNIST}", "{values: []}", "parameters.data.values: is empty"),
+        ("[0, 1, 2]", "[0, 1, 0]", "parameters.seed_everything.values: 0 is listed twice"),
+        ("{value: MNIST}", "{value: 1e-4}", "parameters.data.value: YAML reads 1e-4 as a string"),
+        ("{value: MNIST}", "{values: [1e-4]}", "parameters.data.values: YAML reads 1e-4 as a string"),
+        ("{value: MNIST}", "{value: .nan}", "parameters.data.value: must be finite"),
+        ("{value: MNIST}", "{min: 0.1, max: 0.2}", "parameters.data: a grid needs value or values"),
+        ("{value: MNIST}", "{distribution: normal}", "parameters.data: a grid needs value or values"),
+        ("  data:", "  model: {value: INN}\n  data:", "the key 'model' is given twice"),
+        ('"${args}"]', "]", "command: lacks ${args}"),
+        ('"${program}", ', "", "command: lacks ${program}"),
+        ('["${env}"', '["${evn}"', "command: no such macro ${evn}"),
+        ("fit,", '"${nonsense}",', "command: no such macro ${nonsense}"),
+        ("method: grid", "method: grid\nmetric: val_acc", "metric: must be a mapping"),
+        ("method: grid", "method: grid\nmetric: {goal: up, name: x}", "metric.goal: must be minimize or maximize"),
+        ("method: grid", "method: [grid]", "method: ['grid'] is unknown"),
+        ("parameters:", "parameters: 3\nother:", "parameters: must be a mapping"),
+    ],
+)
+def test_refusal_names_the_key(tmp_path, old, new, said):
+    assert old in GOOD
+    found = problems(tmp_path, GOOD.replace(old, new, 1))
+    assert any(said in problem for problem in found), found
+    assert all("\n" not in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "- 1\n- 2\n", "{a: [", "\x00", "just words", "a: *b", "? [1]\n: 2\n", "a: !!python/object:os.system {}"],
+)
+def test_not_a_sweep_file(tmp_path, text):
+    assert len(problems(tmp_path, text)) >= 1
+
+
+def test_all_problems_are_told_at_once(tmp_path):
+    found = problems(tmp_path, GOOD.replace("grid", "gird").replace("{value: MNIST}", "{values: MNIST}"))
+    assert len(found) == 2
+
+
+def test_missing_file_and_folder(tmp_path):
+    for path in (tmp_path / "none.yaml", tmp_path):
+        with pytest.raises(SweepError):
+            read_sweep(path)
+
+
+def test_nested_parameters_and_int_ranges(tmp_path):
+    text = """
+program: train.py
+method: grid
+parameters:
+  trainer: {parameters: {max_epochs: {values: [1, 2]}}}
+  seed_everything: {distribution: int_uniform, min: 3, max: 4}
+"""
+    args = [trial.args for trial in read_sweep(write(tmp_path, text)).trials]
+    assert args == [[f"--trainer={{'max_epochs': {e}}}", f"--seed_everything={s}"] for e in (1, 2) for s in (3, 4)]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda x: (
+            st.lists(x)
+            | st.dictionaries(
+                st.sampled_from(["value", "values", "min", "max", "parameters", "model"]) | st.integers(), x
+            )
+        ),
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_whatever_stands_under_parameters_is_read_or_refused(tmp_path_factory, parameters):
+    folder = tmp_path_factory.mktemp("fuzz")
+    path = write(folder, yaml.dump({"program": "train.py", "method": "grid", "parameters": parameters}))
+    try:
+        read_sweep(path)
+    except SweepError as error:
+        assert error.problems
+        assert all(problem.strip() and "\n" not in problem for problem in error.problems)
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_files_of_this_repository_expand(path):
+    sweep = read_sweep(path)
+    assert len(sweep.trials) >= 2

@@ -1,0 +1,254 @@
+"""One trial from the command line: its record, its resumption, its error messages."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import train
+from results import record as records
+from tests.conftest import ROOT
+from tests.tiny import TINY
+
+FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
+
+
+def run(*args, **environment) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / "train.py", *args],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+def only_record(folder):
+    (path,) = folder.glob(f"runs/train/*/{records.FILE_NAME}")
+    return records.read(path)
+
+
+def without_times(record):
+    value = json.loads(records.dumps(record))
+    value.pop("cost")
+    value["rig"].pop("threads")
+    for epoch in value["history"]:
+        epoch.pop("seconds")
+    return value
+
+
+def weights(folder):
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def test_fit_tests_and_writes_the_record(workplace):
+    done = run(*FIT, "--seed_everything=3")
+    assert done.returncode == 0, done.stderr
+    record = only_record(workplace)
+    assert (record.model, record.data, record.seed) == ("EqCNN", "Tiny", 3)
+    assert record.size["params"] == 7_834
+    assert record.quality["test_images"] == 200
+    assert [epoch["epoch"] for epoch in record.history] == [0, 1]
+    assert record.quality["val_acc"] == pytest.approx(max(epoch["val_acc"] for epoch in record.history))
+    assert {"train_loss", "train_acc", "val_loss", "val_acc", "seconds"} <= set(record.history[0])
+    assert record.config["model.lr"] == 0.001
+    assert record.config["trainer.max_epochs"] == 2
+    assert record.rig["accelerator"] == "cpu"
+    assert all(value > 0 for value in record.cost.values())
+    assert "test accuracy" in done.stdout
+    assert "epoch 2/2" in done.stdout
+    assert list(workplace.glob("runs/train/*/wandb/offline-run-*"))
+    assert "Traceback" not in done.stderr
+
+
+def test_record_says_what_the_checkpoint_gives(workplace, monkeypatch):
+    assert train.main([*FIT, "--trainer.default_root_dir=here"]) == 0
+    record = records.read(workplace / "here" / records.FILE_NAME)
+    from lit_models import EqCNN
+    from tests.tiny import Tiny
+
+    model = EqCNN.load_from_checkpoint(workplace / "here" / "checkpoints" / "best.ckpt", weights_only=True).eval()
+    data = Tiny(val_size=100)
+    data.setup()
+    images = (data.test.images.float() / 255 - 0.3) / 0.3
+    with torch.no_grad():
+        for turns, name in enumerate(["test_acc", "test_acc_rot90", "test_acc_rot180", "test_acc_rot270"]):
+            right = (model(images.rot90(turns, (2, 3))).argmax(1) == data.test.labels).float().mean().item()
+            assert record.quality[name] == pytest.approx(right, abs=1e-6)
+
+
+def test_a_resumed_trial_equals_one_that_was_not_interrupted(workplace):
+    arguments = [
+        "fit",
+        "--model=SimpleCNN",
+        *TINY,
+        "--data.augment=shift",
+        "--seed_everything=5",
+        "--trainer.accelerator=cpu",
+    ]
+    arguments += ["--model.schedule=constant"]
+    whole, broken = workplace / "whole", workplace / "broken"
+    assert train.main([*arguments, "--trainer.max_epochs=4", f"--trainer.default_root_dir={whole}"]) == 0
+    # stopped after two epochs of four: the last checkpoint is all that is left
+    assert train.main([*arguments, "--trainer.max_epochs=2", f"--trainer.default_root_dir={broken}"]) == 0
+    (broken / records.FILE_NAME).unlink()
+    assert (
+        train.main([*arguments, "--trainer.max_epochs=4", f"--trainer.default_root_dir={broken}", "--ckpt_path=last"])
+        == 0
+    )
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(broken)[name]), name
+    assert without_times(records.read(whole / records.FILE_NAME)) == without_times(
+        records.read(broken / records.FILE_NAME)
+    )
+
+
+def test_a_trial_that_had_only_its_test_left_is_finished(workplace):
+    arguments = [*FIT, "--trainer.default_root_dir=here", "--ckpt_path=last"]
+    assert train.main(arguments) == 0
+    path = workplace / "here" / records.FILE_NAME
+    first = without_times(records.read(path))
+    path.unlink()
+    assert train.main(arguments) == 0
+    assert without_times(records.read(path)) == first
+
+
+def test_same_seed_same_record_and_another_seed_another(workplace):
+    found = []
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert train.main([*FIT, f"--seed_everything={seed}", f"--trainer.default_root_dir={folder}"]) == 0
+        found.append(without_times(records.read(workplace / folder / records.FILE_NAME)))
+    assert found[0] == found[1]
+    assert found[0]["history"] != found[2]["history"]
+    assert found[0]["config_hash"] == found[2]["config_hash"]
+
+
+def test_two_processes_count_every_image_once(workplace):
+    done = run(*FIT, "--data.val_size=99", "--trainer.devices=2", "--trainer.max_epochs=1")
+    assert done.returncode == 0, done.stderr
+    record = only_record(workplace)
+    assert record.quality["test_images"] == 200
+    assert record.rig["devices"] == 2
+    assert (record.quality["val_acc"] * 99) % 1 == pytest.approx(0, abs=1e-3) or (
+        record.quality["val_acc"] * 99
+    ) % 1 > 0.999
+    assert len(list(workplace.glob("runs/train/*/wandb/offline-run-*"))) == 1
+
+
+def test_two_processes_learn_what_one_learns(workplace):
+    curves = []
+    for devices in (1, 2):
+        done = run(*FIT, f"--trainer.devices={devices}", f"--trainer.default_root_dir={devices}")
+        assert done.returncode == 0, done.stderr
+        curves.append(
+            [epoch["val_loss"] for epoch in records.read(workplace / str(devices) / records.FILE_NAME).history]
+        )
+    assert curves[0] == pytest.approx(curves[1], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["fit", "--model=EqCN", *TINY], "--model: no model is named 'EqCN'; did you mean EqCNN?"),
+        (["fit", "--model=eqcnn", *TINY], "did you mean EqCNN?"),
+        (["fit", "--model=nowhere.Net", *TINY], "--model: no model is named 'nowhere.Net'"),
+        (["fit", "--model=EqCNN", "--data=MINST"], "--data: no data is named 'MINST'; did you mean MNIST?"),
+        (["fit", *TINY], "--model is required: one of EqCNN, SimpleCNN"),
+        (["fit", "--model=EqCNN"], "--data is required: one of CIFAR10, MNIST"),
+        ([*FIT, "--model.lrr=1"], "--model.lrr: EqCNN has no such argument; did you mean --model.lr?"),
+        ([*FIT, "--model.lr=fast"], "--model.lr: must be float: got fast"),
+        ([*FIT, "--model.lr=-1"], "lr must be a positive number: got -1.0"),
+        ([*FIT, "--model.optimizer=adamm"], "--model.optimizer: must be one of adamw, adam, sgd: got adamm"),
+        ([*FIT, "--data.augment=crop"], "--data.augment: must be one of default, none"),
+        ([*FIT, "--data.batch_size=0"], "batch_size must be at least 1: got 0"),
+        ([*FIT, "--data.batchsize=3"], "did you mean --data.batch_size?"),
+        ([*FIT, "--trainer.max_epoch=3"], "--trainer.max_epoch: no such argument; did you mean --trainer.max_epochs?"),
+        ([*FIT, "--trainer.max_epochs=1.5"], "--trainer.max_epochs: must be int: got 1.5"),
+        ([*FIT, "--seed_everything=x"], "--seed_everything: must be bool or int: got x"),
+        ([*FIT, "--trainer.accelerator=gpux"], "gpux"),
+        ([*FIT, "--trainer.devices=0"], "devices"),
+        ([*FIT, "--config=none.yaml"], "--config: "),
+        ([*FIT, "words"], "words: no such argument"),
+        (["fut"], "'fut'"),
+        ([], "subcommand"),
+        (["fit", "--model=Classifier", *TINY], "Classifier has no forward"),
+        (["fit", "--model=MNIST", *TINY], "--model"),
+        ([*FIT, "--data.val_size=600"], "val_size must leave training images: got 600 of 600"),
+        ([*FIT, "--trainer.max_epochs=-1"], "schedule=cosine needs an end"),
+    ],
+)
+def test_a_wrong_call_is_told_in_one_line(workplace, capfd, args, said):
+    code = train.main(args)
+    printed = capfd.readouterr().err
+    lines = [line for line in printed.splitlines() if line.startswith("train.py: ")]
+    assert code == 2, printed
+    assert len(lines) == 1, printed
+    assert said in lines[0]
+    assert "Traceback" not in printed
+    assert not re.search(r"<class|NestedArg|Namespace|Union", lines[0])
+
+
+def test_a_batch_that_devices_cannot_share_is_told_in_one_line(workplace):
+    done = run(*FIT, "--data.batch_size=33", "--trainer.devices=2")
+    assert done.returncode == 2
+    assert done.stderr.count("train.py: data.batch_size must divide by the number of devices: got 33 for 2") >= 1
+    assert "Traceback" not in done.stderr
+
+
+def test_check_finds_what_main_would(workplace):
+    assert train.check(FIT) is None
+    assert "lr must be a positive number" in str(train.check([*FIT, "--model.lr=0"]))
+    assert not list(workplace.iterdir())  # and leaves nothing behind
+
+
+def test_none_of_python_is_null_of_yaml(workplace):
+    assert train.check([*FIT, "--trainer.limit_val_batches=None"]) is None
+
+
+def test_help_names_the_arguments(workplace):
+    done = run("fit", "--help")
+    assert done.returncode == 0
+    assert "--trainer.max_epochs" in done.stdout
+
+
+def test_a_dry_run_leaves_no_record(workplace):
+    assert train.main([*FIT, "--trainer.fast_dev_run=true"]) == 0
+    assert not list(workplace.rglob(records.FILE_NAME))
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("model", "upright", "turned"), [("SimpleCNN", (0.973, 1), (0, 0.2)), ("EqCNN", (0.955, 1), None)]
+)
+def test_mnist_by_the_seeds_recipe(workplace, real_data, model, upright, turned):
+    recipe = ["--model.lr=0.0005", "--model.schedule=constant", "--data.normalize=false", "--trainer.max_epochs=5"]
+    assert train.main(["fit", f"--model={model}", "--data=MNIST", f"--data.data_dir={real_data}", *recipe]) == 0
+    quality = only_record(workplace).quality
+    assert upright[0] <= quality["test_acc"] <= upright[1]
+    assert quality["test_images"] == 10_000
+    at_turns = [quality[f"test_acc_rot{angle}"] for angle in (90, 180, 270)]
+    if turned:
+        assert turned[0] <= at_turns[0] < turned[1]
+    else:
+        assert at_turns == [quality["test_acc"]] * 3
+        assert quality["test_logit_difference"] < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.parametrize("model", ["SimpleCNN", "EqCNN"])
+def test_cifar_through_the_same_path(workplace, real_data, model):
+    assert (
+        train.main(
+            ["fit", f"--model={model}", "--data=CIFAR10", f"--data.data_dir={real_data}", "--trainer.max_epochs=1"]
+        )
+        == 0
+    )
+    record = only_record(workplace)
+    assert record.quality["test_acc"] > 0.2
+    assert record.history[0]["train_loss"] < 2.3

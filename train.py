@@ -1,0 +1,259 @@
+"""One trial: train a network, test its best checkpoint once, write the record.
+
+python train.py fit --model=EqCNN --data=MNIST --seed_everything=3 --trainer.max_epochs=5
+python train.py fit --help
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+import wandb
+from datamodules.sources import DataUnavailable
+from jsonargparse import ArgumentError
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+import datamodules
+import lit_models
+from lit_models import Classifier
+from results import record as records
+from trial.callbacks import EpochSeed, History, LineProgress
+from trial.errors import UsageError, did_you_mean, explain, one_line
+from trial.recording import make_record, resolved_config, scalars
+from trial.tracking import wandb_logger
+
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+
+
+class TrialCLI(LightningCLI):
+    """LightningCLI with what makes a run a trial: its folder, its callbacks, its logger, its record.
+
+    Args:
+        check_only: stop once the arguments are parsed and everything is built, before data are touched.
+    """
+
+    def __init__(self, check_only: bool = False) -> None:
+        self.check_only = check_only
+        strict = {"exit_on_error": False, "allow_abbrev": False}  # errors are raised; --trainer.max_epoch is one
+        super().__init__(
+            Classifier,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            trainer_defaults={"max_epochs": 10, "enable_model_summary": False},
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={**strict, **{name: dict(strict) for name in SUBCOMMANDS}},
+            auto_configure_optimizers=False,  # the recipe belongs to Classifier
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Tell the model what its images look like."""
+        for fact in ("in_channels", "image_size", "num_classes"):
+            parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse; an error becomes one line."""
+        try:
+            super().parse_arguments(parser, args)
+        except ArgumentError as error:
+            classes = {"model": _names(lit_models, Classifier), "data": _names(datamodules, LightningDataModule)}
+            raise UsageError(explain(str(error), classes, self._options())) from None
+
+    def before_instantiate_classes(self) -> None:
+        """Settle the trial's folder and threads before anything is built."""
+        config = self.config[self.subcommand]
+        self.resolved = resolved_config(config.as_dict())
+        if config.trainer.default_root_dir is None:
+            config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
+        if "OMP_NUM_THREADS" not in os.environ:  # trials at once times threads is the number of cores
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // _trials_at_once()))
+
+    def instantiate_classes(self) -> None:
+        """Build model, data and Trainer; an argument that one of them refuses becomes one line."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError, MisconfigurationException, ImportError) as error:
+            raise UsageError(one_line(_root(error))) from error
+        if type(self.model).forward is Classifier.forward:
+            raise UsageError(
+                f"--model: {type(self.model).__name__} has no forward{did_you_mean('', _names(lit_models, Classifier))}"
+            )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add the callbacks and the logger of a trial."""
+        trainer = self.config_init[self.subcommand].trainer
+        folder = Path(trainer.default_root_dir)
+        self.history = History(str(folder / "checkpoints"))
+        callbacks = [
+            EpochSeed(self.config[self.subcommand].seed_everything),
+            LineProgress() if not sys.stdout.isatty() else TQDMProgressBar(),
+            ModelCheckpoint(
+                folder / "checkpoints",
+                filename="best",
+                monitor="val_acc",
+                mode="max",
+                save_weights_only=True,
+                enable_version_counter=False,
+            ),
+            self.history,
+        ]
+        if not trainer.enable_progress_bar and trainer.enable_progress_bar is not None:
+            del callbacks[1]
+        self.trainer_defaults["callbacks"] = callbacks
+        if (
+            trainer.logger in (None, True)
+            and self.subcommand == "fit"
+            and not (self.check_only or trainer.fast_dev_run)
+        ):
+            kwargs["logger"] = wandb_logger(folder, folder.name, self.resolved)
+        elif trainer.logger is None:
+            kwargs["logger"] = False
+        return super().instantiate_trainer(**kwargs)
+
+    def after_fit(self) -> None:
+        """Test the best checkpoint once and write the record."""
+        trainer = self.trainer
+        dry_run = bool(self.config.fit.trainer.fast_dev_run)
+        best = None if dry_run else "best"  # a dry run keeps no checkpoint
+        trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+        if dry_run or not trainer.is_global_zero:
+            return
+        seed = self.config.fit.seed_everything
+        record = make_record(trainer, self.model, self.datamodule, self.history, self.resolved, seed)
+        path = records.write(record, Path(trainer.default_root_dir))
+        if trainer.logger is not None:
+            trainer.logger.log_metrics(scalars(record))
+        quality = record.quality
+        print(
+            f"{record.model} on {record.data}, seed {seed}: test accuracy {quality['test_acc']:.2%}, "
+            f"at 90 degrees {quality['test_acc_rot90']:.2%}, {record.size['params']:,} parameters, "
+            f"{record.cost['total_seconds']:.0f} s\n{path}",
+            flush=True,
+        )
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if not self.check_only:
+            super()._run_subcommand(subcommand)
+
+    def _options(self) -> list[str]:
+        """Return every option of the subcommand ``fit``, those of all models and data modules included."""
+        options = list(self._parser("fit")._option_string_actions)
+        for part, module, base in (("model", lit_models, Classifier), ("data", datamodules, LightningDataModule)):
+            for name in _names(module, base):
+                for ancestor in getattr(module, name).__mro__:
+                    code = getattr(vars(ancestor).get("__init__"), "__code__", None)
+                    if code and issubclass(ancestor, base) and ancestor is not LightningDataModule:
+                        options += [f"--{part}.{argument}" for argument in code.co_varnames[1 : code.co_argcount]]
+        return options
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command line.
+
+    Args:
+        args: ``sys.argv[1:]`` by default.
+
+    Returns:
+        The exit code: 0; 2 when the user asked for something that cannot be; 1 when the data cannot be had. What was
+        wrong is said in one message. Any other error is a fault of the code and is raised.
+    """
+    _prepare(args)
+    exit_code = 1
+    try:
+        TrialCLI()
+        exit_code = 0
+    except (UsageError, MisconfigurationException) as error:
+        exit_code = 2
+        print(f"train.py: {one_line(error)}", file=sys.stderr)
+    except DataUnavailable as error:
+        print(f"train.py: {error}", file=sys.stderr)
+    finally:
+        if wandb.run is not None:  # a process that was forked runs no exit hooks
+            wandb.finish(exit_code=exit_code)
+    return exit_code
+
+
+def check(args: Sequence[str]) -> str | None:
+    """Parse a command line and build its model and Trainer, without data.
+
+    Args:
+        args: as ``main`` takes them.
+
+    Returns:
+        What is wrong with it, in one line, or None.
+    """
+    _prepare(args)
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            TrialCLI(check_only=True)
+    except (UsageError, MisconfigurationException) as error:
+        return one_line(error)
+    return None
+
+
+def _prepare(args: Sequence[str] | None) -> None:
+    """Set the command line, and keep what says nothing to the user from being printed."""
+    if args is not None:
+        # Lightning reads sys.argv again when it starts the other ranks
+        sys.argv = [str(Path(__file__).resolve()), *args]
+    # W&B passes Python's str() of a value; None is the one that YAML, and so the parser, does not read
+    sys.argv[1:] = [
+        f"{arg[:-5]}=null" if arg.startswith("--") and arg.endswith("=None") else arg for arg in sys.argv[1:]
+    ]
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # a user's own architectures are imported from where they stand
+    for message in (
+        "does not have many workers",
+        "Checkpoint directory",
+        "no last checkpoint available",
+        "smaller than the logging interval",
+        "LeafSpec",
+        "multiple `ModelCheckpoint`",
+    ):
+        warnings.filterwarnings("ignore", f".*{message}.*")
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _default_folder(config: dict[str, Any], seed: int) -> Path:
+    """Return the folder of a trial that was given none: by sweep and run under a W&B agent, else by what it is."""
+    if sweep := os.environ.get("WANDB_SWEEP_ID"):
+        return Path("runs") / sweep / os.environ.get("WANDB_RUN_ID", "run")
+    return Path("runs") / "train" / f"{config['model']}-{config['data']}-seed{seed}-{records.config_hash(config)}"
+
+
+def _trials_at_once() -> int:
+    """Return how many trials share this machine, as the runner of sweeps says."""
+    return int(os.environ.get("TRIALS_AT_ONCE", "1"))
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what a constructor said, without what jsonargparse wrapped around it."""
+    cause = error.__cause__ or error.__context__
+    return error if cause is None else _root(cause)
+
+
+def _names(module: ModuleType, base: type) -> list[str]:
+    """Return the classes that ``module`` exports and that can be trained or loaded."""
+    return [
+        name
+        for name in module.__all__
+        if issubclass(getattr(module, name), base) and name not in ("Classifier", "ImageDataModule")
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

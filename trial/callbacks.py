@@ -1,0 +1,144 @@
+"""Callbacks of a trial: random numbers that survive an interruption, its history, its progress in plain lines."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+
+
+class EpochSeed(Callback):
+    """Seeds every training epoch from the trial's seed, the epoch and the rank.
+
+    A trial that resumes after epoch 3 then draws the same augmentations and dropout masks in epoch 4 as one that
+    was never interrupted, and every rank draws its own.
+
+    Args:
+        seed: of the trial.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed PyTorch on all devices."""
+        # odd factors keep (seed, epoch, rank) apart; manual_seed takes 64 bits
+        torch.manual_seed((self.seed * 1_000_003 + trainer.current_epoch * 10_007 + trainer.global_rank) % 2**63)
+
+
+class History(ModelCheckpoint):
+    """Writes ``last.ckpt`` after every epoch, and in it the scalars and seconds of all epochs so far.
+
+    A trial that resumes from that file goes on where it stopped, with its history and its clock. It is a
+    ``ModelCheckpoint`` because those alone run after the model has logged its epoch.
+
+    Args:
+        folder: where ``last.ckpt`` is kept.
+    """
+
+    def __init__(self, folder: str) -> None:
+        # one file, replaced in one step: a counter in its name would leave two behind a kill
+        super().__init__(
+            folder, filename="last", save_top_k=1, save_on_train_epoch_end=True, enable_version_counter=False
+        )
+        self.epochs: list[dict[str, float]] = []
+        self._start = time.perf_counter()
+        self._earlier_seconds = 0.0
+
+    @property
+    def total_seconds(self) -> float:
+        """Seconds for which the trial ran, over all its starts."""
+        return self._earlier_seconds + time.perf_counter() - self._start
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock of the epoch."""
+        self._epoch_start, self._validation_seconds = time.perf_counter(), 0.0
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clock: the seconds of an epoch are those of training."""
+        self._validation_start = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on."""
+        if not trainer.sanity_checking:
+            self._validation_seconds += time.perf_counter() - self._validation_start
+        super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the epoch, then write the checkpoint."""
+        seconds = time.perf_counter() - self._epoch_start - self._validation_seconds
+        scalars = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.epochs.append({"epoch": trainer.current_epoch, **scalars, "seconds": seconds})
+        super().on_train_epoch_end(trainer, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the checkpoint keeps."""
+        return {**super().state_dict(), "epochs": self.epochs, "seconds": self.total_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        super().load_state_dict(state_dict)
+        self.epochs = list(state_dict["epochs"])
+        self._earlier_seconds = state_dict["seconds"]
+
+
+class LineProgress(ProgressBar):
+    """Progress as plain lines, for output that is not a terminal: a log, a pipe, the runner of sweeps.
+
+    Args:
+        interval: seconds between two lines.
+    """
+
+    def __init__(self, interval: float = 5.0) -> None:
+        super().__init__()
+        self.interval = interval
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Print nothing: Lightning calls it on all ranks but the first."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Print."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock that the time left is computed from."""
+        super().on_train_start(trainer, pl_module)
+        self._start = self._printed = time.perf_counter()
+        self._first_step = trainer.fit_loop.total_batch_idx + 1
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Print where the training stands, if the last line is old enough."""
+        if self._enabled and time.perf_counter() - self._printed >= self.interval:
+            self._line(trainer, batch_idx + 1)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the epoch's result."""
+        if self._enabled:
+            self._line(trainer, int(self.total_train_batches))
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say that the test begins."""
+        super().on_test_start(trainer, pl_module)
+        if self._enabled:
+            print("testing the best checkpoint", flush=True)
+
+    def _line(self, trainer: Trainer, step: int) -> None:
+        self._printed = time.perf_counter()
+        epochs, steps = trainer.max_epochs or -1, int(self.total_train_batches)
+        parts = [f"epoch {trainer.current_epoch + 1}" + (f"/{epochs}" if epochs > 0 else ""), f"step {step}/{steps}"]
+        parts += [
+            f"{name} {value:.4f}" for name, value in trainer.progress_bar_metrics.items() if isinstance(value, float)
+        ]
+        done = trainer.current_epoch * steps + step
+        if epochs > 0 and done > self._first_step:
+            seconds = (self._printed - self._start) / (done - self._first_step) * (epochs * steps - done)
+            parts.append(f"{timedelta(seconds=round(seconds))} left")
+        print(" · ".join(parts), flush=True)

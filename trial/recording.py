@@ -1,0 +1,170 @@
+"""Builds the record of a trial from what the Trainer, the model and the machine know."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import kornia
+import lightning
+import torch
+import torchvision
+from lightning.pytorch import LightningDataModule, Trainer
+
+from lit_models import Classifier
+from lit_models.measure import seconds_per_batch, size
+from results.record import Record, config_hash
+from trial.callbacks import History
+
+# Arguments of the Trainer that change what is learnt or measured. The others say where to run and what to show.
+TRAINER_ARGUMENTS = (
+    "max_epochs",
+    "max_steps",
+    "max_time",
+    "precision",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "limit_train_batches",
+    "limit_val_batches",
+    "limit_test_batches",
+    "overfit_batches",
+    "sync_batchnorm",
+)
+NOT_CONFIG = {"data.data_dir", "data.num_workers"}  # where data lie and who reads them changes no result
+FROM_THE_DATA = {"model.in_channels", "model.image_size", "model.num_classes"}
+THROUGHPUT_BATCH = 256
+
+
+def resolved_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Flatten what LightningCLI resolved into command-line names: ``{"model": "EqCNN", "model.lr": 0.001, ...}``.
+
+    Args:
+        config: of the subcommand, as nested dicts.
+    """
+    flat: dict[str, Any] = {}
+    for part in ("model", "data"):
+        flat[part] = config[part]["class_path"].rpartition(".")[2]
+        arguments = {**config[part].get("init_args", {}), **config[part].get("dict_kwargs", {})}
+        flat |= {f"{part}.{name}": value for name, value in arguments.items()}
+    trainer = config["trainer"]
+    flat |= {f"trainer.{name}": trainer[name] for name in TRAINER_ARGUMENTS if trainer.get(name) is not None}
+    flat = {key: value for key, value in flat.items() if key not in NOT_CONFIG | FROM_THE_DATA}
+    return {
+        key: value if isinstance(value, int | float | str | bool | None) else str(value) for key, value in flat.items()
+    }
+
+
+def make_record(
+    trainer: Trainer,
+    model: Classifier,
+    data: LightningDataModule,
+    history: History,
+    config: dict[str, Any],
+    seed: int,
+) -> Record:
+    """Measure what is left to measure and return the record.
+
+    Args:
+        trainer: after ``fit`` and ``test``.
+        model: the one that was tested.
+        data: the one that it was tested on.
+        history: of the fit.
+        config: from :func:`resolved_config`.
+        seed: of the trial.
+    """
+    device = trainer.strategy.root_device
+    model.to(device)
+    example = model.example_images.to(device)
+    with trainer.precision_plugin.forward_context():
+        latency = seconds_per_batch(model, example)
+        batch = example.expand(THROUGHPUT_BATCH, *example.shape[1:]).contiguous()
+        throughput = THROUGHPUT_BATCH / seconds_per_batch(model, batch)
+    epoch_seconds = statistics.median(epoch["seconds"] for epoch in history.epochs) if history.epochs else float("nan")
+    images = len(data.train) if hasattr(data, "train") else float("nan")
+    best = trainer.checkpoint_callback.best_model_score if trainer.checkpoint_callback else None  # type: ignore[attr-defined]
+    measured = size(model, example)
+    return Record(
+        model=config["model"],
+        data=config["data"],
+        seed=seed,
+        config=config,
+        config_hash=config_hash(config),
+        commit=_commit(),
+        rig=_rig(trainer, device),
+        size={"params": measured.params, "macs": measured.macs, "bytes": measured.bytes},
+        quality={"val_acc": float("nan") if best is None else round(float(best), 6), **model.test_report},
+        cost={
+            "epoch_seconds": epoch_seconds,
+            "train_images_per_second": images / epoch_seconds,
+            "latency_seconds": latency,
+            "inference_images_per_second": throughput,
+            "peak_memory_mb": _peak_memory_mb(device),
+            "total_seconds": history.total_seconds,
+        },
+        history=history.epochs,
+    )
+
+
+def scalars(record: Record) -> dict[str, float]:
+    """Return the numbers of a record that a table would show, by name."""
+    parts: dict[str, Any] = {**record.size, **record.quality, **record.cost}
+    return {name: value for name, value in parts.items() if isinstance(value, int | float)}
+
+
+def _rig(trainer: Trainer, device: torch.device) -> dict[str, Any]:
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
+        "accelerator": device.type,
+        "devices": trainer.num_devices,
+        "nodes": trainer.num_nodes,
+        "precision": str(trainer.precision),
+        "threads": torch.get_num_threads(),
+        "trials_at_once": int(os.environ.get("TRIALS_AT_ONCE", "1")),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "torchvision": str(torchvision.__version__),
+            "lightning": lightning.__version__,
+            "kornia": str(kornia.__version__),
+        },
+    }
+
+
+def _cpu_name() -> str:
+    """Return the processor's name and its number of cores; Python's own answer is empty on Linux."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = cpuinfo.read_text().splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name} ({os.cpu_count()} cores)"
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    """Return the peak of what was allocated on a GPU, or of this process's resident memory, in MB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _commit() -> str:
+    """Return the commit of this code; empty outside a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run(
+            [*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return commit + ("-dirty" if status.stdout.strip() else "")
