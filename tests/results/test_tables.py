@@ -1,0 +1,192 @@
+"""Tables: means, spreads and intervals against numbers by hand; what is left out, and what is never mixed."""
+
+import dataclasses
+import math
+import re
+
+import pandas as pd
+import pytest
+
+from results import record as records
+from results.__main__ import main
+from results.collect import COLUMNS, collect, labels, runs_table
+from results.table import markdown, notes, summarize, terminal, update_readme
+from tests.conftest import ROOT
+from tests.results.test_record import make
+
+
+def with_accuracy(accuracy, seed, **changes):
+    record = make(seed=seed, **changes)
+    quality = {**record.quality, **{f"test_acc{turn}": accuracy for turn in ("", "_rot90", "_rot180", "_rot270")}}
+    return dataclasses.replace(record, quality=quality)
+
+
+def other_config(**config):
+    config = {**make().config, **config}
+    return {"config": config, "config_hash": records.config_hash(config)}
+
+
+def save(folder, *found):
+    for index, record in enumerate(found):
+        records.write(record, folder / f"trial{index}")
+    return folder
+
+
+def summary_of(folder):
+    trials = collect(folder)
+    return summarize(runs_table(trials), labels(trials))
+
+
+def test_mean_spread_and_interval_by_hand(tmp_path):
+    table = summary_of(
+        save(tmp_path, *(with_accuracy(accuracy, seed) for seed, accuracy in enumerate([0.96, 0.97, 0.98])))
+    )
+    (row,) = table.to_dict("records")
+    assert row["n"] == 3
+    assert row["test_acc"] == pytest.approx(97.0)
+    assert row["test_acc_std"] == pytest.approx(1.0)
+    # t(0.975; 2 degrees of freedom) = 4.302653
+    assert row["test_acc_ci"] == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert "| 97.00 ± 1.00 |" in markdown(table)
+    assert "94.52 to 99.48" in markdown(table)
+
+
+def test_one_trial_has_no_spread_and_the_table_says_so(tmp_path):
+    table = summary_of(save(tmp_path, make()))
+    assert math.isnan(table.test_acc_std[0])
+    assert "±" not in markdown(table).splitlines()[2]
+    assert any("n = 1" in note for note in notes(table))
+
+
+def test_recipes_are_never_one_row(tmp_path):
+    changed = [make(seed=seed, **other_config(**{"model.lr": 0.1})) for seed in (0, 1)]
+    table = summary_of(save(tmp_path, make(seed=0), make(seed=1), *changed))
+    assert sorted(table.model) == ["EqCNN (model.lr=0.001)", "EqCNN (model.lr=0.1)"]
+    assert table.n.tolist() == [2, 2]
+
+
+def test_rigs_are_never_mixed_in_a_time(tmp_path):
+    other = make(seed=1, rig={**make().rig, "device": "another"})
+    table = summary_of(save(tmp_path, make(seed=0), other))
+    assert math.isnan(table.epoch_seconds[0])
+    assert table.test_acc[0] == pytest.approx(96.84)
+    assert any("several rigs" in note for note in notes(table))
+    shared = make(rig={**make().rig, "trials_at_once": 2})
+    assert math.isnan(summary_of(save(tmp_path / "shared", shared)).epoch_seconds[0])
+
+
+def test_rows_on_different_rigs_are_told_apart(tmp_path):
+    other = make(seed=0, rig={**make().rig, "device": "another"}, **other_config(**{"model.lr": 0.1}))
+    table = summary_of(save(tmp_path, make(seed=0), other))
+    assert table.epoch_seconds.notna().all()
+    assert any("different rigs" in note for note in notes(table))
+
+
+def test_the_best_comes_first_and_is_bold(tmp_path):
+    low, high = with_accuracy(0.5, 0), with_accuracy(0.9, 0, **other_config(**{"model.lr": 0.1}))
+    table = summary_of(save(tmp_path, low, high))
+    assert table.test_acc.tolist() == pytest.approx([90.0, 50.0])
+    (shown,) = terminal("x", table)
+    assert list(shown.columns[4].cells) == ["[bold]90.0[/bold]", "50.0"]
+
+
+def test_what_cannot_be_used_is_named_and_the_rest_is_used(tmp_path):
+    good = make(seed=0)
+    save(tmp_path, good, make(seed=1), make(seed=1), make(seed=2, quality={**good.quality, "test_acc": None}))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "record.json").write_text("{")
+    (tmp_path / "sad").mkdir()
+    (tmp_path / "sad" / "failed.txt").write_text("ValueError: no\n")
+    trials = collect(tmp_path)
+    assert sorted(record.seed for record in trials.records.values()) == [0, 1]
+    told = "\n".join(trials.problems)
+    for said in (
+        "broken/record.json: not valid JSON",
+        "trial3/record.json: has no test accuracy",
+        "the same configuration and seed as trial1",
+        "sad: failed: ValueError: no",
+    ):
+        assert said in told
+    assert len(trials.problems) == 4
+
+
+def test_runs_csv_has_a_row_per_trial_in_per_cent(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "runs" / "mine", make(seed=1), make(seed=0))
+    assert main([]) == 0
+    runs = pd.read_csv(tmp_path / "results" / "mine" / "runs.csv")
+    assert list(runs.columns) == COLUMNS
+    assert runs.seed.tolist() == [0, 1]
+    assert runs.test_acc.tolist() == [96.84, 96.84]
+    assert runs.params.tolist() == [7834, 7834]
+    assert {path.name for path in (tmp_path / "results" / "mine").iterdir()} == {
+        "runs.csv",
+        "table.md",
+        "rotation.png",
+        "rotation.svg",
+        "records",
+    }
+
+
+def test_the_same_records_give_the_same_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "runs" / "mine", *(with_accuracy(0.9 + seed / 100, seed) for seed in range(3)))
+    assert main(["runs/mine"]) == 0
+    folder = tmp_path / "results" / "mine"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert main(["results/mine"]) == 0  # from the kept records, over themselves
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_records_that_left_the_sweep_leave_the_results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "runs" / "mine", make(seed=0), make(seed=1))
+    main([])
+    (tmp_path / "runs" / "mine" / "trial1" / "record.json").unlink()
+    main([])
+    assert [path.name for path in (tmp_path / "results" / "mine" / "records").iterdir()] == ["trial0.json"]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"), [(["nowhere"], "no folder nowhere"), (["."], "no records in ."), ([], "no folder runs")]
+)
+def test_nothing_to_show_is_told_in_one_line(tmp_path, monkeypatch, capsys, args, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(args) == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert len(printed.splitlines()) == 1
+
+
+def test_markup_in_a_name_is_text(tmp_path):
+    table = summary_of(save(tmp_path, make(model="[red]x")))
+    (shown,) = terminal("[blue]", table)
+    assert next(iter(shown.columns[0].cells)) == "\\[red]x"
+
+
+def test_readme_is_updated_only_between_its_marks(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "a\n<!-- table: mine -->\nold\n<!-- /table -->\nb\n<!-- table: other -->\nkept\n<!-- /table -->\n"
+    )
+    assert update_readme(readme, "mine", "new \\1\n")
+    assert (
+        readme.read_text()
+        == "a\n<!-- table: mine -->\nnew \\1\n<!-- /table -->\nb\n<!-- table: other -->\nkept\n<!-- /table -->\n"
+    )
+    assert not update_readme(readme, "third", "x")
+    assert not update_readme(tmp_path / "none.md", "mine", "x")
+
+
+@pytest.mark.parametrize("name", re.findall(r"<!-- table: (\w+) -->", (ROOT / "README.md").read_text()))
+def test_readme_shows_what_the_records_give(name):
+    table = markdown(summary_of(ROOT / "results" / name))
+    assert (ROOT / "results" / name / "table.md").read_text() == table
+    assert f"<!-- table: {name} -->\n{table}<!-- /table -->" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent.name for path in (ROOT / "results").glob("*/runs.csv")))
+def test_committed_runs_equal_their_records(folder):
+    path = ROOT / "results" / folder
+    runs = runs_table(collect(path)).to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    assert (path / "runs.csv").read_text() == runs
