@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
 import sys
 import time
@@ -71,6 +72,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return 0
     run = Run(sweep, folder, todo, options.jobs)
     if todo:
+        for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: shells start background jobs without it
+            signal.signal(number, _interrupt)
         try:
             run.run()
         except KeyboardInterrupt:
@@ -207,6 +210,10 @@ class Run:
     @staticmethod
     def _label(trial: Trial) -> str:
         return trial.name.rpartition("-")[0] or trial.name
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _check(sweep: Sweep, file: Path, jobs: int) -> None:

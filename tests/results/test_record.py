@@ -95,10 +95,10 @@ def test_every_field_is_needed_and_has_its_type(tmp_path, field):
     raw = json.loads(records.dumps(make()))
     path = tmp_path / "record.json"
     path.write_text(json.dumps({key: value for key, value in raw.items() if key != field}))
-    with pytest.raises(RecordError, match="lacks the field|no schema number"):
+    with pytest.raises(RecordError, match=r"lacks the field|no schema number"):
         records.read(path)
     path.write_text(json.dumps({**raw, field: None}))
-    with pytest.raises(RecordError, match="is a NoneType|no schema number"):
+    with pytest.raises(RecordError, match=r"is a NoneType|no schema number"):
         records.read(path)
 
 

@@ -1,0 +1,198 @@
+"""Sweeps on this machine: every trial once, whatever happens, and wrong files refused before anything runs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import sweep
+from results import record as records
+from runner.sweep_file import read_sweep
+from tests.conftest import ROOT
+
+GRID = """
+program: train.py
+method: grid
+parameters:
+  model: {values: [SimpleCNN, EqCNN]}
+  data: {value: tests.tiny.Tiny}
+  data.val_size: {value: 100}
+  data.batch_size: {value: 250}
+  trainer.max_epochs: {value: EPOCHS}
+  trainer.accelerator: {value: cpu}
+  seed_everything: {values: [0, 1]}
+command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
+"""
+
+
+def write(folder: Path, epochs: int = 1, old: str = "", new: str = "") -> Path:
+    path = folder / "tiny.yaml"
+    assert old in GRID
+    path.write_text(
+        GRID.replace("EPOCHS", str(epochs)).replace(old, new, 1) if old else GRID.replace("EPOCHS", str(epochs))
+    )
+    return path
+
+
+def run(*args) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, ROOT / "sweep.py", *args], capture_output=True, text=True, timeout=300)
+
+
+def contents(folder: Path) -> dict[str, dict]:
+    found = {}
+    for path in folder.glob(f"runs/tiny/*/{records.FILE_NAME}"):
+        value = json.loads(path.read_text())
+        value.pop("cost")
+        for epoch in value["history"]:
+            epoch.pop("seconds")
+        found[path.parent.name] = value
+    return found
+
+
+def test_a_sweep_runs_each_trial_once_and_then_none(workplace):
+    file = write(workplace)
+    first = run(file)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "4 of 4 trials finished, 0 failed" in first.stdout
+    assert set(contents(workplace)) == {trial.name for trial in read_sweep(file).trials}
+    assert {(r["model"], r["seed"]) for r in contents(workplace).values()} == {
+        (m, s) for m in ("SimpleCNN", "EqCNN") for s in (0, 1)
+    }
+    times = {path: path.stat().st_mtime_ns for path in workplace.glob("runs/tiny/*/record.json")}
+    start = time.perf_counter()
+    second = run(file)
+    assert time.perf_counter() - start < 5  # PyTorch is not even imported
+    assert second.returncode == 0
+    assert "start" not in second.stdout
+    assert {path: path.stat().st_mtime_ns for path in workplace.glob("runs/tiny/*/record.json")} == times
+    # each trial is a run of W&B, offline, in the sweep's group
+    assert len(list(workplace.glob("runs/tiny/*/wandb/offline-run-*"))) == 4
+    dry = run(file, "--dry-run")
+    assert dry.stdout.count("finished ") == 4
+
+
+def test_a_failing_trial_stops_nothing_and_is_tried_again(workplace):
+    (workplace / "mine.py").write_text(
+        "from lit_models import SimpleCNN\n"
+        "class Fragile(SimpleCNN):\n"
+        "    def on_train_start(self):\n"
+        "        import pathlib\n"
+        "        if not pathlib.Path('mended').exists():\n"
+        "            raise RuntimeError('broken on purpose')\n"
+    )
+    file = write(workplace, 1, "[SimpleCNN, EqCNN]", "[mine.Fragile, EqCNN]")
+    done = run(file)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "2 of 4 trials finished, 2 failed" in done.stdout
+    assert "RuntimeError: broken on purpose" in done.stdout
+    assert len(contents(workplace)) == 2
+    assert len(list(workplace.glob("runs/tiny/Fragile*/failed.txt"))) == 2
+    (workplace / "mended").touch()
+    again = run(file)
+    assert again.returncode == 0, again.stdout
+    assert again.stdout.count("start ") == 2
+    assert len(contents(workplace)) == 4
+    assert not list(workplace.glob("runs/tiny/*/failed.txt"))
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_sweep_ends_with_the_records_of_an_undisturbed_one(workplace, monkeypatch, number):
+    epochs = 6
+    undisturbed = workplace / "undisturbed"
+    undisturbed.mkdir()
+    monkeypatch.chdir(undisturbed)
+    assert run(write(undisturbed, epochs)).returncode == 0
+    disturbed = workplace / "disturbed"
+    disturbed.mkdir()
+    monkeypatch.chdir(disturbed)
+    file = write(disturbed, epochs)
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "sweep.py", file], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(list(disturbed.glob("runs/tiny/*/checkpoints/last.ckpt"))) < 2:
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(60) == (130 if number != signal.SIGKILL else -9)
+    time.sleep(1)  # nothing that it started outlives it
+    logs = {path: path.stat().st_size for path in disturbed.glob("runs/tiny/*/log.txt")}
+    time.sleep(1)
+    assert {path: path.stat().st_size for path in disturbed.glob("runs/tiny/*/log.txt")} == logs
+    assert len(contents(disturbed)) < 4
+    done = run(file)
+    assert done.returncode == 0, done.stdout
+    assert contents(disturbed) == contents(undisturbed)
+
+
+@pytest.mark.slow
+def test_two_runners_share_a_sweep(workplace):
+    file = write(workplace, 3)
+    command = [sys.executable, ROOT / "sweep.py", file]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert len(contents(workplace)) == 4
+    # a trial that both took on was run by one of them
+    assert sum(output.count("done ") for output in outputs) >= 4
+    assert all(
+        path.read_text().count("testing the best checkpoint") == 1 for path in workplace.glob("runs/tiny/*/log.txt")
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
+def test_trials_at_once_share_the_cores_and_the_records_say_so(workplace, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert run(write(workplace), "--jobs", "2").returncode == 0
+    rigs = [record["rig"] for record in contents(workplace).values()]
+    assert len(rigs) == 4
+    assert {rig["trials_at_once"] for rig in rigs} == {2}
+    assert {rig["threads"] for rig in rigs} == {max(1, (os.cpu_count() or 1) // 2)}
+
+
+def test_what_train_refuses_is_refused_before_anything_runs(workplace, capfd):
+    text = write(workplace).read_text().replace("[SimpleCNN, EqCNN]", "[SimpleCNN, EqCN]")
+    text = text.replace("{value: 250}", "{values: [0, 50, many]}").replace("trainer.max_epochs", "trainer.max_epoch")
+    (workplace / "tiny.yaml").write_text(text)
+    assert sweep.main(["tiny.yaml"]) == 2
+    printed = capfd.readouterr().err
+    for said in (
+        "parameters.model: no model is named 'EqCN'; did you mean EqCNN?",
+        "parameters.data.batch_size: must be int: got many",
+        "parameters.trainer.max_epoch: no such argument; did you mean --trainer.max_epochs?",
+    ):
+        assert f"sweep.py: tiny.yaml: {said}" in printed
+    assert "Traceback" not in printed
+    assert all(line.startswith("sweep.py: ") for line in printed.splitlines())
+    assert not list(workplace.rglob("log.txt"))
+
+
+def test_what_a_constructor_refuses_is_refused_before_anything_runs(workplace, capfd):
+    assert sweep.main([str(write(workplace, 1, "{value: 250}", "{values: [0, 50]}"))]) == 2
+    assert "batch_size must be at least 1: got 0" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["none.yaml"], "none.yaml: No such file"),
+        (["."], ".: Is a directory"),
+        (["tiny.yaml", "--jobs=0"], "--jobs: must be 1 to"),
+    ],
+)
+def test_wrong_arguments(workplace, capsys, args, said):
+    write(workplace)
+    assert sweep.main(args) == 2
+    assert said in capsys.readouterr().err
