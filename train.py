@@ -20,7 +20,7 @@ import torch
 import wandb
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
@@ -31,7 +31,7 @@ from lit_models import Classifier
 from results import record as records
 from trial.callbacks import EpochSeed, History, LineProgress
 from trial.errors import UsageError, did_you_mean, explain, one_line
-from trial.recording import make_record, resolved_config, scalars
+from trial.recording import Recorder, resolved_config
 from trial.tracking import wandb_logger
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
@@ -75,6 +75,9 @@ class TrialCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Settle the trial's folder and threads before anything is built."""
         config = self.config[self.subcommand]
+        epochs = config.trainer.max_epochs
+        if epochs is not None and epochs < 1 and epochs != -1:  # -1 is Lightning's word for no end
+            raise UsageError(f"--trainer.max_epochs: must be at least 1: got {epochs}")
         self.resolved = resolved_config(config.as_dict())
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
@@ -94,55 +97,40 @@ class TrialCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the callbacks and the logger of a trial."""
-        trainer = self.config_init[self.subcommand].trainer
-        folder = Path(trainer.default_root_dir)
-        self.history = History(str(folder / "checkpoints"))
-        callbacks = [
-            EpochSeed(self.config[self.subcommand].seed_everything),
-            LineProgress() if not sys.stdout.isatty() else TQDMProgressBar(),
-            ModelCheckpoint(
+        config = self.config_init[self.subcommand]
+        folder = Path(config.trainer.default_root_dir)
+        callbacks: list[Callback] = [EpochSeed(config.seed_everything)]
+        if config.trainer.enable_progress_bar in (None, True):
+            callbacks.append(TQDMProgressBar() if sys.stdout.isatty() else LineProgress())
+        if self.subcommand == "fit" and not config.trainer.fast_dev_run:
+            best = ModelCheckpoint(
                 folder / "checkpoints",
                 filename="best",
                 monitor="val_acc",
                 mode="max",
                 save_weights_only=True,
-                enable_version_counter=False,
-            ),
-            self.history,
-        ]
-        if not trainer.enable_progress_bar and trainer.enable_progress_bar is not None:
-            del callbacks[1]
+                enable_version_counter=False,  # one file, replaced in one step
+            )
+            history = History(str(folder / "checkpoints"))
+            self.recorder = Recorder(folder, self.resolved, config.seed_everything, best, history)
+            callbacks += [best, history, self.recorder]
         self.trainer_defaults["callbacks"] = callbacks
-        if (
-            trainer.logger in (None, True)
-            and self.subcommand == "fit"
-            and not (self.check_only or trainer.fast_dev_run)
-        ):
-            kwargs["logger"] = wandb_logger(folder, folder.name, self.resolved)
-        elif trainer.logger is None:
-            kwargs["logger"] = False
+        if config.trainer.logger in (None, True):
+            log = self.subcommand == "fit" and not (self.check_only or config.trainer.fast_dev_run)
+            kwargs["logger"] = wandb_logger(folder, folder.name, self.resolved) if log else False
         return super().instantiate_trainer(**kwargs)
 
     def after_fit(self) -> None:
-        """Test the best checkpoint once and write the record."""
-        trainer = self.trainer
-        dry_run = bool(self.config.fit.trainer.fast_dev_run)
-        best = None if dry_run else "best"  # a dry run keeps no checkpoint
-        trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
-        if dry_run or not trainer.is_global_zero:
+        """Test the best checkpoint once; the recorder then writes the record."""
+        if self.config.fit.trainer.fast_dev_run:  # keeps no checkpoint and no record
+            self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
             return
-        seed = self.config.fit.seed_everything
-        record = make_record(trainer, self.model, self.datamodule, self.history, self.resolved, seed)
-        path = records.write(record, Path(trainer.default_root_dir))
-        if trainer.logger is not None:
-            trainer.logger.log_metrics(scalars(record))
-        quality = record.quality
-        print(
-            f"{record.model} on {record.data}, seed {seed}: test accuracy {quality['test_acc']:.2%}, "
-            f"at 90 degrees {quality['test_acc_rot90']:.2%}, {record.size['params']:,} parameters, "
-            f"{record.cost['total_seconds']:.0f} s\n{path}",
-            flush=True,
-        )
+        self.recorder.recall()
+        if not self.recorder.history.epochs:
+            raise UsageError(
+                "nothing was trained, so there is nothing to test: see trainer.max_epochs and trainer.limit_*"
+            )
+        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
 
     def _run_subcommand(self, subcommand: str) -> None:
         if not self.check_only:

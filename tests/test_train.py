@@ -139,6 +139,28 @@ def test_two_processes_count_every_image_once(workplace):
     assert len(list(workplace.glob("runs/train/*/wandb/offline-run-*"))) == 1
 
 
+@pytest.mark.slow
+def test_spawned_processes_leave_the_same_record(workplace):
+    found = []
+    for strategy in ("ddp", "ddp_spawn"):
+        done = run(
+            *FIT, "--trainer.devices=2", f"--trainer.strategy={strategy}", f"--trainer.default_root_dir={strategy}"
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(without_times(records.read(workplace / strategy / records.FILE_NAME)))
+    assert found[0] == found[1]
+
+
+def test_a_checkpoint_can_be_tested_again(workplace):
+    assert train.main([*FIT, "--trainer.default_root_dir=here"]) == 0
+    record = records.read(workplace / "here" / records.FILE_NAME)
+    before = (workplace / "here" / records.FILE_NAME).read_bytes()
+    done = run("test", "--model=EqCNN", *TINY, "--ckpt_path=here/checkpoints/best.ckpt", "--trainer.accelerator=cpu")
+    assert done.returncode == 0, done.stderr
+    assert f"{record.quality['test_acc']:.4f}"[:5] in done.stdout
+    assert (workplace / "here" / records.FILE_NAME).read_bytes() == before
+
+
 def test_two_processes_learn_what_one_learns(workplace):
     curves = []
     for devices in (1, 2):
@@ -167,6 +189,9 @@ def test_two_processes_learn_what_one_learns(workplace):
         ([*FIT, "--data.batch_size=0"], "batch_size must be at least 1: got 0"),
         ([*FIT, "--data.batchsize=3"], "did you mean --data.batch_size?"),
         ([*FIT, "--trainer.max_epoch=3"], "--trainer.max_epoch: no such argument; did you mean --trainer.max_epochs?"),
+        ([*FIT, "--trainer.max_epochs=0"], "--trainer.max_epochs: must be at least 1: got 0"),
+        ([*FIT, "--trainer.max_epochs=-3"], "--trainer.max_epochs: must be at least 1: got -3"),
+        ([*FIT, "--trainer.limit_train_batches=0"], "nothing was trained"),
         ([*FIT, "--trainer.max_epochs=1.5"], "--trainer.max_epochs: must be int: got 1.5"),
         ([*FIT, "--seed_everything=x"], "--seed_everything: must be bool or int: got x"),
         ([*FIT, "--trainer.accelerator=gpux"], "gpux"),

@@ -9,17 +9,18 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import kornia
 import lightning
 import torch
 import torchvision
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_models import Classifier
 from lit_models.measure import seconds_per_batch, size
-from results.record import Record, config_hash
+from results.record import Record, config_hash, write
 from trial.callbacks import History
 
 # Arguments of the Trainer that change what is learnt or measured. The others say where to run and what to show.
@@ -61,55 +62,77 @@ def resolved_config(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def make_record(
-    trainer: Trainer,
-    model: Classifier,
-    data: LightningDataModule,
-    history: History,
-    config: dict[str, Any],
-    seed: int,
-) -> Record:
-    """Measure what is left to measure and return the record.
+class Recorder(Callback):
+    """Writes the record once the test has ended, on rank 0, in the process that ran the test.
 
     Args:
-        trainer: after ``fit`` and ``test``.
-        model: the one that was tested.
-        data: the one that it was tested on.
-        history: of the fit.
+        folder: where ``record.json`` is written.
         config: from :func:`resolved_config`.
         seed: of the trial.
+        best: the checkpoint that was tested.
+        history: of the fit.
     """
-    device = trainer.strategy.root_device
-    model.to(device)
-    example = model.example_images.to(device)
-    with trainer.precision_plugin.forward_context():
-        latency = seconds_per_batch(model, example)
-        batch = example.expand(THROUGHPUT_BATCH, *example.shape[1:]).contiguous()
-        throughput = THROUGHPUT_BATCH / seconds_per_batch(model, batch)
-    epoch_seconds = statistics.median(epoch["seconds"] for epoch in history.epochs) if history.epochs else float("nan")
-    images = len(data.train) if hasattr(data, "train") else float("nan")
-    best = trainer.checkpoint_callback.best_model_score if trainer.checkpoint_callback else None  # type: ignore[attr-defined]
-    measured = size(model, example)
-    return Record(
-        model=config["model"],
-        data=config["data"],
-        seed=seed,
-        config=config,
-        config_hash=config_hash(config),
-        commit=_commit(),
-        rig=_rig(trainer, device),
-        size={"params": measured.params, "macs": measured.macs, "bytes": measured.bytes},
-        quality={"val_acc": float("nan") if best is None else round(float(best), 6), **model.test_report},
-        cost={
-            "epoch_seconds": epoch_seconds,
-            "train_images_per_second": images / epoch_seconds,
-            "latency_seconds": latency,
-            "inference_images_per_second": throughput,
-            "peak_memory_mb": _peak_memory_mb(device),
-            "total_seconds": history.total_seconds,
-        },
-        history=history.epochs,
-    )
+
+    def __init__(
+        self, folder: Path, config: dict[str, Any], seed: int, best: ModelCheckpoint, history: History
+    ) -> None:
+        self.folder, self.config, self.seed, self.best, self.history = folder, config, seed, best, history
+
+    def recall(self) -> None:
+        """Read from the last checkpoint what a fit in processes of its own (``ddp_spawn``) left only there."""
+        path = self.folder / "checkpoints" / "last.ckpt"
+        if not self.history.epochs and path.is_file():
+            states = torch.load(path, map_location="cpu", weights_only=True)["callbacks"]
+            for callback in (self.best, self.history):
+                callback.load_state_dict(states[callback.state_key])
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure what is left to measure, write the record, and give its numbers to the logger."""
+        if not trainer.is_global_zero:
+            return
+        record = self._record(trainer, cast("Classifier", pl_module))
+        path = write(record, self.folder)
+        for logger in trainer.loggers:
+            logger.log_metrics(scalars(record))
+        print(
+            f"{record.model} on {record.data}, seed {self.seed}: test accuracy {record.quality['test_acc']:.2%}, "
+            f"at 90 degrees {record.quality['test_acc_rot90']:.2%}, {record.size['params']:,} parameters, "
+            f"{record.cost['total_seconds']:.0f} s\n{path}",
+            flush=True,
+        )
+
+    def _record(self, trainer: Trainer, model: Classifier) -> Record:
+        device = trainer.strategy.root_device
+        example = model.example_images.to(device)
+        with trainer.precision_plugin.forward_context():
+            latency = seconds_per_batch(model, example)
+            batch = example.expand(THROUGHPUT_BATCH, *example.shape[1:]).contiguous()
+            throughput = THROUGHPUT_BATCH / seconds_per_batch(model, batch)
+        epoch_seconds = statistics.median(epoch["seconds"] for epoch in self.history.epochs)
+        data: Any = getattr(trainer, "datamodule", None)
+        images = len(data.train) if hasattr(data, "train") else float("nan")
+        score = self.best.best_model_score
+        measured = size(model, example)
+        return Record(
+            model=self.config["model"],
+            data=self.config["data"],
+            seed=self.seed,
+            config=self.config,
+            config_hash=config_hash(self.config),
+            commit=_commit(),
+            rig=_rig(trainer, device),
+            size={"params": measured.params, "macs": measured.macs, "bytes": measured.bytes},
+            quality={"val_acc": float("nan") if score is None else round(float(score), 6), **model.test_report},
+            cost={
+                "epoch_seconds": epoch_seconds,
+                "train_images_per_second": images / epoch_seconds,
+                "latency_seconds": latency,
+                "inference_images_per_second": throughput,
+                "peak_memory_mb": _peak_memory_mb(device),
+                "total_seconds": self.history.total_seconds,
+            },
+            history=self.history.epochs,
+        )
 
 
 def scalars(record: Record) -> dict[str, float]:

@@ -1,0 +1,38 @@
+"""The README's own section on bringing one's own, followed to the letter."""
+
+import re
+import subprocess
+import sys
+
+import pandas as pd
+
+from tests.conftest import ROOT
+
+
+def blocks(section: str) -> dict[str, str]:
+    """Return the code blocks of a section by the file name in the line above them."""
+    text = (ROOT / "README.md").read_text().split(f"## {section}\n")[1].split("\n## ")[0]
+    return dict(re.findall(r"`([\w.]+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL))
+
+
+def test_bring_your_own(workplace, monkeypatch):
+    files = blocks("Bring your own")
+    assert set(files) == {"mine.py", "my_data.py", "mine.yaml"}
+    for name, code in files.items():
+        (workplace / name).write_text(code)
+    monkeypatch.delenv("PYTHONPATH")  # an installed suite is importable without; here it is made so for results alone
+    done = subprocess.run([sys.executable, ROOT / "sweep.py", "mine.yaml"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    subprocess.run([sys.executable, "-m", "results", "runs/mine"], check=True, capture_output=True, timeout=60)
+    runs = pd.read_csv(workplace / "results" / "mine" / "runs.csv")
+    assert sorted(zip(runs.model, runs.seed, strict=True)) == [
+        ("Linear", 0),
+        ("Linear", 1),
+        ("SimpleCNN", 0),
+        ("SimpleCNN", 1),
+    ]
+    assert set(runs.data) == {"Stripes"}
+    linear = runs[runs.model == "Linear"]
+    assert (linear.params == 28 * 28 * 2 + 2).all()
+    assert (linear.test_acc > 90).all()
