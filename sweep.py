@@ -13,13 +13,16 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
 
 from results import record as records
 from runner import process as processes
@@ -107,43 +110,27 @@ class Run:
     def run(self) -> None:
         """Run all that wait."""
         done = self.planned - len(self.waiting)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-        )
-        print(
-            f"{self.sweep.name}: {self.planned} trials, {done} finished, {len(self.waiting)} to run",
-            flush=True,
-        )
-        with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as progress:
-            bar = progress.add_task(
-                self.sweep.name, total=self.planned, completed=self.planned - len(self.waiting), left=""
-            )
-            lines = [progress.add_task("", total=None, left="", visible=False) for _ in range(self.jobs)]
-            reported = time.monotonic()
+        print(f"{self.sweep.name}: {self.planned} trials, {done} finished, {len(self.waiting)} to run", flush=True)
+        left = TextColumn("{task.fields[left]}")
+        bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), left)
+        task = bar.add_task(self.sweep.name, total=self.planned, completed=done, left="")
+        reported = time.monotonic()
+        with Live(bar, console=self.console) if self.console.is_terminal else nullcontext() as live:
             while self.waiting or self.running:
                 while self.waiting and len(self.running) < self.jobs:
                     self._start(self.waiting.pop(0))
                 time.sleep(POLL)
                 for process in [p for p in self.running if p.exitcode is not None]:
                     self._finish(process)
-                left = self._time_left()
-                progress.update(bar, completed=self.planned - len(self.waiting) - len(self.running), left=left)
-                texts = [
-                    f"  {self._label(trial)}: {_last_line(self.folder / trial.name)}"
-                    for trial, _ in self.running.values()
-                ]
-                for index, line in enumerate(lines):
-                    progress.update(
-                        line, visible=index < len(texts), description=texts[index][:100] if index < len(texts) else ""
-                    )
-                if not self.console.is_terminal and time.monotonic() - reported > REPORT:
+                done = self.planned - len(self.waiting) - len(self.running)
+                bar.update(task, completed=done, left=self._time_left())
+                lines = [f"  {_label(t)}: {_last_line(self.folder / t.name)}" for t, _ in self.running.values()]
+                if live is not None:
+                    live.update(Group(bar, *(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)))
+                elif time.monotonic() - reported > REPORT:
                     reported = time.monotonic()
-                    for text in texts:
-                        print(f"{text} | {left}", flush=True)
+                    for line in lines:
+                        print(f"{line} | {self._time_left()}", flush=True)
 
     def stop(self) -> None:
         """End the running trials; their checkpoints stay."""
@@ -170,7 +157,7 @@ class Run:
         args = [*trial.args, f"--trainer.default_root_dir={folder}", "--ckpt_path=last"]
         environment = {"WANDB_RUN_GROUP": self.sweep.name, "WANDB_NAME": trial.name, "TRIALS_AT_ONCE": str(self.jobs)}
         if not self.console.is_terminal:
-            print(f"start {self._label(trial)}: trial {self.planned - len(self.waiting)} of {self.planned}", flush=True)
+            print(f"start {_label(trial)}: trial {self.planned - len(self.waiting)} of {self.planned}", flush=True)
         self.running[processes.start(args, folder, environment)] = (trial, time.monotonic())
 
     def _finish(self, process: BaseProcess) -> None:
@@ -182,14 +169,14 @@ class Run:
         elif process.exitcode == 0 and _is_finished(folder):
             self._note_seconds(trial)
             self.console.print(
-                f"done  {self._label(trial)}: {_result(folder)}, {time.monotonic() - started:.0f} s", highlight=False
+                f"done  {_label(trial)}: {_result(folder)}, {time.monotonic() - started:.0f} s", highlight=False
             )
         else:
             code = process.exitcode or 0
             reason = _last_line(folder) if code >= 0 else f"ended by signal {-code}"
             self.failed[trial.name] = reason
             records.write_text(folder / FAILED, reason + "\n")
-            self.console.print(f"failed {self._label(trial)}: {reason}", highlight=False, markup=False)
+            self.console.print(f"failed {_label(trial)}: {reason}", highlight=False, markup=False)
 
     def _note_seconds(self, trial: Trial) -> None:
         total = records.read(self.folder / trial.name / records.FILE_NAME).cost.get("total_seconds")
@@ -200,16 +187,12 @@ class Run:
         """Estimate from finished trials of the same model and data, else from all."""
         every = [seconds for times in self.seconds.values() for seconds in times]
         if not every:
-            return "time left known after the first trial"
+            return "time left: known after the first trial"
         expected = {trial.name: statistics.mean(self.seconds.get(_kind(trial), every)) for trial in self.waiting}
         ahead = sum(expected.values())
         for trial, started in self.running.values():
             ahead += max(0.0, statistics.mean(self.seconds.get(_kind(trial), every)) - (time.monotonic() - started))
         return f"{timedelta(seconds=round(ahead / self.jobs))} left"
-
-    @staticmethod
-    def _label(trial: Trial) -> str:
-        return trial.name.rpartition("-")[0] or trial.name
 
 
 def _interrupt(*_: object) -> None:
@@ -234,6 +217,11 @@ def _check(sweep: Sweep, file: Path, jobs: int) -> None:
     problems = dict.fromkeys(answer.removeprefix("--") for answer in answers if answer is not None)
     if problems:
         raise SweepError(f"{file}: parameters.{problem}" for problem in problems)
+
+
+def _label(trial: Trial) -> str:
+    """Return a trial's name without the hash at its end."""
+    return trial.name.rpartition("-")[0] or trial.name
 
 
 def _kind(trial: Trial) -> str:
