@@ -6,10 +6,13 @@ import copy
 import statistics
 import time
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from lit_models.operators import Involution2d
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,25 @@ def size(model: nn.Module, example: Tensor) -> Size:
 
     Returns:
         Parameters that are trained; MACs of one forward pass by torch's own counter (matrix products and
-        convolutions, two FLOPs each); bytes of parameters and buffers.
+        convolutions, two FLOPs each) and, which it does not know, K x K for each output of an involution; bytes of
+        parameters and buffers.
     """
     # Shapes are all that counts: a copy on the meta device computes nothing and leaves the model alone.
     ghost = copy.deepcopy(model).to("meta").eval()
+    involutions: list[int] = []
+
+    def count(module: nn.Module, _: Any, output: Tensor) -> None:
+        involutions.append(output.numel() * cast("Involution2d", module).kernel_size ** 2)
+
+    for module in ghost.modules():
+        if isinstance(module, Involution2d):
+            module.register_forward_hook(count)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         ghost(example.to("meta"))
     tensors = [*model.parameters(), *model.buffers()]
     return Size(
         params=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        macs=counter.get_total_flops() // 2,
+        macs=counter.get_total_flops() // 2 + sum(involutions),
         bytes=sum(t.numel() * t.element_size() for t in tensors),
     )
 

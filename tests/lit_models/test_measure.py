@@ -5,6 +5,7 @@ from torch import nn
 
 from lit_models import EqCNN, SimpleCNN
 from lit_models.measure import seconds_per_batch, size
+from lit_models.operators import Involution2d
 
 
 def test_size_by_hand():
@@ -28,6 +29,12 @@ def test_macs_of_the_pair():
     trunk = 8 * 9 * 26**2 + 16 * 8 * 9 * 11**2 + 16 * 16 * 25
     assert size(SimpleCNN(), torch.zeros(1, 1, 28, 28)).macs == simple
     assert size(EqCNN(), torch.zeros(1, 1, 28, 28)).macs == 4 * trunk + 160
+
+
+def test_macs_of_an_involution_by_hand():
+    layer = Involution2d(6, kernel_size=5, groups=3, stride=2, reduction=2)
+    # the kernel: 6 -> 3 -> 5 * 5 * 3 channels at 4x4; then 25 products for each of the 6 * 4 * 4 outputs
+    assert size(layer, torch.zeros(1, 6, 8, 8)).macs == 16 * (6 * 3 + 3 * 75) + 25 * 6 * 16
 
 
 def test_measuring_leaves_the_model_alone():
