@@ -225,7 +225,8 @@ def _label(trial: Trial) -> str:
 
 
 def _kind(trial: Trial) -> str:
-    return f"{trial.parameters.get('model')} {trial.parameters.get('data')}"
+    """Return what trials have in common that take equally long."""
+    return " ".join(str(trial.parameters.get(key)) for key in ("config", "model", "data"))
 
 
 def _is_finished(folder: Path) -> bool:

@@ -237,14 +237,17 @@ def _arguments(command: list[Any], point: dict[str, Any]) -> list[str]:
 
 def _trial_name(point: dict[str, Any]) -> str:
     """Return a folder name that a person recognises and that no other point has."""
-    digest = hashlib.sha256(json.dumps(point, sort_keys=True, default=str).encode()).hexdigest()[:8]
-    parts = [point.get("model"), point.get("data")]
+    config = point.get("config")
+    # a configuration file is what stands in it: when it changes, the trial is another
+    text = Path(config).read_text() if isinstance(config, str) and Path(config).is_file() else ""
+    digest = hashlib.sha256((json.dumps(point, sort_keys=True, default=str) + text).encode()).hexdigest()[:8]
+    parts = [Path(config).stem] if isinstance(config, str) else []
+    for key in ("model", "data"):
+        value = point.get(key)
+        name = value.get("class_path") if isinstance(value, dict) else value
+        parts += [name.rpartition(".")[2]] if isinstance(name, str) else []
     parts += [f"seed{point['seed_everything']}"] if "seed_everything" in point else []
-    words = [
-        re.sub(r"[^A-Za-z0-9_.]", "_", str(part).rpartition(".")[2])[:40]
-        for part in parts
-        if isinstance(part, str | int)
-    ]
+    words = [re.sub(r"[^A-Za-z0-9_]", "_", part)[:40] for part in parts]
     return "-".join([*words, digest])
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import sweep
+import train
 from results import record as records
 from runner.sweep_file import read_sweep
 from tests.conftest import ROOT
@@ -196,3 +197,10 @@ def test_wrong_arguments(workplace, capsys, args, said):
     write(workplace)
     assert sweep.main(args) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_point_of_our_sweeps_is_accepted_by_train(file, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for trial in read_sweep(file).trials:
+        assert train.check(trial.args) is None, trial.args

@@ -125,6 +125,19 @@ parameters:
     assert args == [[f"--trainer={{'max_epochs': {e}}}", f"--seed_everything={s}"] for e in (1, 2) for s in (3, 4)]
 
 
+def test_another_configuration_file_is_another_trial(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "program: train.py\nmethod: grid\nparameters: {config: {values: [one.yaml, two.yaml]}}\n"
+    names = []
+    for content in ("a: 1", "a: 1", "a: 2"):
+        (tmp_path / "one.yaml").write_text(content)
+        names.append([trial.name for trial in read_sweep(write(tmp_path, text)).trials])
+    assert names[0] == names[1]
+    assert names[0][0] != names[2][0]
+    assert names[0][1] == names[2][1]
+    assert names[0][0].startswith("one-")
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
