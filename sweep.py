@@ -30,6 +30,7 @@ from runner.sweep_file import Sweep, SweepError, Trial, read_sweep
 
 POLL = 0.2  # seconds between two looks at the running trials
 REPORT = 15.0  # seconds between two lines on a running trial, where there is no terminal
+BUSY_DELAY = 1.0  # seconds before a trial that another runner has is looked at again
 FAILED = "failed.txt"
 
 
@@ -96,7 +97,7 @@ class Run:
     jobs: int
     running: dict[BaseProcess, tuple[Trial, float]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    elsewhere: list[str] = field(default_factory=list)
+    started: set[str] = field(default_factory=set)
     seconds: dict[str, list[float]] = field(default_factory=dict)  # of finished trials, by model and data
 
     def __post_init__(self) -> None:
@@ -118,7 +119,9 @@ class Run:
         with Live(bar, console=self.console) if self.console.is_terminal else nullcontext() as live:
             while self.waiting or self.running:
                 while self.waiting and len(self.running) < self.jobs:
-                    self._start(self.waiting.pop(0))
+                    trial = self.waiting.pop(0)
+                    if not _is_finished(self.folder / trial.name):  # else another runner was faster
+                        self._start(trial)
                 time.sleep(POLL)
                 for process in [p for p in self.running if p.exitcode is not None]:
                     self._finish(process)
@@ -146,8 +149,6 @@ class Run:
         )
         for name, reason in self.failed.items():
             print(f"  failed: {name}: {reason}\n          {self.folder / name / processes.LOG}")
-        for name in self.elsewhere:
-            print(f"  run by another process: {name}")
         return 1 if self.failed else 0
 
     def _start(self, trial: Trial) -> None:
@@ -156,7 +157,8 @@ class Run:
         (folder / FAILED).unlink(missing_ok=True)
         args = [*trial.args, f"--trainer.default_root_dir={folder}", "--ckpt_path=last"]
         environment = {"WANDB_RUN_GROUP": self.sweep.name, "WANDB_NAME": trial.name, "TRIALS_AT_ONCE": str(self.jobs)}
-        if not self.console.is_terminal:
+        if not self.console.is_terminal and trial.name not in self.started:
+            self.started.add(trial.name)
             print(f"start {_label(trial)}: trial {self.planned - len(self.waiting)} of {self.planned}", flush=True)
         self.running[processes.start(args, folder, environment)] = (trial, time.monotonic())
 
@@ -165,7 +167,8 @@ class Run:
         folder = self.folder / trial.name
         process.join()
         if process.exitcode == processes.BUSY:
-            self.elsewhere.append(trial.name)
+            self.waiting.append(trial)  # another runner has it; should that one die, this one takes over
+            time.sleep(BUSY_DELAY)
         elif process.exitcode == 0 and _is_finished(folder):
             self._note_seconds(trial)
             self.console.print(
