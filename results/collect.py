@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pandas as pd
 
@@ -59,10 +59,9 @@ def collect(folder: Path) -> Trials:
         except RecordError as error:
             trials.problems.append(str(error))
             continue
-        accuracy = record.quality.get("test_acc")
         identity = (record.config_hash, record.seed)
-        if not isinstance(accuracy, int | float) or not math.isfinite(accuracy):
-            trials.problems.append(f"{path}: has no test accuracy")
+        if fault := _fault(record):
+            trials.problems.append(f"{path}: {fault}")
         elif identity in seen:
             trials.problems.append(f"{path}: the same configuration and seed as {seen[identity]}, which is kept")
         else:
@@ -95,6 +94,29 @@ def labels(trials: Trials) -> dict[str, str]:
         details = ", ".join(f"{name}={record.config.get(name)}" for name in differing)
         result[key] = f"{record.model} ({details})" if details else record.model
     return result
+
+
+def _fault(record: Record) -> str | None:
+    """Say why a record cannot stand in a table: a number that is needed is missing, or is none."""
+    accuracy = record.quality.get("test_acc")
+    if not _is_number(accuracy) or not math.isfinite(accuracy):
+        return "has no test accuracy"
+    if not 0 <= accuracy <= 1:
+        return f"has a test accuracy of {accuracy}, which is no share"
+    for part, needed in (("size", ("params", "macs")), ("quality", ()), ("cost", ())):
+        values: dict[str, Any] = getattr(record, part)
+        for name in COLUMNS:
+            value = values.get(name)
+            if (value is None and name in needed) or not (value is None or _is_number(value)):
+                return f"its {part}.{name} is no number: {str(value)[:40]}"
+    circle = record.quality.get("circle", {})
+    if not isinstance(circle, dict) or not all(_is_number(value) for value in circle.values()):
+        return "its quality.circle does not give a number for each angle"
+    return None
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _row(record: Record) -> dict[str, Any]:

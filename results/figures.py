@@ -33,7 +33,7 @@ def rotation_curves(trials: Trials, folder: Path) -> list[Path]:
     angles: list[float] = []
     for record in trials.records.values():
         circle = record.quality.get("circle")
-        if not isinstance(circle, dict) or not circle or any(value is None for value in circle.values()):
+        if not circle:
             continue
         if not angles:
             angles = [float(angle) for angle in circle]

@@ -110,6 +110,27 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_used(tmp_path):
     assert len(trials.problems) == 4
 
 
+@pytest.mark.parametrize(
+    ("part", "change", "said"),
+    [
+        ("quality", {"test_acc": "high"}, "has no test accuracy"),
+        ("quality", {"test_acc": 98.4}, "which is no share"),
+        ("quality", {"test_acc_rot90": [1]}, "its quality.test_acc_rot90 is no number"),
+        ("quality", {"circle": {"0": "x"}}, "its quality.circle"),
+        ("quality", {"circle": [1]}, "its quality.circle"),
+        ("size", {"params": None}, "its size.params is no number"),
+        ("size", {"macs": True}, "its size.macs is no number"),
+        ("cost", {"epoch_seconds": {}}, "its cost.epoch_seconds is no number"),
+    ],
+)
+def test_numbers_that_are_none_are_named(tmp_path, part, change, said):
+    good = make(seed=1)
+    save(tmp_path, dataclasses.replace(good, seed=0, **{part: {**getattr(good, part), **change}}), good)
+    trials = collect(tmp_path)
+    assert list(trials.records) == ["trial1"]
+    assert [said in problem and "trial0/record.json" in problem for problem in trials.problems] == [True]
+
+
 def test_runs_csv_has_a_row_per_trial_in_per_cent(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save(tmp_path / "runs" / "mine", make(seed=1), make(seed=0))
