@@ -54,9 +54,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def source(architecture: type) -> str:
-    """Return the first sentence after ``Source:`` in the docstring of a class."""
+    """Return who and where, from what stands after ``Source:`` in the docstring of a class."""
     text = " ".join((inspect.getdoc(architecture) or "").split())
-    found = re.search(r"Source: (.+?)(?:\. |\.$)", text)
+    found = re.search(r"Source: (.+?)(?:[.;] |, https|, section|\.$)", text)
     return found.group(1) if found else ""
 
 
