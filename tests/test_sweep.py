@@ -199,8 +199,10 @@ def test_wrong_arguments(workplace, capsys, args, said):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("seeds", ["one", pytest.param("all", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("file", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_point_of_our_sweeps_is_accepted_by_train(file, monkeypatch):
+def test_every_point_of_our_sweeps_is_accepted_by_train(file, seeds, monkeypatch):
     monkeypatch.chdir(ROOT)
     for trial in read_sweep(file).trials:
-        assert train.check(trial.args) is None, trial.args
+        if seeds == "all" or trial.parameters["seed_everything"] == 0:
+            assert train.check(trial.args) is None, trial.args

@@ -1,0 +1,73 @@
+"""INN: the involutional half of the pair convolution vs involution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from lit_models.classifier import Classifier
+from lit_models.operators import Involution2d
+
+
+class INN(Classifier):
+    """Three involutions and two linear layers: the filters are made anew for every pixel, from that pixel.
+
+    An involution keeps the number of channels, so the seed's three work on the image's own red, green and blue; to
+    compare it with :class:`~lit_models.cnn.CNN` at equal size, give it a ``width``.
+    13,074 parameters with the default arguments, 13,002 of them in the two linear layers.
+
+    Source: seed 003 (the Keras example on involution). Deviations: weights start as PyTorch draws them, where Keras
+    draws Glorot's; batch norm is PyTorch's (epsilon 1e-5, momentum 0.1; Keras has 1e-3 and 0.01); the last feature
+    map is flattened channel by channel, where Keras goes pixel by pixel.
+
+    Args:
+        in_channels: channels C of the images ``(B, C, H, W)``. The hidden layer of a filter generator has half as
+            many, but at least one.
+        image_size: height and width of the images, at least 4 pixels.
+        num_classes: number of logits.
+        width: channels that the involutions work on, made from those of the image by a 1x1 convolution. None, as in
+            the seed, is no such convolution: they work on the image's channels.
+        hidden: units between the two linear layers. The seed has 64.
+        **recipe: arguments of :class:`~lit_models.classifier.Classifier`.
+
+    Raises:
+        ValueError: ``image_size`` is below 4, or ``width`` or ``hidden`` below 1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        image_size: int = 32,
+        num_classes: int = 10,
+        width: int | None = None,
+        hidden: int = 64,
+        **recipe: Any,
+    ) -> None:
+        super().__init__(in_channels, image_size, num_classes, **recipe)
+        if image_size < 4:
+            raise ValueError(f"image_size must be at least 4 for INN (two poolings): got {image_size}")
+        if width is not None and width < 1:
+            raise ValueError(f"width must be at least 1, or null for the image's channels, as in the seed: got {width}")
+        if hidden < 1:
+            raise ValueError(f"hidden must be at least 1: got {hidden}; the seed has 64")
+        channels = in_channels if width is None else width
+        self.stem = nn.Identity() if width is None else nn.Conv2d(in_channels, width, 1)
+        self.features = nn.Sequential(
+            Involution2d(channels, kernel_size=3, reduction=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            Involution2d(channels, kernel_size=3, reduction=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            Involution2d(channels, kernel_size=3, reduction=2),
+            nn.ReLU(),
+        )
+        self.head = nn.Sequential(
+            nn.Linear(channels * (image_size // 4) ** 2, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits ``(B, num_classes)`` for images ``(B, C, image_size, image_size)``."""
+        logits: Tensor = self.head(self.features(self.stem(images)).flatten(1))
+        return logits

@@ -1,0 +1,78 @@
+"""ConvMixer against timm's, with the same weights."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lit_models import ConvMixer
+
+
+def test_parameters_of_the_seed():
+    stem, head = 3 * 4 * 256 + 256 + 512, 256 * 10 + 10
+    block = (256 * 25 + 256 + 512) + (256 * 256 + 256 + 512)
+    assert stem + 8 * block + head == 594_186
+    assert sum(p.numel() for p in ConvMixer().parameters()) == 594_186
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [({"width": 256, "depth": 8, "kernel_size": 5, "patch_size": 2}, 32), ({"width": 12, "kernel_size": 3}, 28)],
+)
+def test_equals_timms_with_its_weights(arguments, size):
+    timm = pytest.importorskip("timm.models.convmixer")
+    torch.manual_seed(0)
+    arguments = {"width": 256, "depth": 8, "kernel_size": 5, "patch_size": 2} | arguments
+    peer = timm.ConvMixer(
+        arguments["width"],
+        arguments["depth"],
+        kernel_size=arguments["kernel_size"],
+        patch_size=arguments["patch_size"],
+        num_classes=10,
+    )
+    for module in peer.modules():
+        if isinstance(module, nn.BatchNorm2d):  # else a norm in the wrong place would not show
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias)
+    peer = peer.double()
+    ours = ConvMixer(image_size=size, **arguments).double()
+    assert [p.shape for p in ours.parameters()] == [p.shape for p in peer.parameters()]
+    with torch.no_grad():
+        for mine, theirs in zip(ours.parameters(), peer.parameters(), strict=True):
+            mine.copy_(theirs)
+    images = torch.rand(2, 3, size, size, dtype=torch.float64)
+    for _ in range(2):  # updates the running statistics of both
+        torch.testing.assert_close(ours(images), peer(images), rtol=0, atol=1e-10)
+    ours.eval()
+    peer.eval()
+    torch.testing.assert_close(ours(images), peer(images), rtol=0, atol=1e-10)
+
+
+def test_the_shortcut_is_around_depthwise_gelu_and_norm():
+    torch.manual_seed(0)
+    block = ConvMixer(width=6).blocks[0].double().eval()
+    x = torch.randn(2, 6, 5, 5, dtype=torch.float64)
+    depthwise = F.conv2d(x, block.space[0].weight, block.space[0].bias, padding=2, groups=6)
+    mixed = x + block.space[2](F.gelu(depthwise))
+    expected = block.channels[2](F.gelu(F.conv2d(mixed, block.channels[0].weight, block.channels[0].bias)))
+    torch.testing.assert_close(block(x), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"width": 0}, "width must be at least 1: got 0; the seed has 256"),
+        ({"depth": 0}, "depth must be at least 1: got 0; the seed has 8"),
+        ({"kernel_size": -1}, "kernel_size must be at least 1: got -1; the seed has 5"),
+        ({"patch_size": 0}, "patch_size must be at least 1: got 0; the seed has 2"),
+        ({"kernel_size": 4}, "kernel_size must be odd to keep the size: got 4; use 3 or 5"),
+        ({"patch_size": 3}, "patch_size must divide image_size=32: got 3; use one of 1, 2, 4, 8, 16, 32"),
+        (
+            {"image_size": 28, "patch_size": 8},
+            "patch_size must divide image_size=28: got 8; use one of 1, 2, 4, 7, 14, 28",
+        ),
+    ],
+)
+def test_impossible_arguments_are_refused(arguments, said):
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        ConvMixer(**arguments)
