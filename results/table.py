@@ -69,7 +69,7 @@ def summarize(runs: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
 
 def rig_name(run: pd.Series) -> str:
     """Return one line that says what a trial ran on."""
-    threads = f", {run.threads} thread{'s' * (run.threads != 1)}" if str(run.device).endswith("cores)") else ""
+    threads = f", {run.threads} thread{'' if run.threads == 1 else 's'}" if str(run.device).endswith("cores)") else ""
     devices = f"{run.devices} × " if run.devices != 1 else ""
     return f"{devices}{run.device}{threads}, precision {run.precision}"
 
