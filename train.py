@@ -126,9 +126,10 @@ class TrialCLI(LightningCLI):
             self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
             return
         self.recorder.recall()
-        if not self.recorder.history.epochs:
+        if not self.recorder.history.epochs or not self.recorder.best.best_model_path:
             raise UsageError(
-                "nothing was trained, so there is nothing to test: see trainer.max_epochs and trainer.limit_*"
+                "no epoch was trained and validated, so there is nothing to test: "
+                "see trainer.max_epochs, trainer.max_steps and trainer.limit_*"
             )
         self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
 
@@ -236,11 +237,9 @@ def _root(error: BaseException) -> BaseException:
 
 def _names(module: ModuleType, base: type) -> list[str]:
     """Return the classes that ``module`` exports and that can be trained or loaded."""
-    return [
-        name
-        for name in module.__all__
-        if issubclass(getattr(module, name), base) and name not in ("Classifier", "ImageDataModule")
-    ]
+    bases = ("Classifier", "ImageDataModule")  # to subclass, not to run
+    names = [name for name in module.__all__ if issubclass(getattr(module, name), base) and name not in bases]
+    return sorted(names, key=str.lower)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,14 +22,20 @@ class ResNet(Classifier):
     269,722 parameters with the default arguments, which are ResNet-20.
 
     Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, https://arxiv.org/abs/1512.03385,
-    section 4.2, with the shortcuts there, which have no parameters: every other pixel, and zeros for the new channels.
-    Deviations, by operator: ``conv`` none; ``separable`` has a depthwise 3x3 and a 1x1 convolution in place of each
-    convolution; ``involution`` has an involution with RedNet's sizes (K = 7, 16 channels per group, reduction 4; Li et
-    al. 2021) and a 1x1 convolution, as an involution mixes no channels, where RedNet itself has bottleneck blocks;
-    ``p4`` has group convolutions (Cohen & Welling 2016) throughout, halves the size by means of 2x2 pixels ahead of
-    the convolution and in the shortcut, as a stride of 2 keeps other pixels once the image is turned, and ends in a
-    mean over the four planes too, so that quarter turns change no logit. The first layer is a convolution whatever
-    the operator, ``p4``'s excepted.
+    section 4.2. Its shortcuts have no parameters: every other pixel, and zeros for the new channels. Deviations, by
+    operator:
+
+    - ``conv``: none.
+    - ``separable``: a depthwise 3x3 and a 1x1 convolution in place of each convolution.
+    - ``involution``: an involution with RedNet's sizes (K = 7, 16 channels per group, reduction 4; Li et al. 2021,
+      https://arxiv.org/abs/2103.06255) and, as it mixes no channels, a 1x1 convolution. RedNet itself has bottleneck
+      blocks. As there, each block begins as its shortcut (its last batch norm starts at zero); kernels start K times
+      smaller than there.
+    - ``p4``: group convolutions (Cohen & Welling 2016, https://arxiv.org/abs/1602.07576) throughout. The size is halved
+      by means over 2x2 pixels ahead of the convolution and in the shortcut, as a stride of 2 keeps other pixels once
+      the image is turned. The last mean is over the four planes too, so that quarter turns change no logit.
+
+    The first layer is a convolution whatever the operator, a group convolution for ``p4``.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.
@@ -91,6 +98,21 @@ class ResNet(Classifier):
             if isinstance(module, nn.Conv2d | P4ConvZ2 | P4ConvP4):
                 # Of the two fans of He et al. 2015 the one that is right for depthwise weights too.
                 nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+        if operator == "involution":
+            self._calm_involutions()
+
+    @torch.no_grad()
+    def _calm_involutions(self) -> None:
+        """Start blocks as their shortcuts, as RedNet does, and kernels so small that a sum of K^2 taps keeps the scale.
+
+        In evaluation mode an involution squares the scale of its input until the running statistics fit: without
+        this, a network overflows if it is validated after few steps.
+        """
+        for module in self.modules():
+            if isinstance(module, Involution2d):
+                module.span.weight /= module.kernel_size
+            elif isinstance(module, _Block):
+                module.second_norm.weight.zero_()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, num_classes)`` for images ``(B, C, H, W)``, square ones for ``p4``.
@@ -137,7 +159,7 @@ class _Block(nn.Module):
         return F.relu(self.second_norm(self.second(out)) + shortcut)
 
 
-def _norm(operator: str, channels: int) -> nn.Module:
+def _norm(operator: str, channels: int) -> GroupBatchNorm | nn.BatchNorm2d:
     """Return the batch norm that fits ``operator``."""
     return GroupBatchNorm(channels) if operator == "p4" else nn.BatchNorm2d(channels)
 

@@ -107,6 +107,20 @@ def test_involutions_are_rednets():
     assert [m.stride for m in involutions].count(2) == 2
 
 
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_involutions_stay_finite_before_the_running_statistics_fit(steps):
+    torch.manual_seed(0)
+    model = ResNet(operator="involution")  # with norms that all start at 1 its first logits are NaN
+    images = 3 * torch.randn(4, 3, 32, 32)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(model(images), torch.arange(4)).backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert model.eval()(images).abs().max() < 100
+
+
 @pytest.mark.parametrize("width", [1, 3, 12, 17, 28])
 def test_involutions_take_any_width(width):
     assert ResNet(operator="involution", width=width, depth=8)(torch.rand(2, 3, 32, 32)).shape == (2, 10)
