@@ -20,14 +20,14 @@ import torch
 import wandb
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, LightningDataModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 import datamodules
 import lit_models
 from datamodules.sources import DataUnavailable
-from lit_models import Classifier
+from lit_models import Task
 from results import record as records
 from trial.callbacks import EpochSeed, History, LineProgress
 from trial.errors import UsageError, did_you_mean, explain, one_line
@@ -48,7 +48,7 @@ class TrialCLI(LightningCLI):
         self.check_only = check_only
         strict = {"exit_on_error": False, "allow_abbrev": False}  # errors are raised; --trainer.max_epoch is one
         super().__init__(
-            Classifier,
+            Task,
             LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -56,7 +56,7 @@ class TrialCLI(LightningCLI):
             trainer_defaults={"max_epochs": 10, "enable_model_summary": False},
             save_config_kwargs={"overwrite": True},
             parser_kwargs={**strict, **{name: dict(strict) for name in SUBCOMMANDS}},
-            auto_configure_optimizers=False,  # the recipe belongs to Classifier
+            auto_configure_optimizers=False,  # the recipe belongs to Task
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -69,7 +69,7 @@ class TrialCLI(LightningCLI):
         try:
             super().parse_arguments(parser, args)
         except ArgumentError as error:
-            classes = {"model": _names(lit_models, Classifier), "data": _names(datamodules, LightningDataModule)}
+            classes = {"model": _names(lit_models, Task), "data": _names(datamodules, LightningDataModule)}
             raise UsageError(explain(str(error), classes, self._options())) from None
 
     def before_instantiate_classes(self) -> None:
@@ -90,9 +90,9 @@ class TrialCLI(LightningCLI):
             super().instantiate_classes()
         except (ValueError, TypeError, MisconfigurationException, ImportError) as error:
             raise UsageError(one_line(_root(error))) from error
-        if type(self.model).forward is Classifier.forward:
+        if type(self.model).forward is LightningModule.forward:
             raise UsageError(
-                f"--model: {type(self.model).__name__} has no forward{did_you_mean('', _names(lit_models, Classifier))}"
+                f"--model: {type(self.model).__name__} has no forward{did_you_mean('', _names(lit_models, Task))}"
             )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -106,8 +106,8 @@ class TrialCLI(LightningCLI):
             best = ModelCheckpoint(
                 folder / "checkpoints",
                 filename="best",
-                monitor="val_acc",
-                mode="max",
+                monitor=self.model.monitor,
+                mode=self.model.mode,
                 save_weights_only=True,
                 enable_version_counter=False,  # one file, replaced in one step
             )
@@ -140,7 +140,7 @@ class TrialCLI(LightningCLI):
     def _options(self) -> list[str]:
         """Return every option of the subcommand ``fit``, those of all models and data modules included."""
         options = list(self._parser("fit")._option_string_actions)
-        for part, module, base in (("model", lit_models, Classifier), ("data", datamodules, LightningDataModule)):
+        for part, module, base in (("model", lit_models, Task), ("data", datamodules, LightningDataModule)):
             for name in _names(module, base):
                 for ancestor in getattr(module, name).__mro__:
                     code = getattr(vars(ancestor).get("__init__"), "__code__", None)
@@ -237,8 +237,14 @@ def _root(error: BaseException) -> BaseException:
 
 def _names(module: ModuleType, base: type) -> list[str]:
     """Return the classes that ``module`` exports and that can be trained or loaded."""
-    bases = ("Classifier", "ImageDataModule")  # to subclass, not to run
-    names = [name for name in module.__all__ if issubclass(getattr(module, name), base) and name not in bases]
+    found = {name: getattr(module, name) for name in module.__all__}
+    names = [
+        name
+        for name, kind in found.items()
+        if issubclass(kind, base)
+        and getattr(kind, "forward", None) is not LightningModule.forward  # Classifier and other tasks
+        and name != "ImageDataModule"  # to subclass, not to run
+    ]
     return sorted(names, key=str.lower)
 
 

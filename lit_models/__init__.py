@@ -11,6 +11,7 @@ from lit_models.inn import INN
 from lit_models.p4_cnn import P4CNN
 from lit_models.res_net import ResNet
 from lit_models.simple_cnn import SimpleCNN
+from lit_models.task import Task
 from lit_models.vgg import VGG
 from lit_models.z2_cnn import Z2CNN
 
@@ -28,4 +29,5 @@ __all__ = [
     "FCNet",
     "ResNet",
     "SimpleCNN",
+    "Task",
 ]

@@ -1,16 +1,12 @@
-"""The task that every architecture shares: loss, metrics, optimiser, and the test on rotated images."""
+"""The task that every classifier shares: loss, metrics, and the test on rotated images."""
 
 from __future__ import annotations
 
-import math
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from kornia.geometry.transform import rotate
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MaxMetric, MeanMetric, Metric
 from torchmetrics.classification import (
@@ -19,19 +15,18 @@ from torchmetrics.classification import (
     MulticlassConfusionMatrix,
 )
 
+from lit_models.task import IGNORED, Batch, Task
+
 QUARTER_TURNS = (0, 90, 180, 270)
 CIRCLE = tuple(range(0, 360, 15))
-IGNORED = -1  # the label of an image that pads a shard: counted nowhere
-
-Batch = tuple[Tensor, Tensor]
 
 
-class Classifier(LightningModule):
+class Classifier(Task):
     """Trains, validates and tests any image classifier in the same way.
 
     An architecture subclasses it, builds its layers in ``__init__`` and defines ``forward``, which turns
     images ``(B, C, H, W)`` into logits ``(B, num_classes)``. Everything that must not differ between two
-    architectures under comparison (loss, metrics, optimiser, schedule) lives here.
+    architectures under comparison lives here (loss, metrics) or in :class:`~lit_models.task.Task` (the recipe).
 
     The test is read once and gives: accuracy, loss and calibration error; accuracy with the whole test set
     turned by 90, 180 and 270 degrees (``rot90``, exact); the accuracy at every 15 degrees of the circle on the
@@ -42,47 +37,17 @@ class Classifier(LightningModule):
         in_channels: channels C of the images.
         image_size: height and width of the images, in pixels.
         num_classes: number of classes.
-        optimizer: ``adamw``, ``adam`` or ``sgd``.
-        lr: learning rate, constant or the peak of the schedule.
-        weight_decay: decoupled for ``adamw``, an L2 penalty for the others.
-        momentum: for ``sgd`` only.
-        schedule: ``constant``, or ``cosine`` from ``lr`` to 0 over the whole run, a step at a time.
+        **recipe: arguments of :class:`~lit_models.task.Task`.
 
     Raises:
         ValueError: an argument is out of its range.
     """
 
-    test_report: dict[str, Any]  # what the last test found, beyond the scalars that it logged
-
-    def __init__(
-        self,
-        in_channels: int = 1,
-        image_size: int = 28,
-        num_classes: int = 10,
-        optimizer: Literal["adamw", "adam", "sgd"] = "adamw",
-        lr: float = 1e-3,
-        weight_decay: float = 0.01,
-        momentum: float = 0.9,
-        schedule: Literal["constant", "cosine"] = "cosine",
-    ) -> None:
-        super().__init__()
-        for name, value, least in (
-            ("in_channels", in_channels, 1),
-            ("image_size", image_size, 1),
-            ("num_classes", num_classes, 2),
-        ):
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}: got {value}")
-        if not (lr > 0 and math.isfinite(lr)):
-            raise ValueError(f"lr must be a positive number: got {lr}; 0.001 is the default")
-        if not (weight_decay >= 0 and math.isfinite(weight_decay)):
-            raise ValueError(f"weight_decay must be 0 or more: got {weight_decay}")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must lie in [0, 1): got {momentum}")
-        # Gathers the arguments of the subclass too, so that load_from_checkpoint needs no arguments.
-        self.save_hyperparameters(logger=False)
+    def __init__(self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, **recipe: Any) -> None:
+        super().__init__(in_channels, image_size, num_classes, **recipe)
+        if num_classes < 2:
+            raise ValueError(f"num_classes must be at least 2: got {num_classes}")
         self.num_classes = num_classes
-        self.example_images = torch.zeros(1, in_channels, image_size, image_size)
 
         def accuracy() -> MulticlassAccuracy:
             # micro: the plain share of images classified correctly, top-1
@@ -97,27 +62,6 @@ class Classifier(LightningModule):
         )
         self.test_confusion = MulticlassConfusionMatrix(num_classes, ignore_index=IGNORED, validate_args=False)
         self.test_difference = MaxMetric()
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build the optimiser and schedule that the recipe names."""
-        recipe: Any = self.hparams
-        shared = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
-        optimizer: torch.optim.Optimizer
-        if recipe.optimizer == "sgd":
-            optimizer = torch.optim.SGD(self.parameters(), momentum=recipe.momentum, **shared)
-        elif recipe.optimizer == "adam":
-            optimizer = torch.optim.Adam(self.parameters(), **shared)
-        else:
-            optimizer = torch.optim.AdamW(self.parameters(), **shared)
-        if recipe.schedule == "constant":
-            return optimizer
-        steps = self.trainer.estimated_stepping_batches
-        if math.isinf(steps):
-            raise MisconfigurationException(
-                "model.schedule=cosine needs an end: set trainer.max_epochs or trainer.max_steps, or schedule=constant"
-            )
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(1, int(steps)))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the mean cross-entropy of the batch."""

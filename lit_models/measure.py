@@ -24,12 +24,12 @@ class Size:
     bytes: int
 
 
-def size(model: nn.Module, example: Tensor) -> Size:
+def size(model: nn.Module, *example: Tensor) -> Size:
     """Measure the size of ``model``.
 
     Args:
         model: any network; it is left as it was.
-        example: one input ``(1, C, H, W)``.
+        *example: what it takes for one image, ``(1, C, H, W)``.
 
     Returns:
         Parameters that are trained; MACs of one forward pass by torch's own counter (matrix products and
@@ -47,7 +47,7 @@ def size(model: nn.Module, example: Tensor) -> Size:
         if isinstance(module, Involution2d):
             module.register_forward_hook(count)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        ghost(example.to("meta"))
+        ghost(*(part.to("meta") for part in example))
     tensors = [*model.parameters(), *model.buffers()]
     return Size(
         params=sum(p.numel() for p in model.parameters() if p.requires_grad),
@@ -57,25 +57,25 @@ def size(model: nn.Module, example: Tensor) -> Size:
 
 
 @torch.no_grad()
-def seconds_per_batch(model: nn.Module, batch: Tensor, budget: float = 0.5) -> float:
+def seconds_per_batch(model: nn.Module, *batch: Tensor, budget: float = 0.5) -> float:
     """Return the median seconds of one forward pass of ``model`` in evaluation mode.
 
     Args:
         model: the network, on the device of ``batch``; its mode is restored.
-        batch: images ``(B, C, H, W)``.
+        *batch: what it takes for images ``(B, C, H, W)``.
         budget: seconds to spend on counted passes; at least 3 are counted, after 2 that are not.
     """
     training = model.training
     model.eval()
     times: list[float] = []
     for _ in range(2):
-        model(batch)
-    _synchronize(batch.device)
+        model(*batch)
+    _synchronize(batch[0].device)
     end = time.perf_counter() + budget
     while len(times) < 3 or time.perf_counter() < end:
         start = time.perf_counter()
-        model(batch)
-        _synchronize(batch.device)
+        model(*batch)
+        _synchronize(batch[0].device)
         times.append(time.perf_counter() - start)
     model.train(training)
     return statistics.median(times)
