@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from results import record as records
+from results.kinds import in_words
 from runner import process as processes
 from runner.sweep_file import Sweep, SweepError, Trial, read_sweep
 
@@ -241,8 +242,7 @@ def _is_finished(folder: Path) -> bool:
 
 
 def _result(folder: Path) -> str:
-    accuracy = records.read(folder / records.FILE_NAME).quality.get("test_acc")
-    return f"test accuracy {accuracy:.2%}" if isinstance(accuracy, float) else "record written"
+    return in_words(records.read(folder / records.FILE_NAME).quality)
 
 
 def _last_line(folder: Path) -> str:

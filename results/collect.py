@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -10,9 +9,10 @@ from typing import Any, TypeGuard
 import pandas as pd
 
 from results import record as records
+from results.kinds import CLASSIFICATION, KINDS, Kind, kind_of
 from results.record import Record, RecordError
 
-ACCURACIES = ["val_acc", "test_acc", "test_acc_rot90", "test_acc_rot180", "test_acc_rot270", "test_acc_circle"]
+IDENTITY = ["model", "data", "seed", "params", "macs", "bytes"]
 COSTS = [
     "epoch_seconds",
     "train_images_per_second",
@@ -21,10 +21,8 @@ COSTS = [
     "total_seconds",
     "peak_memory_mb",
 ]
-COLUMNS = [
-    "model", "data", "seed", "params", "macs", "bytes", *ACCURACIES, "test_loss", "test_ece", "test_logit_difference",
-    *COSTS, "epochs", "device", "devices", "precision", "threads", "trials_at_once", "config_hash", "commit", "trial",
-]  # fmt: skip
+RUN = ["epochs", "device", "devices", "precision", "threads", "trials_at_once", "config_hash", "commit", "trial"]
+COLUMNS = [*IDENTITY, *CLASSIFICATION.columns, *COSTS, *RUN]  # of classifiers
 
 
 @dataclass
@@ -48,8 +46,9 @@ def find_sweeps(path: Path) -> list[Path]:
 def collect(folder: Path) -> Trials:
     """Read the records of a sweep: ``<folder>/<trial>/record.json``, or ``<folder>/records/<trial>.json``.
 
-    What cannot be used is left out and listed in ``problems``: unreadable records, a record without an accuracy,
-    a second record of the same configuration and seed, a trial that failed.
+    What cannot be used is left out and listed in ``problems``: unreadable records, a record without the main number
+    of any kind (the test accuracy of a classifier, the error in holes of an inpainter), a second record of the same
+    configuration and seed, a trial that failed.
     """
     trials = Trials(folder.name)
     seen: dict[tuple[str, int], str] = {}
@@ -72,9 +71,18 @@ def collect(folder: Path) -> Trials:
 
 
 def runs_table(trials: Trials) -> pd.DataFrame:
-    """Return a row per trial with the columns ``COLUMNS``; accuracies and calibration error in per cent."""
-    rows = [{**_row(record), "trial": name} for name, record in trials.records.items()]
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    """Return a row per trial; accuracies, calibration error and L1 errors in per cent.
+
+    The columns are ``COLUMNS`` for classifiers. Other kinds of trials have their own numbers in the place of the
+    accuracies, and a sweep of several kinds has those of all, empty where a trial has none.
+    """
+    kinds = [kind_of(record.quality) for record in trials.records.values()]
+    quality = [name for kind in KINDS if kind in kinds for name in kind.columns]
+    rows = [
+        {**_row(record, kind), "trial": name}
+        for (name, record), kind in zip(trials.records.items(), kinds, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=[*IDENTITY, *quality, *COSTS, *RUN])
     return table.sort_values(["data", "model", "config_hash", "seed"], kind="stable", ignore_index=True)
 
 
@@ -98,14 +106,15 @@ def labels(trials: Trials) -> dict[str, str]:
 
 def _fault(record: Record) -> str | None:
     """Say why a record cannot stand in a table: a number that is needed is missing, or is none."""
-    accuracy = record.quality.get("test_acc")
-    if not _is_number(accuracy) or not math.isfinite(accuracy):
-        return "has no test accuracy"
-    if not 0 <= accuracy <= 1:
-        return f"has a test accuracy of {accuracy}, which is no share"
+    kind = kind_of(record.quality)
+    if kind is None:
+        return f"has no {', nor '.join(kind.called for kind in KINDS)}"
+    main = record.quality[kind.main]
+    if not 0 <= main <= 1:
+        return f"has a {kind.called} of {main}, which is no share"
     for part, needed in (("size", ("params", "macs")), ("quality", ()), ("cost", ())):
         values: dict[str, Any] = getattr(record, part)
-        for name in COLUMNS:
+        for name in [*IDENTITY, *kind.columns, *COSTS]:
             value = values.get(name)
             if (value is None and name in needed) or not (value is None or _is_number(value)):
                 return f"its {part}.{name} is no number: {str(value)[:40]}"
@@ -119,7 +128,7 @@ def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _row(record: Record) -> dict[str, Any]:
+def _row(record: Record, kind: Kind | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         **record.size,
         **record.cost,
@@ -132,10 +141,8 @@ def _row(record: Record) -> dict[str, Any]:
         "commit": record.commit,
         **{name: record.rig.get(name) for name in ("device", "devices", "precision", "threads", "trials_at_once")},
     }
-    return {
-        name: 100 * value if name in (*ACCURACIES, "test_ece") and value is not None else value
-        for name, value in row.items()
-    }
+    per_cent = kind.per_cent if kind else frozenset()
+    return {name: 100 * value if name in per_cent and value is not None else value for name, value in row.items()}
 
 
 def _trial_files(folder: Path) -> dict[str, Path]:

@@ -33,7 +33,8 @@ class Record:
         commit: of the code, ``-dirty`` appended when it had uncommitted changes; empty when unknown.
         rig: what it ran on: ``device, devices, precision, threads, trials_at_once`` and ``versions``.
         size: ``params``, ``macs`` for one image, ``bytes`` of parameters and buffers.
-        quality: ``val_acc`` of the tested checkpoint and what the test found, see ``Classifier``.
+        quality: ``val_acc`` or ``val_l1`` of the tested checkpoint and what the test found, see ``Classifier``
+            and ``Inpainter``.
         cost: ``epoch_seconds`` (median), ``train_images_per_second``, ``latency_seconds`` (batch 1),
             ``inference_images_per_second``, ``peak_memory_mb`` and ``total_seconds`` over all starts.
         history: a dict per epoch.

@@ -18,8 +18,9 @@ import torchvision
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lit_models import Classifier
+from lit_models import Task
 from lit_models.measure import seconds_per_batch, size
+from results.kinds import in_words
 from results.record import Record, config_hash, write
 from trial.callbacks import History
 
@@ -90,29 +91,28 @@ class Recorder(Callback):
         """Measure what is left to measure, write the record, and give its numbers to the logger."""
         if not trainer.is_global_zero:
             return
-        record = self._record(trainer, cast("Classifier", pl_module))
+        record = self._record(trainer, cast("Task", pl_module))
         path = write(record, self.folder)
         for logger in trainer.loggers:
             logger.log_metrics(scalars(record))
         print(
-            f"{record.model} on {record.data}, seed {self.seed}: test accuracy {record.quality['test_acc']:.2%}, "
-            f"at 90 degrees {record.quality['test_acc_rot90']:.2%}, {record.size['params']:,} parameters, "
-            f"{record.cost['total_seconds']:.0f} s\n{path}",
+            f"{record.model} on {record.data}, seed {self.seed}: {in_words(record.quality)}, "
+            f"{record.size['params']:,} parameters, {record.cost['total_seconds']:.0f} s\n{path}",
             flush=True,
         )
 
-    def _record(self, trainer: Trainer, model: Classifier) -> Record:
+    def _record(self, trainer: Trainer, model: Task) -> Record:
         device = trainer.strategy.root_device
-        example = model.example_images.to(device)
+        example = [part.to(device) for part in model.example_inputs]
         with trainer.precision_plugin.forward_context():
-            latency = seconds_per_batch(model, example)
-            batch = example.expand(THROUGHPUT_BATCH, *example.shape[1:]).contiguous()
-            throughput = THROUGHPUT_BATCH / seconds_per_batch(model, batch)
+            latency = seconds_per_batch(model, *example)
+            batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).contiguous() for part in example]
+            throughput = THROUGHPUT_BATCH / seconds_per_batch(model, *batch)
         epoch_seconds = statistics.median(epoch["seconds"] for epoch in self.history.epochs)
         data: Any = getattr(trainer, "datamodule", None)
         images = len(data.train) if hasattr(data, "train") else float("nan")
         score = self.best.best_model_score
-        measured = size(model, example)
+        measured = size(model, *example)
         return Record(
             model=self.config["model"],
             data=self.config["data"],
@@ -122,7 +122,7 @@ class Recorder(Callback):
             commit=_commit(),
             rig=_rig(trainer, device),
             size={"params": measured.params, "macs": measured.macs, "bytes": measured.bytes},
-            quality={"val_acc": float("nan") if score is None else round(float(score), 6), **model.test_report},
+            quality={model.monitor: float("nan") if score is None else round(float(score), 6), **model.test_report},
             cost={
                 "epoch_seconds": epoch_seconds,
                 "train_images_per_second": images / epoch_seconds,

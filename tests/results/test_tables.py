@@ -10,6 +10,7 @@ import pytest
 from results import record as records
 from results.__main__ import main
 from results.collect import COLUMNS, collect, labels, runs_table
+from results.kinds import in_words
 from results.table import markdown, notes, summarize, terminal, update_readme
 from tests.conftest import ROOT
 from tests.results.test_record import make
@@ -24,6 +25,15 @@ def with_accuracy(accuracy, seed, **changes):
 def other_config(**config):
     config = {**make().config, **config}
     return {"config": config, "config_hash": records.config_hash(config)}
+
+
+def filled(seed, l1_hole=0.08, **changes):
+    """The record of a network that fills holes."""
+    config = {"model": "PConvUNet", "data": "CIFAR10", "model.width": 16}
+    quality = {"val_l1": l1_hole, "test_l1_hole": l1_hole, "test_l1_valid": 0.02, "test_psnr": 21.5 + seed}
+    quality |= {"test_ssim": 0.81234, "test_images": 10_000}
+    named = {"model": "PConvUNet", "data": "CIFAR10", "config": config, "config_hash": records.config_hash(config)}
+    return make(seed=seed, quality=quality, **{**named, **changes})
 
 
 def save(folder, *found):
@@ -102,7 +112,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_used(tmp_path):
     told = "\n".join(trials.problems)
     for said in (
         "broken/record.json: not valid JSON",
-        "trial3/record.json: has no test accuracy",
+        "trial3/record.json: has no test accuracy, nor L1 error in holes",
         "the same configuration and seed as trial1",
         "sad: failed: ValueError: no",
     ):
@@ -166,6 +176,73 @@ def test_records_that_left_the_sweep_leave_the_results(tmp_path, monkeypatch):
     (tmp_path / "runs" / "mine" / "trial1" / "record.json").unlink()
     main([])
     assert [path.name for path in (tmp_path / "results" / "mine" / "records").iterdir()] == ["trial0.json"]
+
+
+def test_filled_holes_by_hand(tmp_path):
+    found = [filled(seed, l1) for seed, l1 in enumerate([0.07, 0.08, 0.09])]
+    table = summary_of(save(tmp_path, *found))
+    (row,) = table.to_dict("records")
+    assert row["test_l1_hole"] == pytest.approx(8.0)
+    assert row["test_l1_hole_std"] == pytest.approx(1.0)
+    assert row["test_l1_hole_ci"] == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert "test_acc" not in table
+    head, _, line = markdown(table).splitlines()[:3]
+    cells = {name.strip(): cell.strip() for name, cell in zip(head.split("|"), line.split("|"), strict=True)}
+    assert cells["n"] == "3"
+    assert cells["L1 hole %"] == "8.00 ± 1.00"
+    assert cells["L1 valid %"] == "2.00 ± 0.00"
+    assert cells["PSNR dB"] == "22.50 ± 1.00"
+    assert cells["SSIM"] == "0.8123 ± 0.0000"
+    assert cells["95 % interval, L1 hole"] == "5.52 to 10.48"
+    assert "accuracy" not in markdown(table)
+    assert any("in the holes" in note for note in notes(table))
+
+
+def test_the_smallest_error_in_holes_comes_first_and_is_bold(tmp_path):
+    config = {"config": {"model.width": 1}, "config_hash": "1" * 8, "model": "ConvUNet"}
+    table = summary_of(save(tmp_path, filled(0, 0.09), filled(1, 0.07, **config)))
+    assert table.model.tolist() == ["ConvUNet", "PConvUNet"]
+    (shown,) = terminal("x", table)
+    assert [column.header for column in shown.columns][4:8] == ["L1 hole %", "L1 valid %", "PSNR dB", "SSIM"]
+    assert list(shown.columns[4].cells) == ["[bold]7.00[/bold]", "9.00"]
+    assert list(shown.columns[6].cells) == ["[bold]22.50[/bold]", "21.50"]
+
+
+def test_each_kind_of_trial_has_its_own_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "runs" / "mixed", make(seed=0), filled(0), filled(1))
+    assert main([]) == 0
+    folder = tmp_path / "results" / "mixed"
+    text = (folder / "table.md").read_text()
+    accuracies, holes, _ = text.split("\n\n")
+    assert "EqCNN" in accuracies
+    assert "PConvUNet" not in accuracies
+    assert "PConvUNet" in holes
+    assert "EqCNN" not in holes
+    assert "nan" not in text
+    assert "Test accuracy" in text
+    runs = pd.read_csv(folder / "runs.csv").set_index("trial")
+    assert runs.test_acc.tolist() == pytest.approx([float("nan"), float("nan"), 96.84], nan_ok=True)
+    assert runs.loc["trial1", "test_l1_hole"] == 8
+    assert runs.loc["trial1", "val_l1"] == 8
+    assert runs.loc["trial2", "test_psnr"] == 22.5
+    assert len(terminal("x", summary_of(tmp_path / "runs" / "mixed"))) == 2
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert main(["results/mixed"]) == 0
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (make(), "test accuracy 96.84%, at 90 degrees 96.84%"),
+        (filled(0), "L1 in holes 8.00%, PSNR 21.50 dB"),
+        (make(quality={}), "no number that a table shows"),
+        (make(quality={"test_acc": 0.5}), "test accuracy 50.00%"),
+    ],
+)
+def test_a_record_in_words(record, said):
+    assert in_words(record.quality) == said
 
 
 @pytest.mark.parametrize(
