@@ -201,7 +201,9 @@ def test_two_processes_learn_what_one_learns(workplace):
         ([*FIT, "words"], "words: no such argument"),
         (["fut"], "'fut'"),
         ([], "subcommand"),
-        (["fit", "--model=Classifier", *TINY], "Classifier has no forward"),
+        (["fit", "--model=Classifier", *TINY], "Classifier has no forward; there are CNN, "),
+        (["fit", "--model=Inpainter", *TINY], "Inpainter has no forward"),
+        (["fit", "--model=Task", *TINY], "Task has no forward"),
         (["fit", "--model=MNIST", *TINY], "--model"),
         ([*FIT, "--data.val_size=600"], "val_size must leave training images: got 600 of 600"),
         ([*FIT, "--trainer.max_epochs=-1"], "schedule=cosine needs an end"),
@@ -244,6 +246,61 @@ def test_help_names_the_arguments(workplace):
 def test_a_dry_run_leaves_no_record(workplace):
     assert train.main([*FIT, "--trainer.fast_dev_run=true"]) == 0
     assert not list(workplace.rglob(records.FILE_NAME))
+
+
+INPAINT = [*TINY, "--data.normalize=false", "--model.width=4", "--trainer.accelerator=cpu"]
+
+
+def test_a_network_that_fills_holes_leaves_a_record(workplace, capfd):
+    assert train.main(["fit", "--model=PConvUNet", *INPAINT, "--model.lr=0.01", "--trainer.max_epochs=3"]) == 0
+    record = only_record(workplace)
+    assert record.quality["val_l1"] == pytest.approx(min(epoch["val_l1"] for epoch in record.history), abs=1e-6)
+    assert "val_acc" not in record.quality
+    assert record.quality["test_images"] == 200
+    assert 0 < record.quality["test_l1_hole"] < 1
+    losses = [epoch["train_loss"] for epoch in record.history]
+    assert losses == sorted(losses, reverse=True)
+    assert all(value > 0 for value in record.cost.values())
+    assert re.search(r"PConvUNet on Tiny, seed 0: L1 in holes [\d.]+%, PSNR [\d.]+ dB, ", capfd.readouterr().out)
+
+
+def test_a_resumed_inpainter_equals_one_that_was_not_interrupted(workplace):
+    arguments = ["fit", "--model=PConvUNet", *INPAINT, "--model.schedule=constant", "--data.augment=flip"]
+    whole, broken = workplace / "whole", workplace / "broken"
+    assert train.main([*arguments, "--trainer.max_epochs=2", f"--trainer.default_root_dir={whole}"]) == 0
+    assert train.main([*arguments, "--trainer.max_epochs=1", f"--trainer.default_root_dir={broken}"]) == 0
+    (broken / records.FILE_NAME).unlink()
+    again = [*arguments, "--trainer.max_epochs=2", f"--trainer.default_root_dir={broken}", "--ckpt_path=last"]
+    assert train.main(again) == 0
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(broken)[name]), name
+    assert without_times(records.read(whole / records.FILE_NAME)) == without_times(
+        records.read(broken / records.FILE_NAME)
+    )
+
+
+def test_two_processes_fill_the_holes_that_one_fills(workplace, capfd):
+    fit = ["fit", "--model=ConvUNet", *INPAINT, "--data.val_size=99", "--trainer.max_epochs=1"]
+    done = run(*fit, "--trainer.devices=2")
+    assert done.returncode == 0, done.stderr
+    record = only_record(workplace)
+    assert record.rig["devices"] == 2
+    assert record.quality["test_images"] == 200
+    (checkpoint,) = workplace.glob("runs/train/*/checkpoints/best.ckpt")
+    # one process: the same network fills the same holes
+    assert train.main(["test", *fit[1:], f"--ckpt_path={checkpoint}"]) == 0
+    shown = capfd.readouterr().out
+    for name in ("test_l1_hole", "test_psnr", "test_ssim"):
+        (printed,) = re.findall(rf"{name}\s*│\s*([\d.]+)", shown)
+        assert float(printed) == pytest.approx(record.quality[name], rel=1e-4)
+
+
+def test_normalised_images_are_refused_in_one_line(workplace, capfd):
+    assert train.main(["fit", "--model=ConvUNet", *INPAINT, "--data.normalize=true"]) == 2
+    printed = capfd.readouterr().err
+    assert "train.py: inpainting needs images in [0, 1]" in printed
+    assert "data.normalize=false" in printed
+    assert "Traceback" not in printed
 
 
 @pytest.mark.slow

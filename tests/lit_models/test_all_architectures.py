@@ -1,4 +1,4 @@
-"""What holds for every architecture of the suite, on the images of either data set."""
+"""What holds for every classifier of the suite, on the images of either data set."""
 
 import inspect
 
@@ -12,7 +12,9 @@ import lit_models
 from lit_models import Classifier
 from lit_models.measure import size
 
-ARCHITECTURES = [name for name in lit_models.__all__ if name != "Classifier"]
+ARCHITECTURES = [
+    name for name in lit_models.__all__ if name != "Classifier" and issubclass(getattr(lit_models, name), Classifier)
+]
 DATA = {"MNIST": (1, 28), "CIFAR10": (3, 32)}
 OPERATORS = ["separable", "involution", "p4"]
 

@@ -1,0 +1,50 @@
+"""The layers that the two U-Nets share, so that they differ in their convolution and nothing else."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from lit_models.operators import PartialConv2d
+
+KERNELS = (7, 5, 5, 3)  # of the encoder: the first four levels of the paper's eight
+LEAK = 0.2  # slope of the decoder's LeakyReLU
+
+
+class UNetLayers(nn.Module):
+    """Convolutions and batch norms of a U-Net, in the order in which images go through them.
+
+    The encoder halves the image four times, with ``width``, 2, 4 and 8 times as many channels. Each convolution of
+    the decoder takes what comes from below and what the encoder had at this size; the last one the input itself.
+    Batch norm follows all but the encoder's first and the decoder's last, and those two alone have a bias: a batch
+    norm would take it away again.
+
+    Args:
+        convolution: ``nn.Conv2d`` or :class:`~lit_models.operators.PartialConv2d`.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        width: channels after the first convolution.
+
+    Raises:
+        ValueError: ``width`` is below 1.
+    """
+
+    def __init__(
+        self, convolution: type[nn.Conv2d] | type[PartialConv2d], in_channels: int, out_channels: int, width: int
+    ) -> None:
+        super().__init__()
+        if width < 1:
+            raise ValueError(f"width must be at least 1: got {width}; the paper has 64")
+        channels = [in_channels, *(width * 2**level for level in range(len(KERNELS)))]
+        self.down, self.down_norms = nn.ModuleList(), nn.ModuleList()
+        for level, kernel in enumerate(KERNELS):
+            before, after = channels[level : level + 2]
+            first = level == 0
+            self.down.append(convolution(before, after, kernel, stride=2, padding=kernel // 2, bias=first))
+            self.down_norms.append(nn.Identity() if first else nn.BatchNorm2d(after))
+        self.up, self.up_norms = nn.ModuleList(), nn.ModuleList()
+        for level in reversed(range(len(KERNELS))):
+            skip, below = channels[level : level + 2]
+            last = level == 0
+            after = out_channels if last else skip
+            self.up.append(convolution(below + skip, after, 3, padding=1, bias=last))
+            self.up_norms.append(nn.Identity() if last else nn.BatchNorm2d(after))
