@@ -86,7 +86,7 @@ class Inpainter(Task):
         images, _ = batch
         if batch_idx == 0:
             _check_range(images)
-        mask = draw_masks(torch.rand(len(images), NUMBERS, device=images.device), images.shape[-1])
+        mask = draw_masks(torch.rand(len(images), NUMBERS, device=images.device), images.shape[-1]).to(images)
         loss = inpainting_loss(self._fill(images, mask), images, mask)
         self.train_loss.update(loss.detach(), len(images))
         return loss
