@@ -86,7 +86,9 @@ class Inpainter(Task):
         images, _ = batch
         if batch_idx == 0:
             _check_range(images)
-        mask = draw_masks(torch.rand(len(images), NUMBERS, device=images.device), images.shape[-1]).to(images)
+        # float32 whatever the default: under precision=bf16-true that is too coarse to draw with
+        numbers = torch.rand(len(images), NUMBERS, dtype=torch.float32, device=images.device)
+        mask = draw_masks(numbers, images.shape[-1]).to(images)
         loss = inpainting_loss(self._fill(images, mask), images, mask)
         self.train_loss.update(loss.detach(), len(images))
         return loss
@@ -205,7 +207,8 @@ def inpainting_loss(output: Tensor, images: Tensor, mask: Tensor) -> Tensor:
 @functools.cache
 def _fixed_numbers() -> Tensor:
     """Return the random numbers of the masks of validation and test, (FIXED_MASKS, NUMBERS)."""
-    return torch.rand(FIXED_MASKS, NUMBERS, generator=torch.Generator().manual_seed(MASK_SEED))
+    generator = torch.Generator().manual_seed(MASK_SEED)
+    return torch.rand(FIXED_MASKS, NUMBERS, generator=generator, dtype=torch.float32)
 
 
 def _mean_error(output: Tensor, images: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
