@@ -10,6 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torchmetrics import Metric
 
 IGNORED = -1  # the label of an image that pads a shard: counted nowhere
 
@@ -73,6 +74,12 @@ class Task(LightningModule):
     def example_inputs(self) -> tuple[Tensor, ...]:
         """What ``forward`` takes, for one image: what size and speed are measured on."""
         return (self.example_images,)
+
+    def setup(self, stage: str) -> None:
+        """Give every process its own metrics: those that are spawned begin with their parent's, in shared memory."""
+        for module in self.modules():
+            if isinstance(module, Metric):
+                module.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser and schedule that the recipe names."""
