@@ -1,14 +1,19 @@
 """One trial from the command line: its record, its resumption, its error messages."""
 
+import inspect
 import json
+import math
 import os
 import re
 import subprocess
 import sys
+from typing import ClassVar
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 
+import lit_models
 import train
 from results import record as records
 from tests.conftest import ROOT
@@ -341,3 +346,57 @@ def test_cifar_through_the_same_path(workplace, real_data, model):
     record = only_record(workplace)
     assert record.quality["test_acc"] > 0.2
     assert record.history[0]["train_loss"] < 2.3
+
+
+# Of an epoch, as many steps as show that it learns where a whole one takes long; the rest trains on every image.
+STEPS = {"VGG": 120, "ConvUNet": 40, "PConvUNet": 40}
+OPERATORS = ("separable", "involution", "p4")
+
+
+class Losses(Callback):
+    """Keeps the loss of every step of the last training."""
+
+    losses: ClassVar[list[float]] = []  # the command line makes the instance, the test reads the class
+
+    def on_train_start(self, trainer, pl_module):
+        self.losses.clear()
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.losses.append(float(outputs["loss"]))
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", [*train._names(lit_models, lit_models.Task), *(f"ResNet {op}" for op in OPERATORS)])
+def test_every_architecture_learns_in_an_epoch_of_real_data(workplace, real_data, name, capfd):
+    name, *operator = name.split()
+    kind = getattr(lit_models, name)
+    grey = inspect.signature(kind).parameters["in_channels"].default == 1
+    args = [f"--model={name}", f"--data={'MNIST' if grey else 'CIFAR10'}", f"--data.data_dir={real_data}"]
+    args += [f"--model.operator={operator[0]}"] if operator else []
+    if name == "VGG":  # without batch norm 0.001 is too fast for it
+        args += ["--model.lr=0.0001", "--model.schedule=constant"]
+    args += ["--data.normalize=false"] if issubclass(kind, lit_models.Inpainter) else []
+    args += [f"--trainer.limit_train_batches={STEPS[name]}"] if name in STEPS else []
+    args += ["--trainer.limit_val_batches=1", "--trainer.limit_test_batches=1"]
+    assert (
+        train.main(
+            [
+                "fit",
+                *args,
+                "--trainer.max_epochs=1",
+                "--trainer.callbacks+=tests.test_train.Losses",
+                "--trainer.logger=false",
+            ]
+        )
+        == 0
+    )
+    losses = Losses.losses
+    assert len(losses) == STEPS.get(name, len(losses)) >= 40
+    start, end = (sum(part) / len(part) for part in (losses[:5], losses[-10:]))
+    assert end < 0.95 * start, (start, end)
+    assert all(map(math.isfinite, losses))
+    history = only_record(workplace).history
+    assert len(history) == 1
+    assert history[0]["train_loss"] == pytest.approx(sum(losses) / len(losses), rel=0.02)
