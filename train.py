@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -17,7 +19,6 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import wandb
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
@@ -29,10 +30,10 @@ import lit_models
 from datamodules.sources import DataUnavailable
 from lit_models import Task
 from results import record as records
+from trial import tracking
 from trial.callbacks import EpochSeed, History, LineProgress
-from trial.errors import UsageError, did_you_mean, explain, one_line
+from trial.errors import TERMINATED, Terminated, UsageError, did_you_mean, explain, one_line
 from trial.recording import Recorder, resolved_config
-from trial.tracking import wandb_logger
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
@@ -81,6 +82,8 @@ class TrialCLI(LightningCLI):
         self.resolved = resolved_config(config.as_dict())
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
+            if self.subcommand == "fit" and _agent_run() and config.ckpt_path is None:
+                config.ckpt_path = "last"  # the folder is this run's alone: what lies there was interrupted
         if "OMP_NUM_THREADS" not in os.environ:  # trials at once times threads is the number of cores
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // _trials_at_once()))
 
@@ -117,8 +120,15 @@ class TrialCLI(LightningCLI):
         self.trainer_defaults["callbacks"] = callbacks
         if config.trainer.logger in (None, True):
             log = self.subcommand == "fit" and not (self.check_only or config.trainer.fast_dev_run)
-            kwargs["logger"] = wandb_logger(folder, folder.name, self.resolved) if log else False
+            kwargs["logger"] = self._logger(folder) if log else False
         return super().instantiate_trainer(**kwargs)
+
+    def _logger(self, folder: Path) -> tracking.TrialLogger:
+        config = self.config_init[self.subcommand]
+        shown = {"seed_everything": config.seed_everything, **self.resolved}
+        return tracking.TrialLogger(
+            folder, shown, tags=[self.resolved["model"], self.resolved["data"]], resumes=config.ckpt_path is not None
+        )
 
     def after_fit(self) -> None:
         """Test the best checkpoint once; the recorder then writes the record."""
@@ -156,22 +166,26 @@ def main(args: Sequence[str] | None = None) -> int:
         args: ``sys.argv[1:]`` by default.
 
     Returns:
-        The exit code: 0; 2 when the user asked for something that cannot be; 1 when the data cannot be had. What was
-        wrong is said in one message. Any other error is a fault of the code and is raised.
+        The exit code: 0; 2 when the user asked for something that cannot be; 1 when the data cannot be had; both are
+        said in one message. 143 after SIGTERM. Any other error is a fault of the code: 1, with its traceback.
     """
     _prepare(args)
-    exit_code = 1
+    exit_code, message = 1, ""
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         TrialCLI()
         exit_code = 0
     except (UsageError, MisconfigurationException) as error:
-        exit_code = 2
-        print(f"train.py: {one_line(error)}", file=sys.stderr)
+        exit_code, message = 2, f"train.py: {one_line(error)}"
     except DataUnavailable as error:
-        print(f"train.py: {error}", file=sys.stderr)
+        message = f"train.py: {error}"
+    except Terminated:
+        exit_code, message = TERMINATED, "train.py: ended by SIGTERM; --ckpt_path=last goes on from the last epoch"
+    except Exception:
+        message = traceback.format_exc()
     finally:
-        if wandb.run is not None:  # a process that was forked runs no exit hooks
-            wandb.finish(exit_code=exit_code)
+        signal.signal(signal.SIGTERM, before)
+        tracking.finish(exit_code, message)  # a process that was forked runs no exit hooks
     return exit_code
 
 
@@ -217,11 +231,21 @@ def _prepare(args: Sequence[str] | None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
 def _default_folder(config: dict[str, Any], seed: int) -> Path:
-    """Return the folder of a trial that was given none: by sweep and run under a W&B agent, else by what it is."""
-    if sweep := os.environ.get("WANDB_SWEEP_ID"):
-        return Path("runs") / sweep / os.environ.get("WANDB_RUN_ID", "run")
-    return Path("runs") / "train" / f"{config['model']}-{config['data']}-seed{seed}-{records.config_hash(config)}"
+    """Return the folder of a trial that was given none: made of what it is and, under a W&B agent, of its run."""
+    name = f"{config['model']}-{config['data']}-seed{seed}"
+    if run := _agent_run():
+        return Path("runs") / os.environ["WANDB_SWEEP_ID"] / f"{name}-{run}"
+    return Path("runs") / "train" / f"{name}-{records.config_hash(config)}"
+
+
+def _agent_run() -> str | None:
+    """Return the id of the run that a W&B agent wants from this process, if one has started it."""
+    return os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
 
 
 def _trials_at_once() -> int:

@@ -23,6 +23,7 @@ from lit_models.measure import seconds_per_batch, size
 from results.kinds import in_words
 from results.record import Record, config_hash, write
 from trial.callbacks import History
+from trial.tracking import TrialLogger
 
 # Arguments of the Trainer that change what is learnt or measured. The others say where to run and what to show.
 TRAINER_ARGUMENTS = (
@@ -94,7 +95,10 @@ class Recorder(Callback):
         record = self._record(trainer, cast("Task", pl_module))
         path = write(record, self.folder)
         for logger in trainer.loggers:
-            logger.log_metrics(scalars(record))
+            if isinstance(logger, TrialLogger):
+                logger.attach(path, scalars(record))
+            else:
+                logger.log_metrics(scalars(record))
         print(
             f"{record.model} on {record.data}, seed {self.seed}: {in_words(record.quality)}, "
             f"{record.size['params']:,} parameters, {record.cost['total_seconds']:.0f} s\n{path}",
