@@ -54,6 +54,12 @@ class History(ModelCheckpoint):
         """Seconds for which the trial ran, over all its starts."""
         return self._earlier_seconds + time.perf_counter() - self._start
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Start the clock of the trial: from here on no time goes to downloads or to a server that does not answer."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self._start = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock of the epoch."""
         self._epoch_start, self._validation_seconds = time.perf_counter(), 0.0

@@ -93,7 +93,7 @@ def start_run(**arguments: Any) -> wandb.Run:
             return run
         problem = None
     except Exception as error:  # whatever it is, the trial is worth more than its upload
-        problem = str(error).strip().partition("\n")[0]
+        problem = _reason(error)
     run = wandb.init(
         **arguments,
         mode="offline" if (mode or "online") == "online" else mode,  # type: ignore[arg-type]  # wandb checks it
@@ -123,8 +123,7 @@ def finish(exit_code: int, message: str = "") -> None:
             run.mark_preempting()
         run.finish(exit_code=exit_code)
     except Exception as error:  # the trial has ended well or not, whatever became of its upload
-        reason = "not all was uploaded in time" if isinstance(error, TimeoutError) else str(error).partition("\n")[0]
-        print(f"W&B: {reason}. Later: {_sync_command(run)}", flush=True)
+        print(f"W&B: {_reason(error)}; not all of this trial is uploaded. Later: {_sync_command(run)}", flush=True)
 
 
 def _stop_wanted(run: wandb.Run) -> bool:
@@ -138,6 +137,15 @@ def _stop_wanted(run: wandb.Run) -> bool:
         return bool(answer["project"]["run"]["stopped"])
     except Exception:
         return False
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "401" in text or "not logged in" in text:
+        return "the API key is not accepted"
+    if isinstance(error, TimeoutError) or "deadline exceeded" in text or "imed out" in text:
+        return "the server does not answer"
+    return text
 
 
 def _sync_command(run: wandb.Run) -> str:
