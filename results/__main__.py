@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from results import record as records
+from results import server
 from results.collect import Trials, collect, find_sweeps, labels, runs_table
 from results.figures import rotation_curves
 from results.table import markdown, notes, summarize, terminal, update_readme
@@ -28,30 +29,51 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "runs",
         nargs="?",
-        type=Path,
-        default=Path("runs"),
-        help="folder of a sweep or of several: runs, runs/quick, results/quick (default: runs)",
+        default="runs",
+        help="folder of a sweep or of several: runs, runs/quick, results/quick (default: runs); "
+        "or, on W&B's server, ENTITY/PROJECT/SWEEP or ENTITY/PROJECT",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("results"), help="tables are written to OUT/<sweep>/ (default: results)"
     )
+    parser.add_argument(
+        "--push", action="store_true", help="log table, figures and report to the project that the runs are read from"
+    )
     options = parser.parse_args(args)
-    if not options.runs.is_dir():
-        return _usage_error(f"RUNS: no folder {options.runs}; run a sweep first: python sweep.py sweeps/quick.yaml")
-    folders = find_sweeps(options.runs)
+    remote = server.is_address(options.runs)
+    try:
+        if options.push and not remote:
+            raise NothingToShowError(f"--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got {options.runs}")
+        sweeps = [server.fetch(options.runs)] if remote else _collect(Path(options.runs))
+        for trials in sweeps:
+            for problem in trials.problems:
+                print(f"left out: {problem}", file=sys.stderr)
+            if not trials.records:
+                print(f"{trials.name}: no trial that can be used", file=sys.stderr)
+                continue
+            folder = options.out / trials.name
+            _write(trials, folder)
+            if options.push:
+                print(f"pushed to {server.push(options.runs, trials.name, folder, runs_table(trials))}")
+    except (NothingToShowError, server.ServerError) as error:
+        print(f"results: {error}", file=sys.stderr)
+        return 2
+    return 0 if any(trials.records for trials in sweeps) else 2
+
+
+class NothingToShowError(Exception):
+    """There is nothing to make a table of; the message is one line."""
+
+
+def _collect(path: Path) -> list[Trials]:
+    """Collect the records of the sweeps in a folder."""
+    again = "run a sweep first: python sweep.py sweeps/quick.yaml"
+    if not path.is_dir():
+        raise NothingToShowError(f"RUNS: no folder {path}; {again}")
+    folders = find_sweeps(path)
     if not folders:
-        return _usage_error(f"RUNS: no records in {options.runs}; run a sweep first: python sweep.py sweeps/quick.yaml")
-    empty = 0
-    for folder in folders:
-        trials = collect(folder)
-        for problem in trials.problems:
-            print(f"left out: {problem}", file=sys.stderr)
-        if trials.records:
-            _write(trials, options.out / trials.name)
-        else:
-            empty += 1
-            print(f"{folder}: no trial that can be used", file=sys.stderr)
-    return 2 if empty == len(folders) else 0
+        raise NothingToShowError(f"RUNS: no records in {path}; {again}")
+    return [collect(folder) for folder in folders]
 
 
 def _write(trials: Trials, folder: Path) -> None:
@@ -79,11 +101,6 @@ def _write(trials: Trials, folder: Path) -> None:
         console.print(shown)
     for line in (*notes(summary), *(f"wrote {path}" for path in paths)):
         console.print(line, highlight=False, markup=False, soft_wrap=line.startswith("wrote"))
-
-
-def _usage_error(message: str) -> int:
-    print(f"results: {message}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A stand-in for the W&B server on the loopback, so that tests drive the real ``wandb`` without a network.
 
-It knows just what the client of the suite asks for: sweeps over grids and their agents, runs with their history, summary,
-log and files, and reading them back. What it keeps stands in plain dicts, for tests to look at.
+It knows just what the suite makes the client ask for: sweeps over grids and their agents, runs with their history,
+summary, log and files, and reading them back. What it keeps stands in plain dicts, for tests to look at.
 """
 
 from __future__ import annotations
@@ -200,15 +200,15 @@ class Server:
 
     def _file(self, run: str, name: str) -> dict[str, Any]:
         url = self._storage(run, name)
-        size = len(self.files[run, name])
-        return {
-            "id": name, "name": name, "url": url, "directUrl": url, "sizeBytes": size, "mimetype": "", "updatedAt": _now(),
-            "md5": "",
-        }  # fmt: skip
+        facts = {"sizeBytes": len(self.files[run, name]), "mimetype": "", "updatedAt": _now(), "md5": ""}
+        return {"id": name, "name": name, "url": url, "directUrl": url, **facts}
 
     def _CreateRunFiles(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         files = [{"name": name, "uploadUrl": self._storage(asked["run"], name)} for name in asked["files"]]
         return {"createRunFiles": {"runID": f"id-{asked['run']}", "uploadHeaders": [], "files": files}}
+
+    def _ArtifactType(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"project": {"artifact": None}}
 
     def _CreateArtifact(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         artifact = {
@@ -320,8 +320,14 @@ def _project(name: str) -> dict[str, Any]:
 
 def _node(run: dict[str, Any]) -> dict[str, Any]:
     keys = ("id", "tags", "name", "displayName", "sweepName", "state", "config", "group", "jobType", "summaryMetrics")
-    empty = dict.fromkeys(("commit", "description", "notes", "user", "systemMetrics", "historyKeys"))
-    more = {"projectId": "1", "readOnly": False, "createdAt": _now(), "heartbeatAt": _now()}
+    empty = dict.fromkeys(("commit", "description", "notes", "systemMetrics", "historyKeys"))
+    more = {
+        "user": {"name": ENTITY, "username": ENTITY},
+        "projectId": "1",
+        "readOnly": False,
+        "createdAt": _now(),
+        "heartbeatAt": _now(),
+    }
     return {**empty, **more, **{key: run[key] for key in keys}, "historyLineCount": len(run["history"])}
 
 
