@@ -36,7 +36,8 @@ def fetch(address: str) -> Trials:
     from the server is trusted as little as any file: names are made harmless, records are read by ``results.record``.
 
     Args:
-        address: ``ENTITY/PROJECT/SWEEP`` or ``ENTITY/PROJECT``.
+        address: ``ENTITY/PROJECT/SWEEP`` or ``ENTITY/PROJECT``. A sweep is W&B's, by its id, or one that ran elsewhere
+            and was uploaded, by its name.
 
     Raises:
         ServerError: nobody is logged in, there is no such project or sweep, or the server does not answer.
@@ -45,9 +46,7 @@ def fetch(address: str) -> Trials:
         _log_in()
         api: Any = wandb.Api(timeout=30)
         entity, project, *sweep = address.split("/")
-        title, filters = project, {}
-        if sweep:
-            title, filters = api.sweep(address).name, {"$and": [{"sweep": sweep[0]}]}
+        title, filters = _sweep(api, address, sweep[0]) if sweep else (project, {})
         runs = api.runs(f"{entity}/{project}", filters=filters, order="+created_at", per_page=PER_PAGE)
         with tempfile.TemporaryDirectory() as folder:
             return _collect(runs, Path(folder) / _harmless(title))
@@ -99,6 +98,17 @@ def _log_in() -> None:
     wandb.setup(wandb.Settings(silent=True, mode="online"))
     if not wandb.login(prompt=False, verify=False):
         raise ServerError("RUNS: not logged in to W&B: run wandb login, or set WANDB_API_KEY")
+
+
+def _sweep(api: Any, address: str, sweep: str) -> tuple[str, dict[str, Any]]:
+    """Return a sweep's name and the filter that finds its runs."""
+    try:
+        return api.sweep(address).name, {"sweep": sweep}
+    except ValueError:  # there is none with that id
+        filters = {"group": sweep}  # what ran without an agent has its sweep's name as its group
+        if not len(api.runs(address.rpartition("/")[0], filters=filters)):
+            raise
+        return sweep, filters
 
 
 def _collect(runs: Any, folder: Path) -> Trials:

@@ -178,12 +178,13 @@ class Server:
         return {"project": {"run": run and _node(run)}}
 
     def _Runs(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        wanted = [clause["sweep"] for clause in json.loads(asked["filters"]).get("$and", []) if "sweep" in clause]
+        keys = {"sweep": "sweepName", "group": "group"}
+        wanted = {keys[key]: value for key, value in json.loads(asked["filters"]).items()}
         projects = {thing["project"] for thing in (*self.runs.values(), *self.sweeps.values())}
         if asked["project"] not in projects:
             return {"project": None}
         runs = [run for run in self.runs.values() if run["project"] == asked["project"]]
-        runs = [run for run in runs if not wanted or run["sweepName"] in wanted]
+        runs = [run for run in runs if all(run[key] == value for key, value in wanted.items())]
         start = int(asked.get("cursor") or 0)
         page = runs[start : start + asked["perPage"]]
         edges = [{"node": _node(run), "cursor": str(start + i + 1)} for i, run in enumerate(page)]
@@ -262,10 +263,9 @@ class Server:
             run["exitcode"] = sent["exitcode"]
             again = bool(sent["exitcode"]) and run["preempting"]
             run["state"] = "preempted" if again else "failed" if sent["exitcode"] else "finished"
-            if again and run["sweepName"]:  # the next agent that has nothing to do gets it
-                first = next(command for command in self.commands if command["run_id"] == name)
-                run["state"] = "pending"
-                self.sweeps[run["sweepName"]]["todo"].appendleft({**first, "type": "resume"})
+            for command in [command for command in self.commands if again and command["run_id"] == name][:1]:
+                run["state"] = "pending"  # the next agent that has nothing to do gets it
+                self.sweeps[run["sweepName"]]["todo"].appendleft({**command, "type": "resume"})
         return {"stopped": run["stopped"]}
 
 

@@ -1,0 +1,408 @@
+"""The stock ``wandb`` command line and client against a stand-in for their server, without a network."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import wandb
+import yaml
+
+import results.server
+from results import record as records
+from results.__main__ import main as make_tables
+from runner import process as processes
+from tests.conftest import ROOT
+from tests.results.test_tables import make
+from tests.tiny import TINY
+from tests.wandb_server import ENTITY, wandb_server
+
+FIT = ["fit", *TINY, "--trainer.accelerator=cpu", "--trainer.max_epochs=2"]
+SWEEP = {
+    "name": "tiny",
+    "program": str(ROOT / "train.py"),
+    "method": "grid",
+    "metric": {"name": "val_acc", "goal": "maximize"},
+    "parameters": {
+        "model": {"values": ["FCNet", {"class_path": "SimpleCNN", "init_args": {"width": 4, "optimizer": "sgd"}}]},
+        "data": {"value": "tests.tiny.Tiny"},
+        "data.val_size": {"value": 100},
+        "data.normalize": {"value": False},
+        "trainer.max_epochs": {"value": 2},
+        "trainer.limit_val_batches": {"value": None},
+        "trainer.callbacks": {"value": []},
+    },
+    "command": ["${env}", "${interpreter}", "${program}", "fit", "${args}"],
+}
+
+BROKEN = """
+from lit_models import FCNet
+class Broken(FCNet):
+    def training_step(self, *_):
+        raise ArithmeticError("no loss today")
+"""
+
+
+@pytest.fixture
+def server(workplace, monkeypatch):
+    """A stand-in that this process and those it starts are logged in to."""
+    with wandb_server() as state:
+        for name, value in state.environment(HOME=str(workplace), WANDB_INIT_TIMEOUT="3").items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("WANDB_SILENT")
+        # the agent's interpreter is the python that PATH finds
+        monkeypatch.setenv("PATH", f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}")
+        wandb.teardown()  # forget the server of the test before
+        yield state
+        wandb.teardown()
+        assert set(state.unknown) <= {"OrganizationCoreWeaveOrganizationID"}  # telemetry
+
+
+def run_wandb(*args, **environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "wandb", *map(str, args)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def new_sweep(config, *args):
+    with open("sweep.yaml", "w") as file:
+        yaml.safe_dump(config, file, sort_keys=False)
+    said = run_wandb("sweep", *args, "sweep.yaml")
+    return said.rpartition("wandb agent ")[2].strip()
+
+
+def start_agent(address, *args):
+    with open("agent.txt", "a") as log:
+        command = [sys.executable, "-m", "wandb", "agent", *args, address]
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+
+def finish(*agents, timeout=120):
+    assert [agent.wait(timeout) for agent in agents] == [0] * len(agents), Path("agent.txt").read_text()
+
+
+def wait_for(what, timeout=60.0):
+    end = time.monotonic() + timeout
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def start_trial(folder, *args, **environment):
+    """Start a trial in a process that has imported all it needs."""
+    processes.start_server()
+    folder.mkdir(parents=True, exist_ok=True)
+    # the server of processes has the environment of the first test that needed it
+    mine = {name: value for name, value in os.environ.items() if name.startswith("WANDB_") or name == "HOME"}
+    return processes.start([*FIT, f"--trainer.default_root_dir={folder}", *args], folder, {**mine, **environment})
+
+
+def trial(folder, *args, **environment):
+    """Run a trial; return its exit code and what it printed."""
+    process = start_trial(folder, *args, **environment)
+    process.join(120)
+    return process.exitcode, (folder / processes.LOG).read_text()
+
+
+def config_of(run):
+    return {key: entry["value"] for key, entry in json.loads(run["config"]).items() if key != "_wandb"}
+
+
+def read_tables(folder):
+    return {path.name: path.read_text() for path in folder.iterdir() if path.suffix in (".csv", ".md")}
+
+
+def check_tables(address, runs, name):
+    """The server's table must be that of the local records, to the byte."""
+    assert make_tables([address, "--out=theirs"]) == 0
+    assert make_tables([str(runs), "--out=ours"]) == 0
+    (ours,) = runs.parent.parent.glob("ours/*")
+    assert read_tables(ours) == read_tables(runs.parent.parent / "theirs" / name)
+    assert len(read_tables(ours)) == 2
+    theirs = {path.name: path.read_bytes() for path in (runs.parent.parent / "theirs" / name / "records").iterdir()}
+    assert theirs == {path.name: path.read_bytes() for path in (ours / "records").iterdir()}
+
+
+def test_two_agents_share_a_grid_and_its_table_is_that_of_the_local_records(server, workplace, monkeypatch):
+    address = new_sweep(SWEEP, "--project=mine")
+    assert address == f"{ENTITY}/mine/sweep000"
+    finish(*(start_agent(address) for _ in range(2)))
+
+    points = [command["args"]["model"]["value"] for command in server.commands]
+    assert points == SWEEP["parameters"]["model"]["values"]  # each once
+    assert len({command["agent"] for command in server.commands}) == 2
+    assert [run["state"] for run in server.runs.values()] == ["finished", "finished"]
+
+    run = next(run for run in server.runs.values() if "SimpleCNN" in run["tags"])
+    assert run["displayName"] == f"SimpleCNN-Tiny-seed0-{run['name']}"
+    assert (run["group"], run["project"], set(run["tags"])) == ("tiny", "mine", {"SimpleCNN", "Tiny"})
+    folder = workplace / "runs" / "sweep000" / run["displayName"]
+    record = records.read(folder / records.FILE_NAME)
+    assert (record.config["model.width"], record.config["data.normalize"]) == (4, False)
+    assert record.config["model.optimizer"] == "sgd"
+    # the sweep's own keys keep the sweep's values; the others are those that the record has
+    config = config_of(run)
+    assert config["model"] == SWEEP["parameters"]["model"]["values"][1]
+    assert config["trainer.limit_val_batches"] is None
+    assert config["data.normalize"] is False
+    assert config["seed_everything"] == 0
+    assert all(config[key] == value for key, value in record.config.items() if key not in SWEEP["parameters"])
+
+    summary = json.loads(run["summaryMetrics"])
+    for numbers in (record.size, record.quality, record.cost):
+        for name, value in numbers.items():
+            assert not isinstance(value, int | float) or summary[name] == pytest.approx(value), name
+    losses = {line["epoch"]: line["val_loss"] for line in run["history"] if "val_loss" in line}
+    assert losses == pytest.approx({epoch["epoch"]: epoch["val_loss"] for epoch in record.history})
+    assert "epoch 2/2" in run["log"]
+    assert server.files[run["name"], records.FILE_NAME] == (folder / records.FILE_NAME).read_bytes()
+
+    monkeypatch.setattr(results.server, "PER_PAGE", 1)
+    server.asked.clear()
+    check_tables(address, folder.parent, "tiny")
+    assert server.asked.count("Runs") == 2
+
+
+@pytest.mark.slow
+def test_signal_ends_a_trial_which_resumes_as_the_same_run(server, workplace):
+    address = new_sweep(SWEEP, "--project=mine")
+    agent = {"WANDB_SWEEP_ID": address.rpartition("/")[2], "WANDB_RUN_ID": "run7", "WANDB_PROJECT": "mine"}
+    args = ["--model=SimpleCNN", "--trainer.max_epochs=30", "--trainer.default_root_dir=null"]
+    process = start_trial(workplace / "log", *args, **agent)
+    wait_for(lambda: list(workplace.glob("runs/sweep000/SimpleCNN-Tiny-seed0-run7/checkpoints/last.ckpt")))
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(30)
+    run = server.runs["run7"]
+    assert (process.exitcode, run["exitcode"], run["preempting"]) == (143, 143, True)
+    assert "ended by SIGTERM" in run["log"]
+
+    process = start_trial(workplace / "log", *args, **agent)
+    process.join(60)
+    assert (process.exitcode, run["exitcode"], run["starts"], run["state"]) == (0, 0, 2, "finished")
+    (path,) = workplace.glob(f"runs/*/*/{records.FILE_NAME}")
+    assert [epoch["epoch"] for epoch in records.read(path).history] == list(range(30))
+    logged = [line["epoch"] for line in run["history"] if "train_loss" in line]
+    assert logged == list(range(30))
+    assert list(server.runs) == ["run7"]
+
+
+@pytest.mark.slow
+def test_what_wandb_stopped_is_not_put_back_into_the_queue(server, workplace):
+    process = start_trial(workplace / "here", "--model=SimpleCNN", "--trainer.max_epochs=300", WANDB_RUN_ID="run8")
+    wait_for(lambda: "run8" in server.runs and server.runs["run8"]["history"])
+    server.runs["run8"]["stopped"] = True
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(30)
+    assert (process.exitcode, server.runs["run8"]["preempting"], server.runs["run8"]["state"]) == (143, False, "failed")
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"WANDB_API_KEY": "f" * 40}, "W&B: the API key is not accepted"),
+        pytest.param({"WANDB_API_KEY": "short"}, "W&B: WANDB_API_KEY invalid", marks=pytest.mark.slow),
+        pytest.param({"WANDB_BASE_URL": "http://127.0.0.1:9"}, "W&B: the server does not", marks=pytest.mark.slow),
+    ],
+)
+def test_a_trial_without_its_server_trains_on(server, workplace, environment, said):
+    code, printed = trial(workplace / "here", "--model=FCNet", **environment)
+    assert code == 0
+    assert records.read(workplace / "here" / records.FILE_NAME).model == "FCNet"
+    (line,) = [line for line in printed.splitlines() if line.startswith("W&B: ")]
+    assert line.startswith(said)
+    assert "nothing of this trial is uploaded" in line
+    assert not server.runs
+    # the command that the line names sends it all
+    command = line.partition("Later: wandb ")[2].split()
+    assert command[0] == "sync"
+    run_wandb(*command)
+    (run,) = server.runs.values()
+    assert (run["state"], run["displayName"]) == ("finished", "here")
+    assert server.files[run["name"], records.FILE_NAME] == (workplace / "here" / records.FILE_NAME).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_server_that_breaks_down_does_not_hold_a_trial(server, workplace):
+    args = ["--model=SimpleCNN", "--trainer.max_epochs=40"]
+    process = start_trial(workplace / "here", *args, WANDB_FINISH_TIMEOUT="2")
+    wait_for(lambda: any(run["history"] for run in server.runs.values()))
+    server.broken = True
+    process.join(60)
+    assert process.exitcode == 0
+    assert records.read(workplace / "here" / records.FILE_NAME).quality["test_images"] == 200
+    (line,) = [line for line in (workplace / "here" / processes.LOG).read_text().splitlines() if "uploaded" in line]
+    server.broken = False
+    run_wandb(*line.partition("Later: wandb ")[2].split())
+    (run,) = server.runs.values()
+    assert run["state"] == "finished"
+    assert (run["name"], records.FILE_NAME) in server.files
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        pytest.param(["--model=SimpelCNN"], 2, "no model is named 'SimpelCNN'", marks=pytest.mark.slow),
+        (["--model=mine.Broken"], 1, "ArithmeticError: no loss today"),
+    ],
+)
+def test_a_failing_trial_is_a_failed_run_with_its_error_in_the_log(server, workplace, args, code, said):
+    new_sweep(SWEEP, "--project=mine")
+    environment = {"WANDB_SWEEP_ID": "sweep000", "WANDB_RUN_ID": "run1", "WANDB_PROJECT": "mine"}
+    Path("mine.py").write_text(BROKEN)
+    assert trial(workplace / "here", *args, **environment)[0] == code
+    run = server.runs["run1"]
+    assert (run["state"], run["exitcode"]) == ("failed", code)
+    assert said in run["log"]
+
+
+def keep(server, name, state="finished", record=None, **facts):
+    """Put a run on the server, as if it had been there."""
+    run = server._run(name, facts.pop("sweep", None), "mine")
+    run |= {"state": state, "starts": 1, **facts}
+    if record is not None:
+        server.files[name, records.FILE_NAME] = record if isinstance(record, bytes) else records.dumps(record).encode()
+
+
+def test_what_is_not_finished_or_no_record_is_listed_and_not_averaged(server, workplace, monkeypatch, capsys):
+    monkeypatch.setattr(results.server, "PER_PAGE", 2)
+    keep(server, "a", record=make(seed=0), displayName="../../outside")
+    keep(server, "b", record=make(seed=1), displayName="good")
+    keep(server, "c", "failed", record=make(seed=2), displayName="bad")
+    keep(server, "d", "running", displayName="slow")
+    keep(server, "e", "crashed", displayName="good")
+    keep(server, "f", displayName="empty")
+    keep(server, "g", record=b"[1", displayName="broken")
+    keep(server, "h", record=make(seed=1), displayName="twin")
+    keep(server, "i", jobType="results", displayName="pushed")
+    assert make_tables([f"{ENTITY}/mine"]) == 0
+    said = capsys.readouterr().err
+    for line in (
+        "bad: failed",
+        "slow: running",
+        "good-e: crashed",
+        "empty: finished, but has no record.json",
+        "broken/record.json: not valid JSON",
+        "twin/record.json: the same configuration and seed as good, which is kept",
+    ):
+        assert f"left out: {line}" in said
+    assert "pushed" not in said
+    kept = sorted(path.relative_to(workplace).as_posix() for path in workplace.rglob("*.json"))
+    assert kept == ["results/mine/records/______outside.json", "results/mine/records/good.json"]
+    assert "|   2 |" in (workplace / "results" / "mine" / "table.md").read_text()
+
+
+def test_tables_are_pushed_as_a_run_that_is_no_trial(server, workplace, capsys):
+    keep(server, "a", record=make(seed=0))
+    assert make_tables([f"{ENTITY}/mine", "--push"]) == 0
+    (pushed,) = [run for run in server.runs.values() if run["jobType"] == "results"]
+    assert (pushed["state"], pushed["project"], pushed["group"]) == ("finished", "mine", "mine")
+    assert f"pushed to {server.url}/{ENTITY}/mine/runs/{pushed['name']}" in capsys.readouterr().out
+    (table,) = [text for (run, name), text in server.files.items() if run == pushed["name"] and "media/table" in name]
+    assert json.loads(table)["data"][0][:3] == ["EqCNN", "MNIST", 0]
+    assert any(name.startswith("media/images/") for run, name in server.files if run == pushed["name"])
+    assert make_tables([f"{ENTITY}/mine"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "environment", "said"),
+    [
+        ("me/nothing", {}, "RUNS: me/nothing: Could not find project nothing"),
+        ("me/mine/nothing", {}, "RUNS: me/mine/nothing: Could not find sweep"),
+        ("me/mine", {"WANDB_API_KEY": ""}, "RUNS: not logged in to W&B: run wandb login"),
+        ("me/mine", {"WANDB_API_KEY": "f" * 40}, "user is not logged in"),
+        ("me/mine", {"WANDB_API_KEY": "short"}, "API key must have 40+ characters"),
+        pytest.param("me/mine", {"WANDB_BASE_URL": "http://127.0.0.1:9"}, "http://127.0.0.1:9", marks=pytest.mark.slow),
+    ],
+)
+def test_what_cannot_be_read_is_told_in_one_line(server, monkeypatch, capsys, address, environment, said):
+    keep(server, "a", record=make())
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert make_tables([address]) == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert len(printed.splitlines()) == 1
+
+
+def test_push_needs_a_project(workplace, capsys):
+    assert make_tables(["runs", "--push"]) == 2
+    assert "--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got runs" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_sweep_that_ran_here_is_uploaded_by_one_command(server, workplace):
+    with open("local.yaml", "w") as file:
+        yaml.safe_dump(SWEEP, file, sort_keys=False)
+    command = [sys.executable, ROOT / "sweep.py", "local.yaml"]
+    assert subprocess.run(command, env={**os.environ, "WANDB_MODE": "offline"}, timeout=120).returncode == 0
+    assert not server.runs
+    run_wandb("sync", *workplace.glob("runs/local/*/wandb/offline-run-*"))
+    assert sorted(run["group"] for run in server.runs.values()) == ["local", "local"]
+    for run in server.runs.values():
+        record = records.read(workplace / "runs" / "local" / run["displayName"] / records.FILE_NAME)
+        assert json.loads(run["summaryMetrics"])["test_acc"] == pytest.approx(record.quality["test_acc"])
+        assert config_of(run)["model.lr"] == record.config["model.lr"]
+        assert len([line for line in run["history"] if "val_loss" in line]) == 2
+    check_tables(f"{ENTITY}/architectures/local", workplace / "runs" / "local", "local")
+
+
+@pytest.mark.slow
+def test_an_interrupted_offline_trial_is_one_run_on_the_server(server, workplace):
+    offline = {"WANDB_MODE": "offline"}
+    assert trial(workplace / "here", "--model=FCNet", "--trainer.max_epochs=1", **offline)[0] == 0
+    again = ["--model=FCNet", "--trainer.max_epochs=3", "--ckpt_path=last"]
+    assert trial(workplace / "here", *again, **offline)[0] == 0
+    folders = sorted(workplace.glob("here/wandb/offline-run-*"))
+    assert len(folders) == 2
+    run_wandb("sync", *folders)
+    (run,) = server.runs.values()
+    assert [line["epoch"] for line in run["history"] if "train_loss" in line] == [0, 1, 2]
+    assert server.files[run["name"], records.FILE_NAME] == (workplace / "here" / records.FILE_NAME).read_bytes()
+
+
+@pytest.mark.slow
+def test_an_agent_that_is_preempted_leaves_its_trial_to_the_next(server, workplace):
+    long = {**SWEEP["parameters"], "model": {"value": "SimpleCNN"}, "trainer.max_epochs": {"value": 40}}
+    address = new_sweep({**SWEEP, "parameters": long})
+    agent = start_agent(address, "--forward-signals")
+    wait_for(lambda: any(run["history"] for run in server.runs.values()))
+    agent.terminate()
+    agent.wait(60)
+    (run,) = server.runs.values()
+    assert (run["exitcode"], run["preempting"], run["state"]) == (143, True, "pending")
+    finish(start_agent(address))
+    assert [command["type"] for command in server.commands] == ["run", "resume"]
+    assert list(server.runs) == [run["name"]]
+    assert (run["state"], run["starts"]) == ("finished", 2)
+    (path,) = workplace.glob(f"runs/*/*/{records.FILE_NAME}")
+    assert len(records.read(path).history) == 40
+    assert [line["epoch"] for line in run["history"] if "train_loss" in line] == list(range(40))
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.timeout(3600)
+def test_the_first_sweep_of_the_readme(server, workplace, real_data, monkeypatch):
+    """``sweeps/quick.yaml`` as it stands, but for a program that trains and tests on a few batches."""
+    limits = [f"--trainer.limit_{part}_batches=4" for part in ("train", "val", "test")]
+    (workplace / "train.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nsys.argv += {limits!r}\n"
+        f"from runpy import run_path\nrun_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
+    )
+    monkeypatch.setenv("SUITE_DATA_DIR", real_data)
+    text = (ROOT / "sweeps" / "quick.yaml").read_text()
+    address = new_sweep(yaml.safe_load(text))
+    finish(*(start_agent(address) for _ in range(2)), timeout=1800)
+    assert {run["state"] for run in server.runs.values()} == {"finished"}
+    assert len(server.runs) == server.sweeps["sweep000"]["count"] > 1
+    check_tables(address, workplace / "runs" / "sweep000", "quick")
