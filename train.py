@@ -184,8 +184,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception:
         message = traceback.format_exc()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end may take a while: W&B gets the rest
         tracking.finish(exit_code, message)  # a process that was forked runs no exit hooks
+        signal.signal(signal.SIGTERM, before)
     return exit_code
 
 
@@ -232,6 +233,7 @@ def _prepare(args: Sequence[str] | None) -> None:
 
 
 def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: an agent and a scheduler may both send it
     raise Terminated
 
 

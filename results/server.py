@@ -104,7 +104,7 @@ def _sweep(api: Any, address: str, sweep: str) -> tuple[str, dict[str, Any]]:
     """Return a sweep's name and the filter that finds its runs."""
     try:
         return api.sweep(address).name, {"sweep": sweep}
-    except ValueError:  # there is none with that id
+    except wandb.errors.CommError:  # there is none with that id
         filters = {"group": sweep}  # what ran without an agent has its sweep's name as its group
         if not len(api.runs(address.rpartition("/")[0], filters=filters)):
             raise

@@ -180,7 +180,9 @@ def test_signal_ends_a_trial_which_resumes_as_the_same_run(server, workplace):
     args = ["--model=SimpleCNN", "--trainer.max_epochs=30", "--trainer.default_root_dir=null"]
     process = start_trial(workplace / "log", *args, **agent)
     wait_for(lambda: list(workplace.glob("runs/sweep000/SimpleCNN-Tiny-seed0-run7/checkpoints/last.ckpt")))
-    os.kill(process.pid, signal.SIGTERM)
+    for _ in range(3):  # as a scheduler and an agent may send it
+        os.kill(process.pid, signal.SIGTERM)
+        time.sleep(0.05)
     process.join(30)
     run = server.runs["run7"]
     assert (process.exitcode, run["exitcode"], run["preempting"]) == (143, 143, True)
@@ -387,6 +389,16 @@ def test_an_agent_that_is_preempted_leaves_its_trial_to_the_next(server, workpla
     (path,) = workplace.glob(f"runs/*/*/{records.FILE_NAME}")
     assert len(records.read(path).history) == 40
     assert [line["epoch"] for line in run["history"] if "train_loss" in line] == list(range(40))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", sorted(path.name for path in (ROOT / "sweeps").glob("*.yaml")))
+def test_a_sweep_file_makes_a_sweep_as_it_stands(server, monkeypatch, file):
+    monkeypatch.chdir(ROOT)
+    said = run_wandb("sweep", f"sweeps/{file}")
+    assert "wandb agent me/uncategorized/sweep000" in said
+    assert "Malformed" not in said
+    assert yaml.safe_load(server.sweeps["sweep000"]["config"])["name"] == Path(file).stem
 
 
 @pytest.mark.slow
