@@ -127,7 +127,8 @@ def check_logged(run, epochs):
     """Every epoch is logged once; that in which the signal came may have been kept, but not yet logged."""
     logged = [line["epoch"] for line in run["history"] if "train_loss" in line]
     assert len(logged) >= epochs - 1
-    assert logged == sorted(set(logged)) and set(logged) <= set(range(epochs))
+    assert logged == sorted(set(logged))
+    assert set(logged) <= set(range(epochs))
 
 
 def check_tables(address, runs, name):

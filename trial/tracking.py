@@ -119,7 +119,7 @@ def finish(exit_code: int, message: str = "") -> None:
     if run is None:
         return
     try:
-        if exit_code == TERMINATED and not _stop_wanted(run):
+        if exit_code == TERMINATED and not run.offline and not _stop_wanted(run):
             run.mark_preempting()
         run.finish(exit_code=exit_code)
     except Exception as error:  # the trial has ended well or not, whatever became of its upload
