@@ -33,7 +33,7 @@ from results import record as records
 from trial import tracking
 from trial.callbacks import EpochSeed, History, LineProgress
 from trial.errors import TERMINATED, Terminated, UsageError, did_you_mean, explain, one_line
-from trial.recording import Recorder, resolved_config
+from trial.recording import Recorder, resolved_config, scalars
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
@@ -142,6 +142,11 @@ class TrialCLI(LightningCLI):
                 "see trainer.max_epochs, trainer.max_steps and trainer.limit_*"
             )
         self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
+        path = self.recorder.folder / records.FILE_NAME
+        for logger in self.trainer.loggers:
+            if isinstance(logger, tracking.TrialLogger):
+                # here and not in the callback: a process that ddp_spawn started knows the run's folder wrongly
+                logger.attach(path, scalars(records.read(path)))
 
     def _run_subcommand(self, subcommand: str) -> None:
         if not self.check_only:

@@ -95,9 +95,7 @@ class Recorder(Callback):
         record = self._record(trainer, cast("Task", pl_module))
         path = write(record, self.folder)
         for logger in trainer.loggers:
-            if isinstance(logger, TrialLogger):
-                logger.attach(path, scalars(record))
-            else:
+            if not isinstance(logger, TrialLogger):  # which gets all of the record, later
                 logger.log_metrics(scalars(record))
         print(
             f"{record.model} on {record.data}, seed {self.seed}: {in_words(record.quality)}, "
