@@ -7,12 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from results import record as records
-from results.collect import Trials, collect, find_sweeps, labels, runs_table
-from results.figures import rotation_curves
-from results.table import markdown, notes, summarize, terminal, update_readme
+from results.collect import collect, find_sweeps
+from results.sheet import make
+from results.write import show, write
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -35,6 +32,12 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("results"), help="tables are written to OUT/<sweep>/ (default: results)"
     )
+    parser.add_argument(
+        "--target",
+        type=_share,
+        help="share that validation must reach for the time to a target, such as 0.95 (default: the best whole "
+        "per cent that all trials on the same data reach)",
+    )
     options = parser.parse_args(args)
     if not options.runs.is_dir():
         return _usage_error(f"RUNS: no folder {options.runs}; run a sweep first: python sweep.py sweeps/quick.yaml")
@@ -45,40 +48,25 @@ def main(args: Sequence[str] | None = None) -> int:
     for folder in folders:
         trials = collect(folder)
         for problem in trials.problems:
-            print(f"left out: {problem}", file=sys.stderr)
+            print(f"{trials.name}: left out: {problem}", file=sys.stderr)
         if trials.records:
-            _write(trials, options.out / trials.name)
+            sheet = make(trials, options.target)
+            paths = write(sheet, options.out / trials.name)
+            show(sheet, paths)
         else:
             empty += 1
             print(f"{folder}: no trial that can be used", file=sys.stderr)
     return 2 if empty == len(folders) else 0
 
 
-def _write(trials: Trials, folder: Path) -> None:
-    """Write the records, tables and figures of a sweep, and show the table."""
-    runs = runs_table(trials)
-    summary = summarize(runs, labels(trials))
-    table = markdown(summary)
-    kept = folder / "records"
-    for name, record in trials.records.items():
-        records.write_text(kept / f"{name}.json", records.dumps(record))
-    for stale in set(kept.glob("*.json")) - {kept / f"{name}.json" for name in trials.records}:
-        stale.unlink()  # of a trial that is no longer in the sweep: tables and records agree
-    paths = [
-        records.write_text(folder / "runs.csv", runs.to_csv(index=False, lineterminator="\n", float_format="%.6g")),
-        records.write_text(folder / "table.md", table),
-        *rotation_curves(trials, folder),
-    ]
-    readme = folder.resolve().parent.parent / "README.md"
-    if update_readme(readme, trials.name, table):
-        paths.append(readme)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=100)
-    for shown in terminal(trials.name, summary):
-        console.print(shown)
-    for line in (*notes(summary), *(f"wrote {path}" for path in paths)):
-        console.print(line, highlight=False, markup=False, soft_wrap=line.startswith("wrote"))
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be a share between 0 and 1, such as 0.95: got {text}")
+    return value
 
 
 def _usage_error(message: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -16,6 +17,24 @@ import matplotlib.pyplot as plt  # after the backend is chosen: there may be no 
 # Okabe and Ito's palette, told apart in every common colour blindness; line styles tell them apart in grey.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that was written: its name, heading and caption, and its files for screens and for what shows no SVG."""
+
+    name: str
+    title: str
+    caption: str
+    svg: Path
+    png: Path
+
+
+def draw_all(trials: Trials, folder: Path) -> list[Figure]:
+    """Draw every figure for which the records have the numbers."""
+    paths = rotation_curves(trials, folder)
+    caption = "Mean over the seeds, the band is ± one standard deviation."
+    return [Figure("rotation", "Test accuracy over the rotation angle", caption, paths[1], paths[0])] if paths else []
 
 
 def rotation_curves(trials: Trials, folder: Path) -> list[Path]:

@@ -1,0 +1,108 @@
+"""What the seed documents report beside what their systems give here by the same recipe."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from results.statistics import mean_interval, run_interval
+from results.table import Cell, Column, Grid
+
+SWEEP = "reproduce"  # its trials have the seeds' own recipes
+CLAIMS = Path(__file__).parent / "claims.yaml"
+NOTES = [
+    "Reported: a single run of the seed document. Measured: mean over n seeds and its 95 % interval. One run: the "
+    "interval that holds one further run like ours with 95 %; a reported accuracy within it is what this recipe gives.",
+    "Here the validation split comes from the training set and the best checkpoint on it is tested once; most seeds "
+    "train on all training images and test the last state.",
+]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A number that a seed document reports of a system.
+
+    Args:
+        seed: the document's number.
+        model: the system.
+        data: the data set.
+        quantity: a column of ``runs.csv``.
+        claim: the number, accuracies in per cent.
+        note: where the document errs, or ours deviates.
+    """
+
+    seed: str
+    model: str
+    data: str
+    quantity: str
+    claim: float
+    note: str = ""
+
+
+QUANTITIES = {"test_acc": "accuracy, %", "test_acc_rot90": "accuracy at 90°, %", "params": "parameters"}
+
+
+def read(path: Path = CLAIMS) -> list[Claim]:
+    """Return the claims in the order of the file."""
+    found: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return [Claim(**item) for item in found]
+
+
+def reported(runs: pd.DataFrame, claims: list[Claim]) -> Grid:
+    """Return the table of each claim beside what was measured.
+
+    Args:
+        runs: a row per trial of the sweep in which each system has its seed's recipe.
+        claims: from :func:`read`; those whose system did not run say so.
+    """
+    rows = []
+    for claim in claims:
+        alike = runs[(runs.model == claim.model) & (runs.data == claim.data)]
+        if alike.config_hash.nunique() > 1:
+            cells = ["several recipes", "–", "–", "–"]
+        elif claim.quantity == "params":
+            cells = _parameters(alike, claim)
+        else:
+            values = alike[claim.quantity].dropna() if claim.quantity in alike else alike.seed[:0]
+            cells = _accuracy(values.to_numpy(dtype=float), claim)
+        form = "{:,.0f}" if claim.quantity == "params" else "{:.2f}"
+        what = [claim.seed, claim.model, claim.data, QUANTITIES[claim.quantity], form.format(claim.claim)]
+        rows.append([*what, *cells, str(len(alike)), claim.note])
+    heads = ["seed", "system", "data", "what", "reported"]
+    heads += ["measured", "95 % interval", "one run", "verdict", "n", "note"]
+    numbers = {"reported", "measured", "n"}
+    columns = [
+        Column(head, [Cell(text, _value(text) if head in numbers else text) for text in texts], head not in numbers)
+        for head, texts in zip(heads, zip(*rows, strict=True), strict=True)
+    ]
+    return Grid("Reported by the seeds and measured here", columns)
+
+
+def _parameters(runs: pd.DataFrame, claim: Claim) -> list[str]:
+    if runs.empty:
+        return ["–", "–", "–", "did not run"]
+    measured = int(runs.params.iloc[0])
+    return [f"{measured:,}", "–", "–", "holds" if measured == claim.claim else "does not hold"]
+
+
+def _accuracy(values: Any, claim: Claim) -> list[str]:
+    if not len(values):
+        return ["–", "–", "–", "did not run"]
+    mean = f"{values.mean():.2f}"
+    if len(values) == 1:
+        return [mean, "–", "–", "one seed proves nothing"]
+    (low, high), (lowest, highest) = mean_interval(values), run_interval(values)
+    verdict = "holds" if lowest <= claim.claim <= highest else "too low" if claim.claim < lowest else "too high"
+    return [mean, f"{low:.2f} to {high:.2f}", f"{lowest:.2f} to {highest:.2f}", verdict]
+
+
+def _value(text: str) -> float:
+    try:
+        return float(text.replace(",", ""))
+    except ValueError:
+        return math.nan
