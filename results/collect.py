@@ -74,7 +74,7 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
             trial of that kind and data reached.
     """
     kinds = [kind_of(record.quality) for record in trials.records.values()]
-    quality = [name for kind in KINDS if kind in kinds for name in kind.columns]
+    quality = list(dict.fromkeys(name for kind in KINDS if kind in kinds for name in kind.columns))
     rows = [
         {**_row(record, kind, _level(trials, record.data, kind) if target is None else target), "trial": name}
         for (name, record), kind in zip(trials.records.items(), kinds, strict=True)

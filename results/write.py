@@ -12,7 +12,7 @@ from results.collect import LEFT_OUT, Trials
 from results.figures import draw_all
 from results.report import html
 from results.sheet import Sheet
-from results.table import latex, markdown, update_readme
+from results.table import Grid, latex, markdown, update_readme
 from results.terminal import LEGEND, WIDTH, terminal
 
 
@@ -29,7 +29,7 @@ def write(sheet: Sheet, folder: Path) -> list[Path]:
     _keep_records(sheet.trials, folder)
     table = markdown_of(sheet)
     figures = draw_all(sheet.trials, folder)
-    reported = claims.reported(sheet.runs, claims.read()) if sheet.trials.name == claims.SWEEP else None
+    reported = reported_of(sheet)
     paths = [
         records.write_text(folder / "runs.csv", sheet.csv),
         records.write_text(folder / "table.md", table),
@@ -54,6 +54,11 @@ def markdown_of(sheet: Sheet) -> str:
 def latex_of(sheet: Sheet) -> str:
     """Return the tables and notes of a sweep in LaTeX."""
     return latex([grid for part in sheet.parts for grid in part.grids], sheet.notes)
+
+
+def reported_of(sheet: Sheet) -> Grid | None:
+    """Return the seeds' claims beside what was measured, if this is the sweep that repeats them."""
+    return claims.reported(sheet.runs, claims.read()) if sheet.trials.name == claims.SWEEP else None
 
 
 def show(sheet: Sheet, paths: list[Path]) -> None:

@@ -1,4 +1,4 @@
-"""Intervals and tests: against hand-computed cases, against scipy, and against simulated sweeps whose truth is known."""
+"""Intervals and tests: against hand-computed cases, scipy, and simulated sweeps whose truth is known."""
 
 import math
 
