@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import pandas as pd
 
 from results import record as records
+from results.faults import RIG, fault
 from results.kinds import CLASSIFICATION, COSTS, KINDS, SIZES, Kind, kind_of
 from results.record import Record, RecordError
 from results.target import common_level, seconds_to
 
-RIG = ["device", "devices", "precision", "threads", "trials_at_once"]
 IDENTITY = ["model", "data", "seed", *SIZES]
 LEFT_OUT = "left_out.txt"
 TIMES = [name for name in COSTS if name not in SIZES]
@@ -134,8 +134,8 @@ def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, int], str]
     except RecordError as error:
         return str(error)
     identity = (record.config_hash, record.seed)
-    if fault := _fault(record):
-        return f"{path}: {fault}"
+    if wrong := fault(record):
+        return f"{path}: {wrong}"
     if identity in seen:
         return f"{path}: the same configuration and seed as {seen[identity]}, which is kept"
     seen[identity] = name
@@ -149,33 +149,6 @@ def _level(trials: Trials, data: str, kind: Kind | None) -> float:
         return math.nan
     alike = [record for record in trials.records.values() if record.data == data and kind_of(record.quality) == kind]
     return common_level(alike, kind)
-
-
-def _fault(record: Record) -> str | None:
-    """Say why a record cannot stand in a table: a number that is needed is missing, or is none."""
-    kind = kind_of(record.quality)
-    if kind is None:
-        return f"has no {', nor '.join(kind.called for kind in KINDS)}"
-    main = record.quality[kind.main]
-    if not 0 <= main <= 1:
-        return f"has a {kind.called} of {main}, which is no share"
-    for part, needed in (("size", ("params", "macs")), ("quality", ()), ("cost", ())):
-        values: dict[str, Any] = getattr(record, part)
-        for name in [*SIZES, *kind.columns, *COSTS]:
-            value = values.get(name)
-            if (value is None and name in needed) or not (value is None or _is_number(value)):
-                return f"its {part}.{name} is no number: {str(value)[:40]}"
-    for epoch in record.history:
-        if not isinstance(epoch, dict) or not all(value is None or _is_number(value) for value in epoch.values()):
-            return f"its history does not give numbers for each epoch: {str(epoch)[:40]}"
-    circle = record.quality.get("circle", {})
-    if not isinstance(circle, dict) or not all(_is_number(value) for value in circle.values()):
-        return "its quality.circle does not give a number for each angle"
-    return None
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _row(record: Record, kind: Kind | None, level: float) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from results.table import Cell, Column, Grid
 
 TEMPLATES = Path(__file__).parent / "templates"
 SWEEPS = Path(__file__).parents[1] / "sweeps"
+# autoescape: a name such as <script> is text
+ENVIRONMENT = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
 
 
 def html(sheet: Sheet, figures: Sequence[Figure] = (), reported: Grid | None = None) -> str:
@@ -34,17 +36,14 @@ def html(sheet: Sheet, figures: Sequence[Figure] = (), reported: Grid | None = N
         figures: become part of the file.
         reported: a table of what was claimed beside what was measured.
     """
-    # autoescape: a name such as <script> is text
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    environment.filters["data_uri"] = _data_uri
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "sort.js"))
     records = list(sheet.trials.records.values())
     sweep = SWEEPS / f"{sheet.trials.name}.yaml"
-    text = environment.get_template("report.html").render(
+    text = ENVIRONMENT.get_template("report.html").render(
         sheet=sheet,
         notes=sheet.notes,
         lead=_lead(sheet),
-        figures=figures,
+        figures=[(figure, _data_uri(figure.svg)) for figure in figures],
         reported=reported,
         commands=commands(records),
         sweep_command=f"python sweep.py sweeps/{sweep.name}" if sweep.is_file() else "",

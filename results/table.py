@@ -47,7 +47,7 @@ class Column:
     @property
     def long(self) -> bool:
         """Whether its words need lines of their own."""
-        return self.words and max(len(cell.text) for cell in self.cells) > 40
+        return self.words and any(len(cell.text) > 40 for cell in self.cells)
 
 
 @dataclass(frozen=True)
