@@ -60,12 +60,12 @@ def html(sheet: Sheet, figures: Sequence[Figure] = (), reported: Grid | None = N
 
 
 def commands(records: Sequence[Record]) -> list[str]:
-    """Return for each configuration the command of its trials, with the seeds that ran."""
+    """Return for each configuration the command of its trials, a loop over the seeds that ran."""
     seeds: dict[str, list[int]] = {}
     for record in records:
         seeds.setdefault(record.config_hash, []).append(record.seed)
     configs = {record.config_hash: record.config for record in records}
-    return [f"{command(configs[key])} --seed_everything={_range(found)}" for key, found in seeds.items()]
+    return [_over_seeds(command(configs[key]), sorted(found)) for key, found in seeds.items()]
 
 
 def command(config: dict[str, Any]) -> str:
@@ -74,9 +74,10 @@ def command(config: dict[str, Any]) -> str:
     return shlex.join(["python", "train.py", "fit", *(f"--{name}={value}" for name, value in values.items())])
 
 
-def _range(seeds: list[int]) -> str:
-    """Return one seed, or all in a shell's braces."""
-    return str(seeds[0]) if len(seeds) == 1 else f"{{{','.join(map(str, sorted(seeds)))}}}"
+def _over_seeds(call: str, seeds: list[int]) -> str:
+    if len(seeds) == 1:
+        return f"{call} --seed_everything={seeds[0]}"
+    return f"for seed in {' '.join(map(str, seeds))}; do\n  {call} --seed_everything=$seed\ndone"
 
 
 def _lead(sheet: Sheet) -> str:
