@@ -112,20 +112,24 @@ def verdicts(kind: Kind, rows: pd.DataFrame, pairs: Sequence[Pair]) -> list[str]
     ]
 
 
-def pair_notes(pairs: Sequence[Pair]) -> list[str]:
-    """Return the sentences without which the table of pairs would mislead."""
-    if not pairs:
+def pair_notes(tables: Sequence[Sequence[Pair]]) -> list[str]:
+    """Return the sentences without which tables of pairs would mislead."""
+    if not any(tables):
         return []
     lines = [
         "Pairs: the difference is the mean over the seeds that both ran, ± half its 95 % interval (Student's t, not "
         "adjusted for the number of pairs). P(better): the share of all pairs of one run of each that the first wins, "
         "ties half. p: two-sided sign-flip test, paired by seed, adjusted by Holm over all tests of the table."
     ]
-    if any(pair.n < LEAST_PAIRS for pair in pairs):
-        lines.append(
-            f"Fewer than {LEAST_PAIRS} pairs cannot reach p < {LEVEL}, whatever the difference: no p is shown."
-        )
-    return lines
+    if any(pair.n < LEAST_PAIRS for pairs in tables for pair in pairs):
+        lines.append(f"Fewer than {LEAST_PAIRS} pairs cannot reach p < {LEVEL} whatever the difference: no p is shown.")
+    for pairs in tables:
+        tests = sum(pair.n >= LEAST_PAIRS for pair in pairs)
+        if any(pair.n >= LEAST_PAIRS and not pair.decidable for pair in pairs):
+            # the smallest p of n pairs is 2 / 2^n; the first of Holm's steps multiplies it by the number of tests
+            enough = math.ceil(1 + math.log2(tests / LEVEL))
+            lines.append(f"For {tests} tests in a table {enough} seeds are the fewest with which all can be decided.")
+    return list(dict.fromkeys(lines))
 
 
 def _verdict(kind: Kind, rows: pd.DataFrame, group: list[Pair]) -> str:

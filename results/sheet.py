@@ -77,5 +77,5 @@ def make(trials: Trials, target: float | None = None) -> Sheet:
     """
     runs, summary = runs_table(trials, target), summarize(trials, target)
     parts = [Part(kind, data, rows, compare(runs, kind, rows)) for kind, data, rows in by_table(summary)]
-    said = notes(summary) + pair_notes([pair for part in parts for pair in part.pairs]) + mixed_rigs(trials)
+    said = notes(summary) + pair_notes([part.pairs for part in parts]) + mixed_rigs(trials)
     return Sheet(trials, runs, summary, parts, said)

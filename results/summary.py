@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results.collect import RIG, TIMES, Trials, labels, rig_name, runs_table
+from results.collect import TIMES, Trials, labels, rig_name, runs_table
+from results.faults import RIG
 from results.kinds import KINDS, SIZES, Kind
 from results.statistics import mean_interval, sampling_error
 
@@ -82,6 +83,10 @@ def notes(summary: pd.DataFrame) -> list[str]:
             f"The test set is a sample too: its own standard error (test set ±, binomial) is {low}"
             f"{'' if low == high else f' to {high}'} points, the same images for every model and seed, and no number "
             "of seeds makes it smaller."
+        )
+    if summary.setting.any():
+        lines.append(
+            "The rows do not all have one recipe: what differs stands beside them in table.md and report.html."
         )
     epochs = sorted({f"{value:.0f}" for value in summary.epochs.dropna()}, key=int)
     lines.append(

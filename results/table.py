@@ -47,7 +47,7 @@ class Column:
     @property
     def long(self) -> bool:
         """Whether its words need lines of their own."""
-        return self.words and any(len(cell.text) > 40 for cell in self.cells)
+        return self.words and any(len(cell.text) > 24 for cell in self.cells)
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
         narrow: for 100 columns.
     """
     columns = [_words("model", rows.model), _numbers("n", rows.n, "{:.0f}")]
+    if rows.setting.any() and not narrow:
+        columns.append(_words("differs in", rows.setting))
     for name, shown in kind.shown.items():
         if not (narrow and name in kind.wide):
             digits = shown.narrow if narrow else shown.digits
@@ -85,8 +87,6 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
         columns.append(_column(f"95 % interval, {main.head}", intervals, rows[f"{kind.main}_ci"]))
         if rows.test_set.notna().any():
             columns.append(_numbers(f"test set ±, {main.head}", rows.test_set, "{:.2f}"))
-        if rows.setting.any():
-            columns.append(_words("differs in", rows.setting))
     return Grid(f"{data}: {kind.title}", columns)
 
 
@@ -184,9 +184,9 @@ def _numbers(head: str, values: Iterable[float], form: str) -> Column:
 
 
 def _column(head: str, texts: Iterable[str], values: Iterable[float], goal: str | None = None) -> Column:
-    """Return a column of numbers; with a ``goal`` its best is marked, if there are two to choose from."""
+    """Return a column of numbers; with a ``goal`` its best is marked, if they are not all the same."""
     numbers = [float(value) for value in values]
-    known = [value for value in numbers if not math.isnan(value)]
+    known = {value for value in numbers if not math.isnan(value)}
     best = (max if goal == "max" else min)(known) if goal and len(known) > 1 else math.nan
     return Column(head, [Cell(text, value, value == best) for text, value in zip(texts, numbers, strict=True)])
 

@@ -68,6 +68,7 @@ def test_six_pairs_are_too_few_for_several_tests(tmp_path):
     pairs = sheet.parts[0].pairs
     assert p_value(pairs[0], pairs) == "none: n = 6 is too few for 2 tests"
     assert "(too few seeds for a test)" in sheet.parts[0].verdicts[0]
+    assert "For 2 tests in a table 7 seeds are the fewest with which all can be decided." in sheet.notes
     seven = sweep(tmp_path / "seven", UP, [value - 0.01 for value in UP]).parts[0].pairs
     assert p_value(seven[0], seven) == "0.031"
 

@@ -222,8 +222,8 @@ def test_the_smallest_error_in_holes_comes_first_and_is_bold(tmp_path):
     assert table.model.tolist() == ["ConvUNet", "PConvUNet"]
     shown = shown_in_terminal(tmp_path)
     assert re.search(r"model +n +L1 hole % +L1 valid % +PSNR dB +SSIM", shown)
-    assert re.search(r"ConvUNet +1 +7.00\* +2.00\* +22.50\*", shown)
-    assert re.search(r"PConvUNet +1 +9.00 +2.00\* +21.50 ", shown)
+    assert re.search(r"ConvUNet +1 +7.00\* +2.00 +22.50\*", shown)
+    assert re.search(r"PConvUNet +1 +9.00 +2.00 +21.50 ", shown)
 
 
 def test_each_kind_of_trial_has_its_own_table(tmp_path, monkeypatch):
@@ -281,6 +281,46 @@ def test_markup_in_a_name_is_text(tmp_path):
     assert "[red]x" in shown
     assert "a\\|b_&lt;i>&%" in markdown_in(tmp_path)
     assert r"a|b\_<i>\&\%" in latex_of(make_sheet(collect(tmp_path)))
+
+
+def test_the_widest_table_fits_a_terminal_of_100_columns(tmp_path):
+    size = {"params": 138_357_544, "macs": 15_470_314_496, "bytes": 553_430_176}
+    cost = {"epoch_seconds": 13_836.0, "train_images_per_second": 123_456.0, "inference_images_per_second": 1_234_567.0}
+    cost |= {"latency_seconds": 0.1234, "peak_memory_mb": 12_345.0}
+    history = [{"epoch": 0, "val_acc": 0.96, "seconds": 12_345.0}]
+    wide = {"size": size, "cost": cost, "history": history, "rig": {**make().rig, "trials_at_once": 1}}
+    found = [with_accuracy(1 - i / 10, seed, **wide, **other_config(a=i)) for i in range(2) for seed in range(12)]
+    shown = shown_in_terminal(save(tmp_path, *found), "a_sweep_with_a_long_name")
+    assert max(map(len, shown.splitlines())) <= 100
+    for text in (
+        "138,357,544",
+        "15.5 G",
+        "553 MB",
+        "13,836",
+        "123,456",
+        "1,234,567",
+        "12,345",
+        "s to 96 %",
+        "100.0 ± 0.0*",
+    ):
+        assert text in shown
+
+
+def test_ties_and_single_rows_have_no_best(tmp_path):
+    one = markdown_in(save(tmp_path / "one", make()))
+    same = markdown_in(save(tmp_path / "same", make(), make(**other_config(**{"model.lr": 1}))))
+    assert "**" not in one
+    assert "**" not in same
+
+
+def test_latex_has_rules_and_bold_winners(tmp_path):
+    low, high = with_accuracy(0.5, 0), with_accuracy(0.9, 0, **other_config(**{"model.weight_decay": 0.1}))
+    text = latex_of(make_sheet(collect(save(tmp_path, low, high))))
+    assert text.count("\\begin{tabular}") == text.count("\\end{tabular}") == text.count("\\toprule") == 3
+    assert "EqCNN (model.weight\\_decay=0.1) & 1 & " in text
+    assert "\\textbf{90.00}" in text
+    assert "\\textbf{50.00}" not in text
+    assert "$-$40.00" in text
 
 
 def test_readme_is_updated_only_between_its_marks(tmp_path):
