@@ -1,4 +1,4 @@
-"""``python -m results [RUNS]``: from the records of trials to tables and figures."""
+"""``python -m results [RUNS]``: from the records of trials to tables, figures and a report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from results.collect import collect, find_sweeps
+from results.collect import Trials, collect, find_sweeps
 from results.sheet import make
 from results.write import show, write
 
@@ -34,44 +34,42 @@ def main(args: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--target",
-        type=_share,
+        type=float,
         help="share that validation must reach for the time to a target, such as 0.95 (default: the best whole "
         "per cent that all trials on the same data reach)",
     )
     options = parser.parse_args(args)
-    if not options.runs.is_dir():
-        return _usage_error(f"RUNS: no folder {options.runs}; run a sweep first: python sweep.py sweeps/quick.yaml")
-    folders = find_sweeps(options.runs)
-    if not folders:
-        return _usage_error(f"RUNS: no records in {options.runs}; run a sweep first: python sweep.py sweeps/quick.yaml")
-    empty = 0
-    for folder in folders:
-        trials = collect(folder)
+    try:
+        if options.target is not None and not 0 < options.target < 1:
+            raise UsageError(f"--target: must be a share between 0 and 1, such as 0.95: got {options.target:g}")
+        sweeps = _collect(options.runs)
+    except UsageError as error:
+        print(f"results: {error}", file=sys.stderr)
+        return 2
+    for trials in sweeps:
         for problem in trials.problems:
             print(f"{trials.name}: left out: {problem}", file=sys.stderr)
         if trials.records:
             sheet = make(trials, options.target)
-            paths = write(sheet, options.out / trials.name)
-            show(sheet, paths)
+            show(sheet, write(sheet, options.out / trials.name))
         else:
-            empty += 1
-            print(f"{folder}: no trial that can be used", file=sys.stderr)
-    return 2 if empty == len(folders) else 0
+            print(f"{trials.name}: no trial that can be used", file=sys.stderr)
+    return 0 if any(trials.records for trials in sweeps) else 2
 
 
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be a share between 0 and 1, such as 0.95: got {text}")
-    return value
+class UsageError(Exception):
+    """The command line cannot be followed; the message is one line and says what would work."""
 
 
-def _usage_error(message: str) -> int:
-    print(f"results: {message}", file=sys.stderr)
-    return 2
+def _collect(path: Path) -> list[Trials]:
+    """Collect the records of the sweeps in a folder."""
+    again = "run a sweep first: python sweep.py sweeps/quick.yaml"
+    if not path.is_dir():
+        raise UsageError(f"RUNS: no folder {path}; {again}")
+    folders = find_sweeps(path)
+    if not folders:
+        raise UsageError(f"RUNS: no records in {path}; {again}")
+    return [collect(folder) for folder in folders]
 
 
 if __name__ == "__main__":

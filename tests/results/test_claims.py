@@ -11,11 +11,13 @@ from results.sheet import make as make_sheet
 from results.write import write
 from tests.conftest import ROOT
 from tests.results.test_record import make
-from tests.results.test_tables import other_config, save, with_accuracy
+from tests.results.test_tables import filled, other_config, save, with_accuracy
+
+FIELDS = ("seed", "model", "data", "quantity", "claim", "note")
 
 
 def rows(folder, *items):
-    grid = reported(runs_table(collect(folder)), [Claim(*item) for item in items])
+    grid = reported(runs_table(collect(folder)), [Claim(**dict(zip(FIELDS, item, strict=False))) for item in items])
     heads = [column.head for column in grid.columns]
     return [dict(zip(heads, (cell.text for cell in row), strict=True)) for row in grid.rows]
 
@@ -51,6 +53,26 @@ def test_parameters_hold_or_do_not(tmp_path):
     assert (other["reported"], other["verdict"]) == ("13,978", "does not hold")
 
 
+@pytest.mark.parametrize(
+    ("quantity", "ours", "others", "measured", "verdict"),
+    [
+        ("test_l1_hole", [0.05, 0.06, 0.07], [0.06, 0.071, 0.08], "-1.03", "holds"),
+        ("test_l1_hole", [0.06, 0.071, 0.08], [0.05, 0.06, 0.07], "+1.03", "does not hold"),
+        ("test_l1_hole", [0.05, 0.08, 0.07], [0.07, 0.06, 0.071], "-0.03", "not shown"),
+        ("test_psnr", [0.05], [0.06], "+0.00", "one seed proves nothing"),
+        ("test_psnr", [0.05], [], "–", "did not run"),
+    ],
+)
+def test_a_claim_about_two_systems(tmp_path, quantity, ours, others, measured, verdict):
+    other = {**other_config(model="ConvUNet"), "model": "ConvUNet"}
+    found = [filled(seed, value) for seed, value in enumerate(ours)]
+    found += [filled(seed, value, **other) for seed, value in enumerate(others)]
+    claim = Claim("001", "PConvUNet", "CIFAR10", quantity, against="ConvUNet")
+    grid = reported(runs_table(collect(save(tmp_path, *found))), [claim])
+    row = dict(zip([column.head for column in grid.columns], [cell.text for cell in grid.rows[0]], strict=True))
+    assert (row["reported"], row["measured"], row["verdict"]) == ("better than ConvUNet", measured, verdict)
+
+
 def test_what_cannot_be_compared_is_said(tmp_path):
     save(tmp_path, make(), make(data="CIFAR10", **other_config(a=1)), make(data="CIFAR10", **other_config(a=2)))
     one, missing, several = rows(
@@ -74,7 +96,7 @@ def test_every_claim_names_a_recipe_and_its_data():
         assert f"Seed {claim.seed}" in recipe
 
 
-@pytest.mark.parametrize("claim", [claim for claim in read() if claim.quantity != "params"], ids=str)
+@pytest.mark.parametrize("claim", [claim for claim in read() if claim.quantity.startswith("test_acc")], ids=str)
 def test_claims_are_those_that_the_recipes_name(claim):
     recipe = (ROOT / "recipes" / f"{claim.model}.yaml").read_text()
     said = {f"{claim.claim:g} %", f"{claim.claim:.2f} %"} | ({"98 %"} if claim.model == "FCNet" else set())
