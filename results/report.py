@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ def html(sheet: Sheet, figures: Sequence[Figure] = (), reported: Grid | None = N
         sheet=sheet,
         notes=sheet.notes,
         lead=_lead(sheet),
-        figures=[(figure, _data_uri(figure.svg)) for figure in figures],
+        figures=[(figure, _data_uri(figure.svg), _is_wide(figure.svg)) for figure in figures],
         reported=reported,
         commands=commands(records),
         sweep_command=f"python sweep.py sweeps/{sweep.name}" if sweep.is_file() else "",
@@ -153,6 +154,13 @@ def _is_number(text: str) -> bool:
 
 def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _is_wide(path: Path) -> bool:
+    """Return whether a figure is much wider than high: beside another it would be too small."""
+    width = re.search(r'<svg[^>]*\swidth="([\d.]+)pt"', text := path.read_text(encoding="utf-8"))
+    height = re.search(r'<svg[^>]*\sheight="([\d.]+)pt"', text)
+    return bool(width and height and float(width[1]) > 1.6 * float(height[1]))
 
 
 def _data_uri(path: Path) -> str:

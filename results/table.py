@@ -84,7 +84,7 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
     if not narrow:
         main = kind.shown[kind.main]
         intervals = [_interval(row[kind.main], row[f"{kind.main}_ci"], main.digits) for _, row in rows.iterrows()]
-        columns.append(_column(f"95 % interval, {main.head}", intervals, rows[f"{kind.main}_ci"]))
+        columns.append(_column(f"95 % interval, {main.head}", intervals, rows[kind.main] - rows[f"{kind.main}_ci"]))
         if rows.test_set.notna().any():
             columns.append(_numbers(f"test set ±, {main.head}", rows.test_set, "{:.2f}"))
     return Grid(f"{data}: {kind.title}", columns)
@@ -100,7 +100,8 @@ def costs(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> Gr
         head = NARROW.get(name, shown.head) if narrow else shown.head
         if name == "target_seconds" and not math.isnan(rows.target.iloc[0]):
             head = f"s to {rows.target.iloc[0]:.4g} %"
-        columns.append(_column(head, texts, rows[name], shown.goal))
+        comparable = name in SIZES or rows.rig.nunique() == 1  # no model wins by a faster machine
+        columns.append(_column(head, texts, rows[name], shown.goal if comparable else None))
     return Grid(f"{data}: what it costs", columns)
 
 

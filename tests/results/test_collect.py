@@ -123,7 +123,8 @@ def test_any_wrong_value_is_named_or_shown(tmp_path, capsys):
         show(sheet, [])
         text = markdown_of(sheet) + latex_of(sheet) + capsys.readouterr().out
         assert not re.search(r"(?<!=)\bnan\b", text.lower()), list(few.records)  # lr=nan is what that recipe says
-        assert "</html>" in html(sheet)
+        if few is trials or any(name.startswith(("config-", "rig.")) for name in few.records):  # what only it shows
+            assert "</html>" in html(sheet)
     draw_all(trials, tmp_path)
 
 

@@ -111,6 +111,14 @@ def test_rows_on_different_rigs_are_told_apart(tmp_path):
     assert any("different rigs" in note for note in notes(table))
 
 
+def test_a_faster_machine_wins_no_column(tmp_path):
+    fast = {"cost": {**make().cost, "epoch_seconds": 1.25}, **other_config(**{"model.lr": 0.1})}
+    alone = {**make().rig, "trials_at_once": 1}
+    assert "**1.25**" in markdown_in(save(tmp_path / "same", make(rig=alone), make(rig=alone, **fast)))
+    other = make(rig={**alone, "device": "another"}, **fast)
+    assert "| 1.25 |" in " ".join(markdown_in(save(tmp_path / "other", make(rig=alone), other)).split())
+
+
 def test_the_best_comes_first_and_is_bold(tmp_path):
     low, high = with_accuracy(0.5, 0), with_accuracy(0.9, 0, **other_config(**{"model.lr": 0.1}))
     table = summary_of(save(tmp_path, low, high))
