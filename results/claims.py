@@ -120,8 +120,9 @@ def _accuracy(values: Any, claim: float) -> list[str]:
     if len(values) == 1:
         return [mean, "–", "–", "one seed proves nothing"]
     (low, high), (lowest, highest) = mean_interval(values), run_interval(values)
-    verdict = "holds" if lowest <= claim <= highest else "too low" if claim < lowest else "too high"
-    return [mean, f"{low:.2f} to {high:.2f}", f"{lowest:.2f} to {highest:.2f}", verdict]
+    verdict = "holds" if lowest <= claim <= highest else "lower than here" if claim < lowest else "higher than here"
+    # Student's interval knows no bounds, an accuracy does
+    return [mean, f"{low:.2f} to {min(high, 100):.2f}", f"{max(lowest, 0):.2f} to {min(highest, 100):.2f}", verdict]
 
 
 def _better(ours: pd.Series[float], others: pd.Series[float], claim: Claim) -> list[str]:

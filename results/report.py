@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import io
+import itertools
 import json
 import re
 import shlex
@@ -17,6 +18,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from results import claims
 from results.collect import labels, rig_name
 from results.figures import Figure
 from results.record import Record
@@ -42,7 +44,7 @@ def html(sheet: Sheet, figures: Sequence[Figure] = (), reported: Grid | None = N
     sweep = SWEEPS / f"{sheet.trials.name}.yaml"
     text = ENVIRONMENT.get_template("report.html").render(
         sheet=sheet,
-        notes=sheet.notes,
+        notes=[*sheet.notes, *(claims.NOTES if reported else [])],
         lead=_lead(sheet),
         figures=[(figure, _data_uri(figure.svg), _is_wide(figure.svg)) for figure in figures],
         reported=reported,
@@ -70,15 +72,18 @@ def commands(records: Sequence[Record]) -> list[str]:
 
 
 def command(config: dict[str, Any]) -> str:
-    """Return the call of ``train.py`` that resolves to ``config``, without the seed."""
+    """Return the call of ``train.py`` that resolves to ``config``, without the seed; a line for each part of it."""
     values = {name: value if isinstance(value, str) else json.dumps(value) for name, value in config.items()}
-    return shlex.join(["python", "train.py", "fit", *(f"--{name}={value}" for name, value in values.items())])
+    parts = itertools.groupby(values, key=lambda name: name.partition(".")[0])
+    lines = [shlex.join(f"--{name}={values[name]}" for name in names) for _, names in parts]
+    return " \\\n  ".join(["python train.py fit", *lines])
 
 
 def _over_seeds(call: str, seeds: list[int]) -> str:
     if len(seeds) == 1:
-        return f"{call} --seed_everything={seeds[0]}"
-    return f"for seed in {' '.join(map(str, seeds))}; do\n  {call} --seed_everything=$seed\ndone"
+        return f"{call} \\\n  --seed_everything={seeds[0]}"
+    indented = call.replace("\n", "\n  ")
+    return f"for seed in {' '.join(map(str, seeds))}; do\n  {indented} \\\n    --seed_everything=$seed\ndone"
 
 
 def _lead(sheet: Sheet) -> str:

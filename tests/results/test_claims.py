@@ -35,15 +35,16 @@ def test_a_claim_beside_three_runs_by_hand(tmp_path):
         "reported": "93.00",
         "measured": "97.00",
         "95 % interval": "94.52 to 99.48",
-        "one run": "92.03 to 101.97",
+        "one run": "92.03 to 100.00",
         "verdict": "holds",
         "n": "3",
         "note": "so",
     }
-    assert low["verdict"] == "too low"
+    assert low["verdict"] == "lower than here"
     assert high["verdict"] == "holds"
-    (high,) = rows(tmp_path, ("000", "EqCNN", "MNIST", "test_acc", 103.0))
-    assert high["verdict"] == "too high"
+    save(tmp_path, *(with_accuracy(accuracy, seed) for seed, accuracy in enumerate([0.91, 0.90, 0.92])))
+    (high,) = rows(tmp_path, ("000", "EqCNN", "MNIST", "test_acc", 97.0))  # one run: 86.03 to 95.97
+    assert high["verdict"] == "higher than here"
 
 
 def test_parameters_hold_or_do_not(tmp_path):
@@ -112,4 +113,6 @@ def test_only_the_sweep_of_that_name_has_the_table(tmp_path):
     text = (folder / "reported.md").read_text()
     assert "| 000    | EqCNN     | MNIST" in text
     assert "did not run" in text
-    assert 'id="reported"' in (folder / "report.html").read_text()
+    report = (folder / "report.html").read_text()
+    assert 'id="reported"' in report
+    assert "a single run of the seed document" in report

@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import re
+import shlex
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -83,24 +84,37 @@ def test_the_policy_lets_only_the_reports_own_style_and_script_through():
 
 def test_commands_are_what_train_py_takes():
     record = make()
-    config = {**record.config, "data.normalize": False, "model.name": "a b", "model.none": None}
-    assert command(config) == (
-        "python train.py fit --model=EqCNN --data=MNIST --model.lr=0.001 --trainer.max_epochs=5 --data.normalize=false "
-        "'--model.name=a b' --model.none=null"
-    )
+    config = {**record.config, "data.normalize": False, "data.name": "a b", "data.none": None}
+    assert command(config).splitlines() == [
+        "python train.py fit \\",
+        "  --model=EqCNN \\",
+        "  --data=MNIST \\",
+        "  --model.lr=0.001 \\",
+        "  --trainer.max_epochs=5 \\",
+        "  --data.normalize=false '--data.name=a b' --data.none=null",
+    ]
     records = list(collect(COMMITTED).records.values())
     equal, simple = commands(records)
-    assert equal.startswith("for seed in 0 1 2 3 4 5 6 7 8 9; do\n  python train.py fit --model=EqCNN ")
-    assert equal.endswith(" --seed_everything=$seed\ndone")
+    assert equal.splitlines() == [
+        "for seed in 0 1 2 3 4 5 6 7 8 9; do",
+        "  python train.py fit \\",
+        "    --model=EqCNN --model.width=8 --model.optimizer=adamw --model.lr=0.0005 --model.weight_decay=0.01 "
+        "--model.momentum=0.9 --model.schedule=constant \\",
+        "    --data=MNIST --data.batch_size=64 --data.augment=default --data.normalize=false --data.val_size=5000 \\",
+        "    --trainer.max_epochs=5 --trainer.max_steps=-1 --trainer.accumulate_grad_batches=1 "
+        "--trainer.overfit_batches=0.0 --trainer.sync_batchnorm=false \\",
+        "    --seed_everything=$seed",
+        "done",
+    ]
     assert "--model=SimpleCNN" in simple
-    assert commands([record])[0].endswith("--trainer.max_epochs=5 --seed_everything=3")
+    assert commands([record])[0].endswith(" \\\n  --seed_everything=3")
 
 
 @pytest.mark.parametrize("name", ["EqCNN", "SimpleCNN"])
 def test_commands_of_committed_records_are_accepted(name, workplace):
     records = [record for record in collect(COMMITTED).records.values() if record.model == name]
     config = records[0].config
-    args = command(config).split()[2:]
+    args = shlex.split(command(config).replace("\\\n", ""))[2:]
     assert train.check([*args, "--seed_everything=0"]) is None
     assert "SimpelCNN" in train.check([arg.replace(name, "SimpelCNN") for arg in args])
 
