@@ -75,10 +75,11 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
     """
     kinds = [kind_of(record.quality) for record in trials.records.values()]
     quality = list(dict.fromkeys(name for kind in KINDS if kind in kinds for name in kind.columns))
-    rows = [
-        {**_row(record, kind, _level(trials, record.data, kind) if target is None else target), "trial": name}
-        for (name, record), kind in zip(trials.records.items(), kinds, strict=True)
-    ]
+    levels = _levels(trials)
+    rows = []
+    for (name, record), kind in zip(trials.records.items(), kinds, strict=True):
+        level = levels.get((record.data, kind.main if kind else ""), math.nan)
+        rows.append({**_row(record, kind, level if target is None else target), "trial": name})
     table = pd.DataFrame(rows, columns=[*IDENTITY, *quality, *TIMES, *RUN])
     return table.sort_values(["data", "model", "config_hash", "seed"], kind="stable", ignore_index=True)
 
@@ -143,12 +144,14 @@ def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, int], str]
     return None
 
 
-def _level(trials: Trials, data: str, kind: Kind | None) -> float:
-    """Return the target of all trials of a kind on the same data."""
-    if kind is None:
-        return math.nan
-    alike = [record for record in trials.records.values() if record.data == data and kind_of(record.quality) == kind]
-    return common_level(alike, kind)
+def _levels(trials: Trials) -> dict[tuple[str, str], float]:
+    """Return the target of the trials of each data set and main number."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in trials.records.values():
+        if kind := kind_of(record.quality):
+            groups.setdefault((record.data, kind.main), []).append(record)
+    kinds = {kind.main: kind for kind in KINDS}
+    return {(data, main): common_level(alike, kinds[main]) for (data, main), alike in groups.items()}
 
 
 def _row(record: Record, kind: Kind | None, level: float) -> dict[str, Any]:

@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.05  # of tests; intervals hold 95 %
 LEAST_PAIRS = 6  # with 5 the smallest p that flipping signs can give is 2 / 2^5 = 0.0625
+MOST_NUMBERS = 2**22  # of flipped differences in memory at once
 MOST_FLIPS = 2**14  # all sign flips of up to 14 pairs are tried, of more pairs this many at random
 
 
@@ -64,7 +65,7 @@ def sign_flip_test(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
         permutation_type="samples",
         vectorized=True,
         n_resamples=MOST_FLIPS,
-        batch=64,  # else every flip of every sweep is in memory at once
+        batch=max(1, MOST_NUMBERS // x.size),
         axis=-1,
         rng=np.random.default_rng(0),  # the same records give the same table
     )
