@@ -100,6 +100,13 @@ class TrialCLI(LightningCLI):
             raise UsageError(
                 f"--model: {type(self.model).__name__} has no forward{did_you_mean('', _names(lit_models, Task))}"
             )
+        devices, nodes = self.trainer.num_devices, self.trainer.num_nodes
+        launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+        if launched and devices * nodes != int(os.environ["WORLD_SIZE"]):
+            raise UsageError(
+                "--trainer.devices times --trainer.num_nodes must be the number of processes that torchrun starts, "
+                f"{os.environ['WORLD_SIZE']}: got {devices} and {nodes}"
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the callbacks and the logger of a trial."""
