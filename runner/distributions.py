@@ -108,8 +108,7 @@ def _continuous(name: str, spec: dict[str, Any], share: float) -> float:
     low, high = spec["min"], spec["max"]
     if name == "uniform":
         return float(low + share * (high - low))
-    if name == "inv_log_uniform_values":
-        share = 1 - share
+    # of 1 / X, the logarithm is uniform if that of X is: the inverse is the same distribution
     return math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
 
 

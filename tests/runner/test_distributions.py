@@ -49,7 +49,7 @@ def test_valid_ones_have_no_problem(name):
         ("int_uniform", 3, 5, 6),
         ("uniform", -1, 0, 1),
         ("log_uniform_values", 1e-4, 1e-3, 1e-2),
-        ("inv_log_uniform_values", 1e-2, 1e-3, 1e-4),
+        ("inv_log_uniform_values", 1e-4, 1e-3, 1e-2),
         ("normal", 5 - 2 * 3.0902, 5, 5 + 2 * 3.0902),
         ("log_normal", math.exp(1 - 0.5 * 3.0902), math.e, math.exp(1 + 0.5 * 3.0902)),
         ("q_uniform", 0, 0.5, 1),
