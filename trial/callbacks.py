@@ -102,6 +102,7 @@ class Termination(Callback):
 
     def _install(self, trainer: Trainer, pl_module: LightningModule) -> None:
         def end(*_: object) -> None:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: an agent and a scheduler may both send it
             if trainer.strategy.launcher is not None:
                 trainer.strategy.launcher.kill(signal.SIGTERM)
             if not trainer.is_global_zero:
