@@ -3,7 +3,7 @@
 #   sbatch --array=1-8 examples/slurm.sh sweeps/compare.yaml      from the folder of the suite
 # When its time is nearly up, a task is sent SIGTERM. It then stops its trials, whose checkpoints stay, and queues itself
 # again; where it starts anew, finished trials are skipped and the interrupted go on.
-# With W&B, the line that starts sweep.py becomes: wandb agent ENTITY/PROJECT/ID &
+# With W&B, the line that starts sweep.py becomes: wandb agent --forward-signals ENTITY/PROJECT/SWEEP &
 #SBATCH --job-name=sweep
 #SBATCH --cpus-per-task=4
 #SBATCH --time=04:00:00
