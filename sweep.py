@@ -243,24 +243,29 @@ def _part(trials: Sequence[Trial], index: int, count: int) -> list[Trial]:
 
 
 def _check(sweep: Sweep, file: Path, jobs: int) -> None:
-    """Let train.py's own parser judge the trials, one for each new combination of model, data and a value.
+    """Let train.py's own parser judge the trials: first the ends of random ranges, which speak for what lies between.
 
     Raises:
         SweepError: with a line for each argument that it refuses.
     """
-    candidates = [*sweep.corners, *sweep.trials]
     print(f"{file}: checking {len(sweep.trials) or len(sweep.corners)} trials", flush=True)
+    for trials in (sweep.corners, sweep.trials):
+        answers = processes.check([trial.args for trial in _different(trials)], jobs) if trials else []
+        problems = dict.fromkeys(answer.removeprefix("--") for answer in answers if answer is not None)
+        if problems:
+            raise SweepError(f"{file}: parameters.{problem}" for problem in problems)
+
+
+def _different(trials: Sequence[Trial]) -> list[Trial]:
+    """Return a trial for each combination of model, data and one other value."""
     seen: set[tuple[str, str, str]] = set()
     chosen: list[Trial] = []
-    for trial in candidates:
+    for trial in trials:
         new = {(_kind(trial), key, repr(value)) for key, value in trial.parameters.items()} - seen
         if new:
             seen |= new
             chosen.append(trial)
-    answers = processes.check([trial.args for trial in chosen], jobs)
-    problems = dict.fromkeys(answer.removeprefix("--") for answer in answers if answer is not None)
-    if problems:
-        raise SweepError(f"{file}: parameters.{problem}" for problem in problems)
+    return chosen
 
 
 def _label(trial: Trial) -> str:
