@@ -29,12 +29,11 @@ import lit_models
 from datamodules.sources import DataUnavailable
 from lit_models import Task
 from results import record as records
-from trial.callbacks import EpochSeed, History, LineProgress
-from trial.errors import UsageError, did_you_mean, explain, one_line
+from trial.callbacks import EpochSeed, History, LineProgress, Termination
+from trial.errors import TERMINATED, Terminated, UsageError, did_you_mean, explain, one_line
+from trial.machine import cores, trials_at_once
 from trial.recording import Recorder, resolved_config
 from trial.tracking import wandb_logger
-
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
 class TrialCLI(LightningCLI):
@@ -55,9 +54,15 @@ class TrialCLI(LightningCLI):
             seed_everything_default=0,
             trainer_defaults={"max_epochs": 10, "enable_model_summary": False},
             save_config_kwargs={"overwrite": True},
-            parser_kwargs={**strict, **{name: dict(strict) for name in SUBCOMMANDS}},
+            parser_kwargs={**strict, **{name: dict(strict) for name in self.subcommands()}},
             auto_configure_optimizers=False,  # the recipe belongs to Task
         )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return what can be asked for; if that is ``fit``, it alone: each has a parser, which takes time to build."""
+        known = LightningCLI.subcommands()
+        return {"fit": known["fit"]} if sys.argv[1:2] == ["fit"] else known
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Tell the model what its images look like."""
@@ -81,8 +86,9 @@ class TrialCLI(LightningCLI):
         self.resolved = resolved_config(config.as_dict())
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
-        if "OMP_NUM_THREADS" not in os.environ:  # trials at once times threads is the number of cores
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // _trials_at_once()))
+        threads = max(1, cores() // trials_at_once())  # trials at once times threads is the number of cores
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(threads)
 
     def instantiate_classes(self) -> None:
         """Build model, data and Trainer; an argument that one of them refuses becomes one line."""
@@ -94,12 +100,19 @@ class TrialCLI(LightningCLI):
             raise UsageError(
                 f"--model: {type(self.model).__name__} has no forward{did_you_mean('', _names(lit_models, Task))}"
             )
+        devices, nodes = self.trainer.num_devices, self.trainer.num_nodes
+        launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+        if launched and devices * nodes != int(os.environ["WORLD_SIZE"]):
+            raise UsageError(
+                "--trainer.devices times --trainer.num_nodes must be the number of processes that torchrun starts, "
+                f"{os.environ['WORLD_SIZE']}: got {devices} and {nodes}"
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the callbacks and the logger of a trial."""
         config = self.config_init[self.subcommand]
         folder = Path(config.trainer.default_root_dir)
-        callbacks: list[Callback] = [EpochSeed(config.seed_everything)]
+        callbacks: list[Callback] = [EpochSeed(config.seed_everything), Termination()]
         if config.trainer.enable_progress_bar in (None, True):
             callbacks.append(TQDMProgressBar() if sys.stdout.isatty() else LineProgress())
         if self.subcommand == "fit" and not config.trainer.fast_dev_run:
@@ -169,6 +182,9 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"train.py: {one_line(error)}", file=sys.stderr)
     except DataUnavailable as error:
         print(f"train.py: {error}", file=sys.stderr)
+    except Terminated:
+        exit_code = TERMINATED
+        print("train.py: ended by SIGTERM; --ckpt_path=last goes on from the last epoch", file=sys.stderr)
     finally:
         if wandb.run is not None:  # a process that was forked runs no exit hooks
             wandb.finish(exit_code=exit_code)
@@ -202,6 +218,9 @@ def _prepare(args: Sequence[str] | None) -> None:
     sys.argv[1:] = [
         f"{arg[:-5]}=null" if arg.startswith("--") and arg.endswith("=None") else arg for arg in sys.argv[1:]
     ]
+    _name_classes_first(sys.argv)
+    if os.environ.get("SLURM_NTASKS") == "1":  # Lightning would take the one task for all the ranks there are to be
+        del os.environ["SLURM_NTASKS"]
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)  # a user's own architectures are imported from where they stand
     for message in (
@@ -217,16 +236,23 @@ def _prepare(args: Sequence[str] | None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def _name_classes_first(args: list[str]) -> None:
+    """Put ``--model=`` before the first ``--model.…``, and data alike: only of a known class are arguments known.
+
+    A sweep file may list its parameters in any order, and W&B hands them over in one of its own.
+    """
+    for part in ("--model", "--data"):
+        named = [index for index, arg in enumerate(args) if arg.startswith(f"{part}=")]
+        first = next((index for index, arg in enumerate(args) if arg.startswith(f"{part}.")), len(args))
+        if len(named) == 1 and first < named[0]:
+            args.insert(first, args.pop(named[0]))
+
+
 def _default_folder(config: dict[str, Any], seed: int) -> Path:
     """Return the folder of a trial that was given none: by sweep and run under a W&B agent, else by what it is."""
     if sweep := os.environ.get("WANDB_SWEEP_ID"):
         return Path("runs") / sweep / os.environ.get("WANDB_RUN_ID", "run")
     return Path("runs") / "train" / f"{config['model']}-{config['data']}-seed{seed}-{records.config_hash(config)}"
-
-
-def _trials_at_once() -> int:
-    """Return how many trials share this machine, as the runner of sweeps says."""
-    return int(os.environ.get("TRIALS_AT_ONCE", "1"))
 
 
 def _root(error: BaseException) -> BaseException:

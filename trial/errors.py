@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import difflib
 import re
+import signal
 from collections.abc import Iterable
+
+TERMINATED = 128 + signal.SIGTERM  # exit code, by the convention of shells
 
 
 class UsageError(Exception):
     """The user asked for something that cannot be; the message is one line."""
+
+
+class Terminated(SystemExit):
+    """The process was asked by SIGTERM to end."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
