@@ -11,7 +11,7 @@ from rich.console import Console
 
 from results import record as records
 from results.collect import Trials, collect, find_sweeps, labels, runs_table
-from results.figures import rotation_curves
+from results.figures import draw_all
 from results.table import markdown, notes, summarize, terminal, update_readme
 
 
@@ -67,7 +67,7 @@ def _write(trials: Trials, folder: Path) -> None:
     paths = [
         records.write_text(folder / "runs.csv", runs.to_csv(index=False, lineterminator="\n", float_format="%.6g")),
         records.write_text(folder / "table.md", table),
-        *rotation_curves(trials, folder),
+        *(path for figure in draw_all(trials, folder) for path in (figure.svg, figure.png)),
     ]
     readme = folder.resolve().parent.parent / "README.md"
     if update_readme(readme, trials.name, table):

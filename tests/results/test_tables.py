@@ -153,8 +153,7 @@ def test_runs_csv_has_a_row_per_trial_in_per_cent(tmp_path, monkeypatch):
     assert {path.name for path in (tmp_path / "results" / "mine").iterdir()} == {
         "runs.csv",
         "table.md",
-        "rotation.png",
-        "rotation.svg",
+        *(f"{name}.{kind}" for name in ("validation", "rotation", "rotation_polar") for kind in ("svg", "png")),
         "records",
     }
 
