@@ -279,7 +279,7 @@ def _rotation(group: Group, folder: Path) -> Iterator[Figure]:
     upright = [(curve.label, float(curve.mean[0])) for curve in curves]
     lowest = [(curve.label, float(curve.mean.min())) for curve in curves]
     caption = (
-        f"Test accuracy on {group.data} over the angle by which the images are turned. Upright: "
+        f"Accuracy on a part of the test set of {group.data} over the angle by which it is turned. Upright: "
         f"{_ranking(upright, 'max', '{:.1f} %')}. At the worst angle: {_ranking(lowest, 'max', '{:.1f} %')}. "
         f"{_bands(group)}"
     )
