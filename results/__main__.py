@@ -1,4 +1,4 @@
-"""``python -m results [RUNS]``: from the records of trials to tables and figures.
+"""``python -m results [RUNS]``: from the records of trials to tables, figures and a report.
 
 ``python -m results figures CHECKPOINT`` draws a trained network.
 """
@@ -10,12 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from results import record as records
-from results.collect import Trials, collect, find_sweeps, labels, runs_table
-from results.figures import draw_all
-from results.table import markdown, notes, summarize, terminal, update_readme
+from results.collect import Trials, collect, find_sweeps
+from results.sheet import make
+from results.write import show, write
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -43,55 +40,44 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("results"), help="tables are written to OUT/<sweep>/ (default: results)"
     )
+    parser.add_argument(
+        "--target",
+        type=float,
+        help="share that validation must reach for the time to a target, such as 0.95 (default: the best whole "
+        "per cent that all trials on the same data reach)",
+    )
     options = parser.parse_args(args)
-    if not options.runs.is_dir():
-        return _usage_error(f"RUNS: no folder {options.runs}; run a sweep first: python sweep.py sweeps/quick.yaml")
-    folders = find_sweeps(options.runs)
-    if not folders:
-        return _usage_error(f"RUNS: no records in {options.runs}; run a sweep first: python sweep.py sweeps/quick.yaml")
-    empty = 0
-    for folder in folders:
-        trials = collect(folder)
+    try:
+        if options.target is not None and not 0 < options.target < 1:
+            raise UsageError(f"--target: must be a share between 0 and 1, such as 0.95: got {options.target:g}")
+        sweeps = _collect(options.runs)
+    except UsageError as error:
+        print(f"results: {error}", file=sys.stderr)
+        return 2
+    for trials in sweeps:
         for problem in trials.problems:
-            print(f"left out: {problem}", file=sys.stderr)
+            print(f"{trials.name}: left out: {problem}", file=sys.stderr)
         if trials.records:
-            _write(trials, options.out / trials.name)
+            sheet = make(trials, options.target)
+            show(sheet, write(sheet, options.out / trials.name))
         else:
-            empty += 1
-            print(f"{folder}: no trial that can be used", file=sys.stderr)
-    return 2 if empty == len(folders) else 0
+            print(f"{trials.name}: no trial that can be used", file=sys.stderr)
+    return 0 if any(trials.records for trials in sweeps) else 2
 
 
-def _write(trials: Trials, folder: Path) -> None:
-    """Write the records, tables and figures of a sweep, and show the table."""
-    runs = runs_table(trials)
-    summary = summarize(runs, labels(trials))
-    table = markdown(summary)
-    kept = folder / "records"
-    for name, record in trials.records.items():
-        records.write_text(kept / f"{name}.json", records.dumps(record))
-    for stale in set(kept.glob("*.json")) - {kept / f"{name}.json" for name in trials.records}:
-        stale.unlink()  # of a trial that is no longer in the sweep: tables and records agree
-    paths = [
-        records.write_text(folder / "runs.csv", runs.to_csv(index=False, lineterminator="\n", float_format="%.6g")),
-        records.write_text(folder / "table.md", table),
-        *(path for figure in draw_all(trials, folder) for path in (figure.svg, figure.png)),
-    ]
-    readme = folder.resolve().parent.parent / "README.md"
-    if update_readme(readme, trials.name, table):
-        paths.append(readme)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=100)
-    for shown in terminal(trials.name, summary):
-        console.print(shown)
-    for line in (*notes(summary), *(f"wrote {path}" for path in paths)):
-        console.print(line, highlight=False, markup=False, soft_wrap=line.startswith("wrote"))
+class UsageError(Exception):
+    """The command line cannot be followed; the message is one line and says what would work."""
 
 
-def _usage_error(message: str) -> int:
-    print(f"results: {message}", file=sys.stderr)
-    return 2
+def _collect(path: Path) -> list[Trials]:
+    """Collect the records of the sweeps in a folder."""
+    again = "run a sweep first: python sweep.py sweeps/quick.yaml"
+    if not path.is_dir():
+        raise UsageError(f"RUNS: no folder {path}; {again}")
+    folders = find_sweeps(path)
+    if not folders:
+        raise UsageError(f"RUNS: no records in {path}; {again}")
+    return [collect(folder) for folder in folders]
 
 
 if __name__ == "__main__":
