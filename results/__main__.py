@@ -1,4 +1,7 @@
-"""``python -m results [RUNS]``: from the records of trials to tables, figures and a report."""
+"""``python -m results [RUNS]``: from the records of trials to tables, figures and a report.
+
+``python -m results figures CHECKPOINT`` draws a trained network.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,11 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 when there is nothing to make a table of.
     """
+    args = sys.argv[1:] if args is None else args
+    if args[:1] == ["figures"]:
+        from results import checkpoint  # only here, because it imports torch
+
+        return checkpoint.main(args[1:])
     parser = argparse.ArgumentParser("python -m results", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "runs",
