@@ -25,6 +25,7 @@ from PIL import Image
 from scipy import stats
 
 from results.collect import Trials, labels
+from results.faults import RIG
 from results.kinds import Kind, kind_of
 from results.record import Record
 
@@ -62,7 +63,6 @@ NAMES = (
     *(f"pareto_{cost}" for cost in COSTS),
     "confusion",
 )
-RIG = ("device", "devices", "precision", "threads", "trials_at_once")
 
 
 @dataclass(frozen=True)
