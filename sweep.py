@@ -1,7 +1,8 @@
 """Runs a W&B sweep file on this machine, without an account: ``python sweep.py sweeps/quick.yaml``.
 
 It runs the same trials as ``wandb sweep`` and ``wandb agent`` would. Finished trials are skipped, interrupted ones
-resume, a failed one does not stop the others; start it again and it goes on where it stopped.
+resume, a failed one does not stop the others; start it again and it goes on where it stopped. Several machines divide
+a sweep over a directory that they share: ``--shard 1/8`` on the first of eight.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from results import record as records
 from results.kinds import in_words
 from runner import process as processes
 from runner.sweep_file import Sweep, SweepError, Trial, read_sweep
+from trial.machine import cores
 
 POLL = 0.2  # seconds between two looks at the running trials
 REPORT = 15.0  # seconds between two lines on a running trial, where there is no terminal
@@ -48,20 +50,33 @@ def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "sweep.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("file", type=Path, help="a W&B sweep file with method: grid")
+    parser.add_argument("file", type=Path, help="a W&B sweep file with method: grid or random")
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="trials are kept in RUNS/<sweep>/<trial> (default: runs)"
     )
     parser.add_argument("--jobs", type=int, default=1, help="trials at once; they share the cores (default: 1)")
+    parser.add_argument(
+        "--shard",
+        default="1/1",
+        metavar="I/N",
+        help="run the I-th of N parts, the same on every machine (default: 1/1)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check the file, list its trials and stop")
     options = parser.parse_args(args)
-    cores = os.cpu_count() or 1
-    if not 1 <= options.jobs <= cores:
-        return _usage_error([f"--jobs: must be 1 to {cores}, the number of cores: got {options.jobs}"])
+    shard = _shard(options.shard)
+    if shard is None:
+        return _usage_error([f"--shard: must be one of 1/N to N/N, such as 1/8: got {options.shard}"])
+    if not 1 <= options.jobs <= cores():
+        return _usage_error([f"--jobs: must be 1 to {cores()}, the number of cores: got {options.jobs}"])
     try:
         sweep = read_sweep(options.file)
+        if sweep.method == "bayes" and not options.dry_run:
+            raise SweepError(
+                [f"{options.file}: method: bayes needs W&B (wandb sweep {options.file}); random runs here"]
+            )
+        trials = _part(sweep.trials, *shard)
         folder = options.runs / sweep.name
-        todo = [trial for trial in sweep.trials if not _is_finished(folder / trial.name)]
+        todo = [trial for trial in trials if not _is_finished(folder / trial.name)]
         if options.dry_run or todo:
             if todo:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -72,10 +87,16 @@ def main(args: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _usage_error([f"--runs: {error.filename}: {error.strerror}"])
     if options.dry_run:
-        for trial in sweep.trials:
+        for trial in trials:
             print("finished" if trial not in todo else "to run  ", trial.name, *trial.args)
+        if sweep.method == "bayes":
+            print(f"nothing is wrong with it; wandb sweep {options.file} can run it")
         return 0
-    run = Run(sweep, folder, todo, options.jobs)
+    if shard != (1, 1):
+        print(f"{sweep.name}: shard {options.shard} has {len(trials)} of {len(sweep.trials)} trials")
+    if sweep.early_terminate:
+        print(f"{options.file}: early_terminate is for W&B's server; here every trial runs to its end")
+    run = Run(sweep.name, trials, folder, todo, options.jobs)
     if todo:
         for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: shells start background jobs without it
             signal.signal(number, _interrupt)
@@ -92,7 +113,8 @@ def main(args: Sequence[str] | None = None) -> int:
 class Run:
     """A sweep that is being run: which trials wait, run, failed, and what is shown of them."""
 
-    sweep: Sweep
+    name: str
+    trials: list[Trial]
     folder: Path
     waiting: list[Trial]
     jobs: int
@@ -104,18 +126,18 @@ class Run:
     def __post_init__(self) -> None:
         self.waiting = list(self.waiting)
         self.console = Console()
-        self.planned = len(self.sweep.trials)
-        for trial in self.sweep.trials:
+        self.planned = len(self.trials)
+        for trial in self.trials:
             if trial not in self.waiting:
                 self._note_seconds(trial)
 
     def run(self) -> None:
         """Run all that wait."""
         done = self.planned - len(self.waiting)
-        print(f"{self.sweep.name}: {self.planned} trials, {done} finished, {len(self.waiting)} to run", flush=True)
+        print(f"{self.name}: {self.planned} trials, {done} finished, {len(self.waiting)} to run", flush=True)
         left = TextColumn("{task.fields[left]}")
         bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), left)
-        task = bar.add_task(self.sweep.name, total=self.planned, completed=done, left="")
+        task = bar.add_task(self.name, total=self.planned, completed=done, left="")
         reported = time.monotonic()
         with Live(bar, console=self.console) if self.console.is_terminal else nullcontext() as live:
             while self.waiting or self.running:
@@ -143,9 +165,9 @@ class Run:
 
     def summary(self) -> int:
         """Print how the sweep stands and return the exit code."""
-        done = sum(_is_finished(self.folder / trial.name) for trial in self.sweep.trials)
+        done = sum(_is_finished(self.folder / trial.name) for trial in self.trials)
         print(
-            f"{self.sweep.name}: {done} of {self.planned} trials finished, {len(self.failed)} failed; "
+            f"{self.name}: {done} of {self.planned} trials finished, {len(self.failed)} failed; "
             f"records in {self.folder}"
         )
         for name, reason in self.failed.items():
@@ -157,7 +179,7 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FAILED).unlink(missing_ok=True)
         args = [*trial.args, f"--trainer.default_root_dir={folder}", "--ckpt_path=last"]
-        environment = {"WANDB_RUN_GROUP": self.sweep.name, "WANDB_NAME": trial.name, "TRIALS_AT_ONCE": str(self.jobs)}
+        environment = {"WANDB_RUN_GROUP": self.name, "WANDB_NAME": trial.name, "TRIALS_AT_ONCE": str(self.jobs)}
         if not self.console.is_terminal and trial.name not in self.started:
             self.started.add(trial.name)
             print(f"start {_label(trial)}: trial {self.planned - len(self.waiting)} of {self.planned}", flush=True)
@@ -203,24 +225,47 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _shard(text: str) -> tuple[int, int] | None:
+    """Return I and N of ``I/N``, or None if these are no part and number of parts."""
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        return None
+    return int(index), int(count)
+
+
+def _part(trials: Sequence[Trial], index: int, count: int) -> list[Trial]:
+    """Return a shard: of trials that take equally long, every shard gets its share.
+
+    Which are finished makes no difference, so that all machines agree on the division whenever they start.
+    """
+    dealt = {trial.name for trial in sorted(trials, key=_kind)[index - 1 :: count]}
+    return [trial for trial in trials if trial.name in dealt]
+
+
 def _check(sweep: Sweep, file: Path, jobs: int) -> None:
-    """Let train.py's own parser judge the trials, one for each new combination of model, data and a value.
+    """Let train.py's own parser judge the trials: first the ends of random ranges, which speak for what lies between.
 
     Raises:
         SweepError: with a line for each argument that it refuses.
     """
-    print(f"{file}: checking {len(sweep.trials)} trials", flush=True)
+    print(f"{file}: checking {len(sweep.trials) or len(sweep.corners)} trials", flush=True)
+    for trials in (sweep.corners, sweep.trials):
+        answers = processes.check([trial.args for trial in _different(trials)], jobs) if trials else []
+        problems = dict.fromkeys(answer.removeprefix("--") for answer in answers if answer is not None)
+        if problems:
+            raise SweepError(f"{file}: parameters.{problem}" for problem in problems)
+
+
+def _different(trials: Sequence[Trial]) -> list[Trial]:
+    """Return a trial for each combination of model, data and one other value."""
     seen: set[tuple[str, str, str]] = set()
     chosen: list[Trial] = []
-    for trial in sweep.trials:
+    for trial in trials:
         new = {(_kind(trial), key, repr(value)) for key, value in trial.parameters.items()} - seen
         if new:
             seen |= new
             chosen.append(trial)
-    answers = processes.check([trial.args for trial in chosen], jobs)
-    problems = dict.fromkeys(answer.removeprefix("--") for answer in answers if answer is not None)
-    if problems:
-        raise SweepError(f"{file}: parameters.{problem}" for problem in problems)
+    return chosen
 
 
 def _label(trial: Trial) -> str:

@@ -31,11 +31,10 @@ from datamodules.sources import DataUnavailable
 from lit_models import Task
 from results import record as records
 from trial import tracking
-from trial.callbacks import EpochSeed, History, LineProgress
+from trial.callbacks import EpochSeed, History, LineProgress, Termination
 from trial.errors import TERMINATED, Terminated, UsageError, did_you_mean, explain, one_line
+from trial.machine import cores, trials_at_once
 from trial.recording import Recorder, resolved_config, scalars
-
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
 class TrialCLI(LightningCLI):
@@ -56,9 +55,15 @@ class TrialCLI(LightningCLI):
             seed_everything_default=0,
             trainer_defaults={"max_epochs": 10, "enable_model_summary": False},
             save_config_kwargs={"overwrite": True},
-            parser_kwargs={**strict, **{name: dict(strict) for name in SUBCOMMANDS}},
+            parser_kwargs={**strict, **{name: dict(strict) for name in self.subcommands()}},
             auto_configure_optimizers=False,  # the recipe belongs to Task
         )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return what can be asked for; if that is ``fit``, it alone: each has a parser, which takes time to build."""
+        known = LightningCLI.subcommands()
+        return {"fit": known["fit"]} if sys.argv[1:2] == ["fit"] else known
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Tell the model what its images look like."""
@@ -84,8 +89,9 @@ class TrialCLI(LightningCLI):
             config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
             if self.subcommand == "fit" and _agent_run() and config.ckpt_path is None:
                 config.ckpt_path = "last"  # the folder is this run's alone: what lies there was interrupted
-        if "OMP_NUM_THREADS" not in os.environ:  # trials at once times threads is the number of cores
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // _trials_at_once()))
+        threads = max(1, cores() // trials_at_once())  # trials at once times threads is the number of cores
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(threads)
 
     def instantiate_classes(self) -> None:
         """Build model, data and Trainer; an argument that one of them refuses becomes one line."""
@@ -97,12 +103,19 @@ class TrialCLI(LightningCLI):
             raise UsageError(
                 f"--model: {type(self.model).__name__} has no forward{did_you_mean('', _names(lit_models, Task))}"
             )
+        devices, nodes = self.trainer.num_devices, self.trainer.num_nodes
+        launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+        if launched and devices * nodes != int(os.environ["WORLD_SIZE"]):
+            raise UsageError(
+                "--trainer.devices times --trainer.num_nodes must be the number of processes that torchrun starts, "
+                f"{os.environ['WORLD_SIZE']}: got {devices} and {nodes}"
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the callbacks and the logger of a trial."""
         config = self.config_init[self.subcommand]
         folder = Path(config.trainer.default_root_dir)
-        callbacks: list[Callback] = [EpochSeed(config.seed_everything)]
+        callbacks: list[Callback] = [EpochSeed(config.seed_everything), Termination()]
         if config.trainer.enable_progress_bar in (None, True):
             callbacks.append(TQDMProgressBar() if sys.stdout.isatty() else LineProgress())
         if self.subcommand == "fit" and not config.trainer.fast_dev_run:
@@ -222,6 +235,9 @@ def _prepare(args: Sequence[str] | None) -> None:
     sys.argv[1:] = [
         f"{arg[:-5]}=null" if arg.startswith("--") and arg.endswith("=None") else arg for arg in sys.argv[1:]
     ]
+    _name_classes_first(sys.argv)
+    if os.environ.get("SLURM_NTASKS") == "1":  # Lightning would take the one task for all the ranks there are to be
+        del os.environ["SLURM_NTASKS"]
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)  # a user's own architectures are imported from where they stand
     for message in (
@@ -242,6 +258,18 @@ def _terminate(*_: object) -> None:
     raise Terminated
 
 
+def _name_classes_first(args: list[str]) -> None:
+    """Put ``--model=`` before the first ``--model.…``, and data alike: only of a known class are arguments known.
+
+    A sweep file may list its parameters in any order, and W&B hands them over in one of its own.
+    """
+    for part in ("--model", "--data"):
+        named = [index for index, arg in enumerate(args) if arg.startswith(f"{part}=")]
+        first = next((index for index, arg in enumerate(args) if arg.startswith(f"{part}.")), len(args))
+        if len(named) == 1 and first < named[0]:
+            args.insert(first, args.pop(named[0]))
+
+
 def _default_folder(config: dict[str, Any], seed: int) -> Path:
     """Return the folder of a trial that was given none: made of what it is and, under a W&B agent, of its run."""
     name = f"{config['model']}-{config['data']}-seed{seed}"
@@ -253,11 +281,6 @@ def _default_folder(config: dict[str, Any], seed: int) -> Path:
 def _agent_run() -> str | None:
     """Return the id of the run that a W&B agent wants from this process, if one has started it."""
     return os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
-
-
-def _trials_at_once() -> int:
-    """Return how many trials share this machine, as the runner of sweeps says."""
-    return int(os.environ.get("TRIALS_AT_ONCE", "1"))
 
 
 def _root(error: BaseException) -> BaseException:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import pandas as pd
 
 from results import record as records
-from results.kinds import CLASSIFICATION, KINDS, Kind, kind_of
+from results.faults import RIG, fault
+from results.kinds import CLASSIFICATION, COSTS, KINDS, SIZES, Kind, kind_of
 from results.record import Record, RecordError
+from results.target import common_level, seconds_to
 
-IDENTITY = ["model", "data", "seed", "params", "macs", "bytes"]
-COSTS = [
-    "epoch_seconds",
-    "train_images_per_second",
-    "latency_seconds",
-    "inference_images_per_second",
-    "total_seconds",
-    "peak_memory_mb",
-]
-RUN = ["epochs", "device", "devices", "precision", "threads", "trials_at_once", "config_hash", "commit", "trial"]
-COLUMNS = [*IDENTITY, *CLASSIFICATION.columns, *COSTS, *RUN]  # of classifiers
+IDENTITY = ["model", "data", "seed", *SIZES]
+LEFT_OUT = "left_out.txt"
+TIMES = [name for name in COSTS if name not in SIZES]
+RUN = ["target", "epochs", *RIG, "config_hash", "commit", "trial"]
+COLUMNS = [*IDENTITY, *CLASSIFICATION.columns, *TIMES, *RUN]  # of classifiers
 
 
 @dataclass
@@ -48,41 +47,40 @@ def collect(folder: Path) -> Trials:
 
     What cannot be used is left out and listed in ``problems``: unreadable records, a record without the main number
     of any kind (the test accuracy of a classifier, the error in holes of an inpainter), a second record of the same
-    configuration and seed, a trial that failed.
+    configuration and seed, a trial that failed. Beside kept records, ``left_out.txt`` says what was left out when they
+    were made.
     """
     trials = Trials(folder.name)
+    left_out = folder / LEFT_OUT
+    if left_out.is_file():
+        trials.problems += left_out.read_text(encoding="utf-8", errors="replace").splitlines()
     seen: dict[tuple[str, int], str] = {}
     for name, path in _trial_files(folder).items():
-        try:
-            record = records.read(path)
-        except RecordError as error:
-            trials.problems.append(str(error))
-            continue
-        identity = (record.config_hash, record.seed)
-        if fault := _fault(record):
-            trials.problems.append(f"{path}: {fault}")
-        elif identity in seen:
-            trials.problems.append(f"{path}: the same configuration and seed as {seen[identity]}, which is kept")
-        else:
-            seen[identity] = name
-            trials.records[name] = record
+        if problem := _add(trials, name, path, seen):
+            trials.problems.append(problem.replace(f"{folder}/", ""))
     trials.problems += [f"{name}: failed: {reason}" for name, reason in _failed(folder).items()]
     return trials
 
 
-def runs_table(trials: Trials) -> pd.DataFrame:
+def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
     """Return a row per trial; accuracies, calibration error and L1 errors in per cent.
 
     The columns are ``COLUMNS`` for classifiers. Other kinds of trials have their own numbers in the place of the
     accuracies, and a sweep of several kinds has those of all, empty where a trial has none.
+
+    Args:
+        trials: of a sweep.
+        target: share that validation must reach for ``target_seconds``; by default the best whole per cent that every
+            trial of that kind and data reached.
     """
     kinds = [kind_of(record.quality) for record in trials.records.values()]
-    quality = [name for kind in KINDS if kind in kinds for name in kind.columns]
-    rows = [
-        {**_row(record, kind), "trial": name}
-        for (name, record), kind in zip(trials.records.items(), kinds, strict=True)
-    ]
-    table = pd.DataFrame(rows, columns=[*IDENTITY, *quality, *COSTS, *RUN])
+    quality = list(dict.fromkeys(name for kind in KINDS if kind in kinds for name in kind.columns))
+    levels = _levels(trials)
+    rows = []
+    for (name, record), kind in zip(trials.records.items(), kinds, strict=True):
+        level = levels.get((record.data, kind.main if kind else ""), math.nan)
+        rows.append({**_row(record, kind, level if target is None else target), "trial": name})
+    table = pd.DataFrame(rows, columns=[*IDENTITY, *quality, *TIMES, *RUN])
     return table.sort_values(["data", "model", "config_hash", "seed"], kind="stable", ignore_index=True)
 
 
@@ -104,31 +102,59 @@ def labels(trials: Trials) -> dict[str, str]:
     return result
 
 
-def _fault(record: Record) -> str | None:
-    """Say why a record cannot stand in a table: a number that is needed is missing, or is none."""
-    kind = kind_of(record.quality)
-    if kind is None:
-        return f"has no {', nor '.join(kind.called for kind in KINDS)}"
-    main = record.quality[kind.main]
-    if not 0 <= main <= 1:
-        return f"has a {kind.called} of {main}, which is no share"
-    for part, needed in (("size", ("params", "macs")), ("quality", ()), ("cost", ())):
-        values: dict[str, Any] = getattr(record, part)
-        for name in [*IDENTITY, *kind.columns, *COSTS]:
-            value = values.get(name)
-            if (value is None and name in needed) or not (value is None or _is_number(value)):
-                return f"its {part}.{name} is no number: {str(value)[:40]}"
-    circle = record.quality.get("circle", {})
-    if not isinstance(circle, dict) or not all(_is_number(value) for value in circle.values()):
-        return "its quality.circle does not give a number for each angle"
+def mixed_rigs(trials: Trials) -> list[str]:
+    """Name the trials that ran on another rig than most of their model: that row of a table shows no times."""
+    lines = []
+    names = labels(trials)
+    for key, name in names.items():
+        rigs = {trial: _rig(record) for trial, record in trials.records.items() if record.config_hash == key}
+        (usual, count), *others = Counter(rigs.values()).most_common()
+        if others:
+            odd = ", ".join(f"{trial} ({said})" for trial, said in rigs.items() if said != usual)
+            lines.append(f"{name} has no times: its trials ran on several rigs, {count} on {usual}, but {odd}")
+    return lines
+
+
+def rig_name(rig: Mapping[str, Any] | pd.Series) -> str:
+    """Return one line that says what a trial ran on."""
+    count = rig.get("threads")
+    threads = f", {count} thread{'' if count == 1 else 's'}" if str(rig.get("device")).endswith("cores)") else ""
+    devices = f"{rig.get('devices')} × " if rig.get("devices") != 1 else ""
+    return f"{devices}{rig.get('device')}{threads}, precision {rig.get('precision')}"
+
+
+def _rig(record: Record) -> str:
+    shared = record.rig.get("trials_at_once")
+    return rig_name(record.rig) + ("" if shared == 1 else f", {shared} trials at once")
+
+
+def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, int], str]) -> str | None:
+    """Add a record to ``trials``, or say why it cannot be used."""
+    try:
+        record = records.read(path)
+    except RecordError as error:
+        return str(error)
+    identity = (record.config_hash, record.seed)
+    if wrong := fault(record):
+        return f"{path}: {wrong}"
+    if identity in seen:
+        return f"{path}: the same configuration and seed as {seen[identity]}, which is kept"
+    seen[identity] = name
+    trials.records[name] = record
     return None
 
 
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _levels(trials: Trials) -> dict[tuple[str, str], float]:
+    """Return the target of the trials of each data set and main number."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in trials.records.values():
+        if kind := kind_of(record.quality):
+            groups.setdefault((record.data, kind.main), []).append(record)
+    kinds = {kind.main: kind for kind in KINDS}
+    return {(data, main): common_level(alike, kinds[main]) for (data, main), alike in groups.items()}
 
 
-def _row(record: Record, kind: Kind | None) -> dict[str, Any]:
+def _row(record: Record, kind: Kind | None, level: float) -> dict[str, Any]:
     row: dict[str, Any] = {
         **record.size,
         **record.cost,
@@ -139,7 +165,9 @@ def _row(record: Record, kind: Kind | None) -> dict[str, Any]:
         "epochs": len(record.history),
         "config_hash": record.config_hash,
         "commit": record.commit,
-        **{name: record.rig.get(name) for name in ("device", "devices", "precision", "threads", "trials_at_once")},
+        **{name: record.rig.get(name) for name in RIG},
+        "target": 100 * level,
+        "target_seconds": seconds_to(record, kind, level) if kind else None,
     }
     per_cent = kind.per_cent if kind else frozenset()
     return {name: 100 * value if name in per_cent and value is not None else value for name, value in row.items()}

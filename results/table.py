@@ -1,135 +1,161 @@
-"""The comparison table: a row per model, means with their spread, the winner of each column marked."""
+"""The tables in text: the same cells as Markdown and as LaTeX, the winner of each column marked."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from rich import box
-from rich.markup import escape
-from rich.table import Table
-from scipy import stats
 
-from results.kinds import KINDS, Kind
+from results.kinds import COSTS, SIZES, Kind
+from results.pairs import Pair, p_value
 from results.record import write_text
 
-RIG = ["device", "devices", "precision", "threads", "trials_at_once"]
-TIMES = {"epoch_seconds": "s/epoch", "total_seconds": "s/trial"}
+# Heads of costs where there is less room.
+NARROW = {
+    "params": "params",
+    "macs": "MACs",
+    "bytes": "size",
+    "epoch_seconds": "s/epoch",
+    "train_images_per_second": "train/s",
+    "inference_images_per_second": "infer/s",
+    "latency_seconds": "latency ms",
+    "peak_memory_mb": "MB",
+}
 
 
-def summarize(runs: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
-    """Group the trials by data and configuration.
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a table: its text, the value by which it is sorted, and whether it is the best of its column."""
+
+    text: str
+    value: float | str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its head, its cells, whether they are words or numbers."""
+
+    head: str
+    cells: list[Cell]
+    words: bool = False
+
+    @property
+    def long(self) -> bool:
+        """Whether its words need lines of their own."""
+        return self.words and any(len(cell.text) > 24 for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: a title and columns of one length."""
+
+    title: str
+    columns: list[Column]
+
+    @property
+    def rows(self) -> list[tuple[Cell, ...]]:
+        """Cells by row."""
+        return list(zip(*(column.cells for column in self.columns), strict=True))
+
+
+def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> Grid:
+    """Return the table of what the trials of one kind and data set were measured by.
 
     Args:
-        runs: a row per trial, from :func:`results.collect.runs_table`.
-        labels: what to call each ``config_hash``, from :func:`results.collect.labels`.
-
-    Returns:
-        A row per configuration, by data with the best first: ``data, model, n, params, macs, epochs``, then of each
-        accuracy, or whatever this kind of trial is measured by, the mean, the standard deviation (``_std``) and half
-        the width of the 95 % interval (``_ci``, Student's t), and mean times. A spread needs two trials, and times are
-        averaged only over trials of one rig that had the machine to themselves: otherwise they are NaN.
+        kind: of the trials.
+        data: name of the data set.
+        rows: of a summary, of that kind and data.
+        narrow: for 100 columns.
     """
-    rows: list[dict[str, Any]] = []
-    for (data, key), group in runs.groupby(["data", "config_hash"], sort=False):
-        n = len(group)
-        row: dict[str, Any] = {
-            "data": data,
-            "model": labels[str(key)],
-            "n": n,
-            "params": group.params.iloc[0],
-            "macs": group.macs.iloc[0],
-        }
-        row["epochs"] = group.epochs.iloc[0] if group.epochs.nunique() == 1 else float("nan")
-        for name in (name for kind in KINDS for name in kind.shown if name in runs):
-            row[name], row[f"{name}_std"] = group[name].mean(), group[name].std(ddof=1)
-            row[f"{name}_ci"] = stats.t.ppf(0.975, n - 1) * row[f"{name}_std"] / n**0.5 if n > 1 else float("nan")
-        one_rig = len(group[RIG].drop_duplicates()) == 1 and group.trials_at_once.iloc[0] == 1
-        row["rig"] = (
-            rig_name(group.iloc[0]) if one_rig else "several" if len(group[RIG].drop_duplicates()) > 1 else "shared"
-        )
-        for name in TIMES:
-            row[name] = group[name].mean() if one_rig else float("nan")
-        rows.append(row)
-    rows.sort(key=_rank)
-    return pd.DataFrame(rows)
-
-
-def rig_name(run: pd.Series) -> str:
-    """Return one line that says what a trial ran on."""
-    threads = f", {run.threads} thread{'' if run.threads == 1 else 's'}" if str(run.device).endswith("cores)") else ""
-    devices = f"{run.devices} × " if run.devices != 1 else ""
-    return f"{devices}{run.device}{threads}, precision {run.precision}"
-
-
-def markdown(summary: pd.DataFrame) -> str:
-    """Return a Markdown table for each kind of trial, with notes on what it means and on what differs in it."""
-    tables = []
-    for kind, trials in _by_kind(summary):
+    columns = [_words("model", rows.model), _numbers("n", rows.n, "{:.0f}")]
+    if rows.setting.any() and not narrow:
+        columns.append(_words("differs in", rows.setting))
+    for name, shown in kind.shown.items():
+        if not (narrow and name in kind.wide):
+            digits = shown.narrow if narrow else shown.digits
+            texts = [_spread(row[name], row[f"{name}_std"], digits) for _, row in rows.iterrows()]
+            head = shown.head + ("" if narrow and kind.one_unit else shown.unit)
+            columns.append(_column(head, texts, rows[name], shown.goal))
+    if not narrow:
         main = kind.shown[kind.main]
-        rows = [
-            {
-                "data": row.data,
-                "model": row.model,
-                "n": row.n,
-                "parameters": f"{row.params:,}",
-                "MACs": _si(row.macs),
-                **{s.head + s.unit: _spread(row[name], row[f"{name}_std"], s.digits) for name, s in kind.shown.items()},
-                f"95 % interval, {main.head}": _interval(row[kind.main], row[f"{kind.main}_ci"], main.digits),
-                **{head: _number(row[name]) for name, head in TIMES.items()},
-            }
-            for _, row in trials.iterrows()
-        ]
-        align = ["left", "left"] + ["right"] * (len(rows[0]) - 2)
-        tables.append(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True, colalign=align))
-    return "\n\n".join(tables) + "\n\n" + "\n".join(f"{note}  " for note in notes(summary)) + "\n"
+        intervals = [_interval(row[kind.main], row[f"{kind.main}_ci"], main.digits) for _, row in rows.iterrows()]
+        columns.append(_column(f"95 % interval, {main.head}", intervals, rows[kind.main] - rows[f"{kind.main}_ci"]))
+        if rows.test_set.notna().any():
+            columns.append(_numbers(f"test set ±, {main.head}", rows.test_set, "{:.2f}"))
+    return Grid(f"{data}: {kind.title}", columns)
 
 
-def notes(summary: pd.DataFrame) -> list[str]:
-    """Return the sentences without which the table would mislead."""
-    lines = [kind.note for kind, _ in _by_kind(summary)]
-    if (summary.n == 1).any():
-        lines.append("n = 1 shows no spread and proves nothing.")
-    epochs = sorted({f"{value:.0f}" for value in summary.epochs.dropna()}, key=int)
-    lines.append(f"Epochs: {', '.join(epochs)}. Rig: {'; '.join(dict.fromkeys(summary.rig))}.")
-    if summary.rig.isin(["several", "shared"]).any():
-        lines.append("Times are left out where trials ran on several rigs or shared a machine.")
-    elif summary.rig.nunique() > 1:
-        lines.append("The rows ran on different rigs: their times cannot be compared.")
-    return lines
+def costs(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> Grid:
+    """Return the table of what the same rows cost; arguments as for :func:`quality`."""
+    columns = [_words("model", rows.model)]
+    for name, shown in COSTS.items():
+        if narrow and name == "total_seconds":
+            continue
+        texts = [_cost(name, row, narrow) for _, row in rows.iterrows()]
+        head = NARROW.get(name, shown.head) if narrow else shown.head
+        if name == "target_seconds" and not math.isnan(rows.target.iloc[0]):
+            head = f"s to {rows.target.iloc[0]:.4g} %"
+        comparable = name in SIZES or rows.rig.nunique() == 1  # no model wins by a faster machine
+        columns.append(_column(head, texts, rows[name], shown.goal if comparable else None))
+    return Grid(f"{data}: what it costs", columns)
 
 
-def terminal(name: str, summary: pd.DataFrame) -> list[Table]:
-    """Return a table per data set and kind of trial for a terminal of 100 columns; the best of each column is bold."""
-    groups = [(kind, data, rows) for kind, trials in _by_kind(summary) for data, rows in trials.groupby("data")]
-    return [_terminal(f"{name}, {data}: {kind.title}", kind, rows) for kind, data, rows in groups]
+def comparison(kind: Kind, data: str, pairs: Sequence[Pair]) -> Grid | None:
+    """Return the table of every two models of a table against each other; None if there are no two."""
+    if not pairs:
+        return None
+    forms = [f"{{:+.{kind.shown[pair.number].digits}f}}" for pair in pairs]
+    halves = [_spread(pair.half, math.nan, kind.shown[pair.number].digits) for pair in pairs]
+    columns = [
+        _words("model", [pair.model for pair in pairs]),
+        _words("against", [pair.other for pair in pairs]),
+        _words("in", [kind.shown[pair.number].head for pair in pairs]),
+        _numbers("n", [pair.n for pair in pairs], "{:.0f}"),
+        _column(
+            f"difference, {kind.unit}",
+            [form.format(pair.difference).replace("-", "−") for form, pair in zip(forms, pairs, strict=True)],
+            [pair.difference for pair in pairs],
+        ),
+        _column("± (95 %)", halves, [pair.half for pair in pairs]),
+        _numbers("P(better)", [pair.better for pair in pairs], "{:.2f}"),
+        _column("p, Holm", [p_value(pair, pairs) for pair in pairs], [pair.adjusted for pair in pairs]),
+    ]
+    return Grid(f"{data}: pairs", columns)
 
 
-def _terminal(title: str, kind: Kind, rows: pd.DataFrame) -> Table:
-    shown = {name: column for name, column in kind.shown.items() if name not in kind.wide}
-    goals = {name: column.goal for name, column in shown.items()}
-    winners = {"params": "min", "macs": "min", **goals, "epoch_seconds": "min"}
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE)
-    table.add_column("model", overflow="fold", min_width=10)
-    heads = [column.head + ("" if kind.one_unit else column.unit) for column in shown.values()]
-    for head in ("n", "params", "MACs", *heads, TIMES["epoch_seconds"]):
-        table.add_column(head, justify="right", no_wrap=True)
-    best = rows.agg(winners)
-    for _, row in rows.iterrows():
-        cells = {
-            "params": f"{row.params:,}",
-            "macs": _si(row.macs),
-            **{name: _spread(row[name], row[f"{name}_std"], column.narrow) for name, column in shown.items()},
-            "epoch_seconds": _number(row.epoch_seconds),
-        }
-        if len(rows) > 1:
-            won = [column for column in winners if row[column] == best[column]]
-            cells |= {column: f"[bold]{cells[column]}[/bold]" for column in won}
-        table.add_row(escape(row.model), str(row.n), *cells.values())
-    return table
+def markdown(grids: Sequence[Grid], verdicts: Sequence[str], notes: Sequence[str]) -> str:
+    """Return tables in Markdown, then what they say in words, then the notes without which they would mislead."""
+    parts = []
+    for grid in grids:
+        texts = [[_marked(cell) for cell in row] for row in grid.rows]
+        frame = pd.DataFrame(texts, columns=[_plain(column.head) for column in grid.columns])
+        align = ["left" if column.words else "right" for column in grid.columns]
+        parts += [_plain(grid.title), frame.to_markdown(index=False, disable_numparse=True, colalign=align)]
+    if verdicts:
+        parts.append("\n".join(f"- {_plain(line)}" for line in verdicts))
+    return "\n\n".join([*parts, "\n".join(f"{_plain(line)}  " for line in notes)]) + "\n"
+
+
+def latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
+    r"""Return tables for ``\input`` in LaTeX; they need the package booktabs."""
+    parts = [r"% needs \usepackage{booktabs}"]
+    for grid in grids:
+        frame = pd.DataFrame(
+            [[cell.text for cell in row] for row in grid.rows], columns=[column.head for column in grid.columns]
+        )
+        bold = pd.DataFrame(
+            [["textbf:--rwrap" if cell.best else "" for cell in row] for row in grid.rows], columns=frame.columns
+        )
+        style = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
+        align = "".join("l" if column.words else "r" for column in grid.columns)
+        text = style.apply(lambda _, bold=bold: bold, axis=None).to_latex(hrules=True, column_format=align)
+        parts.append(f"% {_line(grid.title)}\n{text.replace('−', '$-$').strip()}")
+    return "\n\n".join([*parts, "\n".join(f"% {_line(note)}" for note in notes)]) + "\n"
 
 
 def update_readme(readme: Path, name: str, table: str) -> bool:
@@ -150,17 +176,33 @@ def update_readme(readme: Path, name: str, table: str) -> bool:
     return True
 
 
-def _by_kind(summary: pd.DataFrame) -> list[tuple[Kind, pd.DataFrame]]:
-    """Split the rows of a summary by the kind of their trials; kinds without a row are left out."""
-    parts = [(kind, summary[summary[kind.main].notna()]) for kind in KINDS if kind.main in summary]
-    return [(kind, rows) for kind, rows in parts if len(rows)]
+def _words(head: str, texts: Iterable[str]) -> Column:
+    return Column(head, [Cell(text, text) for text in texts], words=True)
 
 
-def _rank(row: dict[str, Any]) -> tuple[str, int, float]:
-    """Return the key by which rows are sorted: data, kind, then the best first."""
-    place, kind = next((i, kind) for i, kind in enumerate(KINDS) if not math.isnan(row.get(kind.main, math.nan)))
-    sign = 1 if kind.shown[kind.main].goal == "min" else -1
-    return row["data"], place, sign * row[kind.main]
+def _numbers(head: str, values: Iterable[float], form: str) -> Column:
+    return Column(head, [Cell("–" if math.isnan(value) else form.format(value), float(value)) for value in values])
+
+
+def _column(head: str, texts: Iterable[str], values: Iterable[float], goal: str | None = None) -> Column:
+    """Return a column of numbers; with a ``goal`` its best is marked, if they are not all the same."""
+    numbers = [float(value) for value in values]
+    known = {value for value in numbers if not math.isnan(value)}
+    best = (max if goal == "max" else min)(known) if goal and len(known) > 1 else math.nan
+    return Column(head, [Cell(text, value, value == best) for text, value in zip(texts, numbers, strict=True)])
+
+
+def _marked(cell: Cell) -> str:
+    return f"**{_plain(cell.text)}**" if cell.best else _plain(cell.text)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _plain(text: str) -> str:
+    """Return text in one line that Markdown does not take for a table's edge or for HTML."""
+    return _line(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _spread(mean: float, std: float, digits: int = 2) -> str:
@@ -173,8 +215,23 @@ def _interval(mean: float, half: float, digits: int) -> str:
     return "–" if math.isnan(half) else f"{mean - half:.{digits}f} to {mean + half:.{digits}f}"
 
 
+def _cost(name: str, row: pd.Series, narrow: bool) -> str:
+    """Return a cost of a row of a summary."""
+    value = float(row[name])
+    if name == "params":
+        return f"{value:,.0f}"
+    if name in SIZES:
+        return _si(value) + ("B" if name == "bytes" else "")
+    if name == "target_seconds" and row.reached < row.n and not math.isnan(row.target):
+        return f"{row.reached} of {row.n}" + ("" if narrow else " reach it")
+    return _number(1000 * value if name == "latency_seconds" else value)
+
+
 def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.1f}"
+    """Return a number in three digits, or in as many as are before the point."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
 
 
 def _si(value: float) -> str:
@@ -182,4 +239,4 @@ def _si(value: float) -> str:
     for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= factor:
             return f"{value / factor:.3g} {unit}"
-    return f"{value:.0f}"
+    return f"{value:.0f} "

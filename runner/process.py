@@ -68,12 +68,10 @@ def start(args: Sequence[str], folder: Path, environment: dict[str, str]) -> Bas
 
 def stop(process: BaseProcess, patience: float = 5.0) -> None:
     """End a trial and what it started: kindly, then at once."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):  # the second reaches ranks that outlived the first of them
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid or 0, number)
         process.join(patience)
-        if process.exitcode is not None:
-            return
 
 
 def _check(command_lines: Sequence[Sequence[str]], answer: Connection, environment: dict[str, str]) -> None:

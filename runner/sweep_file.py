@@ -1,18 +1,21 @@
-"""Reads a W&B sweep file, says what is wrong with it, and expands its grid into trials."""
+"""Reads a W&B sweep file, says what is wrong with it, and expands its grid, or its random draws, into trials."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 import json
+import math
+import random
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from runner.distributions import name_of, near, problems_of, read_as_text, value_at
 
 TOP_KEYS = (
     "program", "command", "name", "description", "method", "metric", "parameters",
@@ -22,7 +25,9 @@ METHODS = ("grid", "random", "bayes")
 PARAMETER_KEYS = ("value", "values", "distribution", "min", "max", "mu", "sigma", "q", "probabilities", "parameters")
 DEFAULT_COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]
 MACROS = ("${env}", "${interpreter}", "${program}", "${args}", "${args_no_boolean_flags}")
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
+HYPERBAND_KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
+PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 class SweepError(Exception):
@@ -35,7 +40,7 @@ class SweepError(Exception):
 
 @dataclass(frozen=True)
 class Trial:
-    """A point of a grid.
+    """A point of a sweep.
 
     Args:
         name: of its folder, made of its model, data and seed and a hash of all its parameters.
@@ -50,30 +55,52 @@ class Trial:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep file whose grid has been expanded."""
+    """A sweep file that has been expanded.
+
+    Args:
+        name: of the file, without its ending.
+        method: ``grid``, ``random`` or ``bayes``.
+        trials: to run; none for ``bayes``, whose points depend on the results of others.
+        corners: for ``random`` and ``bayes``, every combination of the ends of the ranges: if these can be run, so can
+            what lies between. They are there to be checked, not run.
+        early_terminate: whether W&B's server would stop trials before their end.
+    """
 
     name: str
+    method: str
     trials: list[Trial]
+    corners: list[Trial] = field(default_factory=list)
+    early_terminate: bool = False
 
 
 def read_sweep(path: Path) -> Sweep:
     """Read, validate and expand a sweep file. Nothing is imported, nothing is run.
 
+    A grid is expanded as it stands. Of a ``random`` file ``run_cap`` points are drawn, by random numbers that depend
+    on a parameter's name and the trial's number alone: a restart draws the same, a larger ``run_cap`` adds to them,
+    and two files that differ in their model only try the same values for both.
+
     Args:
-        path: of a W&B sweep file whose ``program`` is ``train.py`` and whose ``method`` is ``grid``.
+        path: of a W&B sweep file whose ``program`` is ``train.py``.
 
     Raises:
         SweepError: with a line for each thing that is wrong.
     """
     config = _load(path)
-    problems = [*_check_top(config), *_check_parameters(config.get("parameters"), "parameters")]
-    if config.get("method") in ("random", "bayes"):
-        problems.append(f"method: {config['method']} needs W&B's server (wandb sweep {path}); here it must be grid")
+    method: Any = config.get("method")
+    problems = [*_check_top(config), *_check_parameters(config.get("parameters"), "parameters", method)]
     if problems:
         raise SweepError(f"{path}: {problem}" for problem in problems)
-    points = _grid(config["parameters"])
+    parameters: dict[str, Any] = config["parameters"]
+    points: list[dict[str, Any]] = []
+    if method == "grid":
+        points = _grid(parameters)[: config.get("run_cap")]
+    elif method == "random":
+        points = _draw(parameters, config["run_cap"])
+    corners = [] if method == "grid" else _grid(_ends(parameters))
     command = config.get("command", DEFAULT_COMMAND)
-    return Sweep(path.stem, [Trial(_trial_name(point), point, _arguments(command, point)) for point in points])
+    trials, checks = ([Trial(_trial_name(p), p, _arguments(command, p)) for p in part] for part in (points, corners))
+    return Sweep(path.stem, method, trials, checks, "early_terminate" in config)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -109,42 +136,69 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def _check_top(config: dict[str, Any]) -> list[str]:
-    problems = [f"{key}: no such key{_near(key, TOP_KEYS)}" for key in config if key not in TOP_KEYS]
-    method, program, metric, command = (config.get(key) for key in ("method", "program", "metric", "command"))
+    problems = [f"{key}: no such key{near(key, TOP_KEYS)}" for key in config if key not in TOP_KEYS]
+    method, program, metric = (config.get(key) for key in ("method", "program", "metric"))
     if "method" not in config:
         problems.append(f"method: missing; one of {', '.join(METHODS)}")
     elif method not in METHODS:
-        problems.append(f"method: {method!r} is unknown{_near(method, METHODS)}")
+        problems.append(f"method: {method!r} is unknown{near(method, METHODS)}")
     if not isinstance(program, str) or Path(program).name != "train.py":
         problems.append(f"program: must be train.py: got {program!r}")
     if metric is not None:
-        if not isinstance(metric, dict):
-            problems.append(f"metric: must be a mapping with name and goal: got {metric!r}")
-        else:
-            problems += [
-                f"metric.{key}: no such key{_near(key, ('name', 'goal', 'target'))}"
-                for key in metric
-                if key not in ("name", "goal", "target")
-            ]
-            if not isinstance(metric.get("name"), str):
-                problems.append("metric.name: missing; val_acc for one")
-            if metric.get("goal", "minimize") not in ("minimize", "maximize"):
-                problems.append(f"metric.goal: must be minimize or maximize: got {metric['goal']!r}")
-    if command is not None:
-        if not isinstance(command, list) or not all(isinstance(word, str | int | float) for word in command):
-            problems.append(f"command: must be a list of words: got {command!r}")
-        elif unknown := [word for word in command if "${" in str(word) and word not in MACROS]:
-            problems += [f"command: no such macro {word}{_near(word, MACROS)}" for word in unknown]
-        elif not any(str(word).startswith("${args") for word in command):
-            problems.append("command: lacks ${args}, so that no trial would get its parameters")
-        elif "${program}" not in command:
-            problems.append("command: lacks ${program}")
+        problems += _check_metric(metric)
+    elif method == "bayes" or "early_terminate" in config:
+        problems.append("metric: missing; method bayes and early_terminate go by it: {name: val_acc, goal: maximize}")
+    if (cap := config.get("run_cap")) is not None and (not isinstance(cap, int) or isinstance(cap, bool) or cap < 1):
+        problems.append(f"run_cap: must be a whole number, 1 or more: got {cap!r}")
+    elif cap is None and method in ("random", "bayes"):
+        problems.append(f"run_cap: missing; without it, method {method} has no end")
+    if "early_terminate" in config:
+        problems += _check_early_terminate(config["early_terminate"])
     if (name := config.get("name")) is not None and not isinstance(name, str):
         problems.append(f"name: must be a string: got {name!r}")
+    return problems + _check_command(config.get("command"))
+
+
+def _check_metric(metric: Any) -> list[str]:
+    if not isinstance(metric, dict):
+        return [f"metric: must be a mapping with name and goal: got {metric!r}"]
+    problems = [f"metric.{key}: no such key{near(key, METRIC_KEYS)}" for key in metric if key not in METRIC_KEYS]
+    if not isinstance(metric.get("name"), str):
+        problems.append("metric.name: missing; val_acc for one")
+    if metric.get("goal", "minimize") not in ("minimize", "maximize"):
+        problems.append(f"metric.goal: must be minimize or maximize: got {metric['goal']!r}")
     return problems
 
 
-def _check_parameters(parameters: Any, where: str) -> list[str]:
+def _check_early_terminate(stop: Any) -> list[str]:
+    at = "early_terminate"
+    if not isinstance(stop, dict) or stop.get("type") != "hyperband":
+        return [f"{at}: must be a mapping such as {{type: hyperband, min_iter: 3}}: got {stop!r}"]
+    problems = [f"{at}.{key}: no such key{near(key, HYPERBAND_KEYS)}" for key in stop if key not in HYPERBAND_KEYS]
+    for key in ("min_iter", "max_iter", "s"):
+        if key in stop and (not isinstance(stop[key], int) or isinstance(stop[key], bool) or stop[key] < 1):
+            problems.append(f"{at}.{key}: must be a whole number, 1 or more: got {stop[key]!r}")
+    eta = stop.get("eta", 3)
+    if not isinstance(eta, int | float) or not eta > 1:
+        problems.append(f"{at}.eta: must be more than 1: got {eta!r}")
+    if "min_iter" not in stop and not ("max_iter" in stop and "s" in stop):
+        problems.append(f"{at}: needs min_iter, or max_iter and s")
+    return problems
+
+
+def _check_command(command: Any) -> list[str]:
+    if command is None:
+        return []
+    if not isinstance(command, list) or not all(isinstance(word, str | int | float) for word in command):
+        return [f"command: must be a list of words: got {command!r}"]
+    if unknown := [word for word in command if "${" in str(word) and word not in MACROS]:
+        return [f"command: no such macro {word}{near(word, MACROS)}" for word in unknown]
+    if not any(str(word).startswith("${args") for word in command):
+        return ["command: lacks ${args}, so that no trial would get its parameters"]
+    return [] if "${program}" in command else ["command: lacks ${program}"]
+
+
+def _check_parameters(parameters: Any, where: str, method: Any) -> list[str]:
     if parameters is None:
         return [f"{where}: missing; a mapping such as model: {{values: [SimpleCNN, EqCNN]}}"]
     if not isinstance(parameters, dict) or not parameters:
@@ -154,38 +208,41 @@ def _check_parameters(parameters: Any, where: str) -> list[str]:
         at = f"{where}.{key}"
         if not isinstance(key, str):
             problems.append(f"{at}: a parameter's name must be a string: got {key!r}")
+        elif not PARAMETER_NAME.fullmatch(key):
+            problems.append(f"{at}: a parameter's name is made of letters, digits, dots and underscores: got {key!r}")
         elif not isinstance(spec, dict):
-            wanted = f"values: {json.dumps(spec)}" if isinstance(spec, list) else f"value: {spec}"
+            wanted = f"values: {json.dumps(spec, default=str)}" if isinstance(spec, list) else f"value: {spec}"
             problems.append(f"{at}: must be a mapping; write {key}: {{{wanted}}}")
         else:
-            problems += _check_spec(spec, at)
+            problems += _check_spec(spec, at, method)
     return problems
 
 
-def _check_spec(spec: dict[str, Any], at: str) -> list[str]:
-    problems = [f"{at}.{key}: no such key{_near(key, PARAMETER_KEYS)}" for key in spec if key not in PARAMETER_KEYS]
+def _check_spec(spec: dict[str, Any], at: str, method: Any) -> list[str]:
+    problems = [f"{at}.{key}: no such key{near(key, PARAMETER_KEYS)}" for key in spec if key not in PARAMETER_KEYS]
     if problems:
         return problems
     given = [key for key in ("value", "values", "parameters", "min") if key in spec]
     if len(given) > 1:
         return [f"{at}: has {' and '.join(given)}; one of them is enough"]
-    if not given:
-        if "distribution" in spec or "max" in spec:
-            return [f"{at}: a grid needs value or values"]
+    if not given and "max" not in spec and "distribution" not in spec:
         return [f"{at}: has neither value nor values"]
-    match given[0]:
-        case "parameters":
-            return _check_parameters(spec["parameters"], f"{at}.parameters")
-        case "min":
-            whole = spec.get("distribution", "int_uniform") == "int_uniform" and _is_int_range(spec)
-            return [] if whole else [f"{at}: a grid needs value or values, or whole numbers as min and max"]
-        case "value":
-            return _check_value(spec["value"], f"{at}.value")
-    values = spec["values"]
+    if "parameters" in spec:
+        return _check_parameters(spec["parameters"], f"{at}.parameters", method)
+    if problems := problems_of(spec, at):
+        return problems
+    if method == "grid" and name_of(spec) not in ("constant", "categorical", "int_uniform"):
+        return [f"{at}: a grid needs value or values, or whole numbers as min and max: got {name_of(spec)}"]
+    if "value" in spec:
+        return _check_value(spec["value"], f"{at}.value")
+    return _check_values(spec["values"], at) if "values" in spec else []
+
+
+def _check_values(values: Any, at: str) -> list[str]:
     if not isinstance(values, list):
         return [f"{at}.values: must be a list: got {values!r}; write values: [{values}] or value: {values}"]
     if not values:
-        return [f"{at}.values: is empty, so that the grid has no point"]
+        return [f"{at}.values: is empty, so that the sweep has no point"]
     twice = [value for index, value in enumerate(values) if any(_same(value, earlier) for earlier in values[:index])]
     if twice:
         return [f"{at}.values: {twice[0]!r} is listed twice"]
@@ -193,16 +250,12 @@ def _check_spec(spec: dict[str, Any], at: str) -> list[str]:
 
 
 def _check_value(value: Any, at: str) -> list[str]:
-    if isinstance(value, str) and NUMBER.fullmatch(value) and not value.isdigit():
-        return [f"{at}: YAML reads {value} as a string; write {float(value)!r} with a point, such as 1.0e-4"]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return [problem for part in inner for problem in _check_value(part, at)]
+    if isinstance(value, float) and not math.isfinite(value):
         return [f"{at}: must be finite: got {value}"]
-    return []
-
-
-def _is_int_range(spec: dict[str, Any]) -> bool:
-    low, high = spec.get("min"), spec.get("max")
-    return isinstance(low, int) and isinstance(high, int) and low <= high
+    return read_as_text(value, at)
 
 
 def _grid(parameters: dict[str, Any]) -> list[dict[str, Any]]:
@@ -218,6 +271,40 @@ def _grid(parameters: dict[str, Any]) -> list[dict[str, Any]]:
         else:
             axes.append([(key, value) for value in range(spec["min"], spec["max"] + 1)])
     return [dict(point) for point in itertools.product(*axes)]
+
+
+def _draw(parameters: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Return ``count`` different points, or fewer where there are not so many."""
+    points: dict[str, dict[str, Any]] = {}
+    for index in range(100 * count):
+        point = _point(parameters, "", index)
+        points.setdefault(repr(point), point)  # a point drawn again would be the same trial
+        if len(points) == count:
+            break
+    return list(points.values())
+
+
+def _point(parameters: dict[str, Any], where: str, index: int) -> dict[str, Any]:
+    """Return the point with a given number."""
+    return {
+        key: _point(spec["parameters"], f"{where}{key}.", index)
+        if "parameters" in spec
+        else value_at(spec, random.Random(f"{where}{key} {index}").random())
+        for key, spec in parameters.items()
+    }
+
+
+def _ends(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters in which a range is its two ends."""
+    ends: dict[str, Any] = {}
+    for key, spec in parameters.items():
+        if "parameters" in spec:
+            ends[key] = {"parameters": _ends(spec["parameters"])}
+        elif "value" in spec or "values" in spec:
+            ends[key] = {"values": spec.get("values", [spec.get("value")])}
+        else:
+            ends[key] = {"values": [value_at(spec, 0), value_at(spec, 1)]}
+    return ends
 
 
 def _arguments(command: list[Any], point: dict[str, Any]) -> list[str]:
@@ -253,8 +340,3 @@ def _trial_name(point: dict[str, Any]) -> str:
 
 def _same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and bool(a == b)  # in Python 1 == True == 1.0
-
-
-def _near(name: Any, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(name), list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"

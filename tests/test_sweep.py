@@ -191,6 +191,10 @@ def test_what_a_constructor_refuses_is_refused_before_anything_runs(workplace, c
         (["none.yaml"], "none.yaml: No such file"),
         (["."], ".: Is a directory"),
         (["tiny.yaml", "--jobs=0"], "--jobs: must be 1 to"),
+        *(
+            (["tiny.yaml", f"--shard={shard}"], f"--shard: must be one of 1/N to N/N, such as 1/8: got {shard}\n")
+            for shard in ("0/2", "3/2", "1/0", "-1/2", "1", "/", "a/b", "1/2/3", "1.0/2", "")
+        ),
     ],
 )
 def test_wrong_arguments(workplace, capsys, args, said):
@@ -199,10 +203,91 @@ def test_wrong_arguments(workplace, capsys, args, said):
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("seeds", ["one", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("points", ["each value once", pytest.param("all", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("file", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_point_of_our_sweeps_is_accepted_by_train(file, seeds, monkeypatch):
+def test_every_point_of_our_sweeps_is_accepted_by_train(file, points, monkeypatch):
+    """Of random files also the corners: what W&B may draw lies between them."""
     monkeypatch.chdir(ROOT)
-    for trial in read_sweep(file).trials:
-        if seeds == "all" or trial.parameters["seed_everything"] == 0:
+    read = read_sweep(file)
+    seen: set[str] = set()
+    for trial in [*read.corners, *read.trials]:
+        values = {f"{key}={value}" for key, value in trial.parameters.items() if key != "seed_everything"}
+        if points == "all" or (values - seen and (trial in read.corners or read.method == "grid")):
+            seen |= values
             assert train.check(trial.args) is None, trial.args
+
+
+RANDOM = """
+program: train.py
+method: random
+run_cap: 2
+metric: {name: val_acc, goal: maximize}
+early_terminate: {type: hyperband, min_iter: 3}
+parameters:
+  model: {value: SimpleCNN}
+  model.lr: {distribution: log_uniform_values, min: 1.0e-4, max: 1.0e-1}
+  data: {value: tests.tiny.Tiny}
+  data.val_size: {value: 100}
+  trainer.max_epochs: {value: 1}
+  trainer.accelerator: {value: cpu}
+command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
+"""
+
+
+@pytest.mark.slow
+def test_a_random_sweep_runs_here_and_goes_on_when_its_cap_is_raised(workplace):
+    (workplace / "tiny.yaml").write_text(RANDOM)
+    first = run("tiny.yaml")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "2 of 2 trials finished, 0 failed" in first.stdout
+    assert "early_terminate is for W&B's server; here every trial runs to its end" in first.stdout
+    rates = {name: record["config"]["model.lr"] for name, record in contents(workplace).items()}
+    assert rates == {trial.name: trial.parameters["model.lr"] for trial in read_sweep(Path("tiny.yaml")).trials}
+    (workplace / "tiny.yaml").write_text(RANDOM.replace("run_cap: 2", "run_cap: 3"))
+    again = run("tiny.yaml")
+    assert "3 trials, 2 finished, 1 to run" in again.stdout
+    assert contents(workplace).keys() > rates.keys()
+
+
+@pytest.mark.slow
+def test_a_range_that_reaches_what_train_refuses_is_refused(workplace, capfd):
+    (workplace / "tiny.yaml").write_text(RANDOM.replace("log_uniform_values, min: 1.0e-4, max: 1.0e-1", "normal"))
+    assert sweep.main(["tiny.yaml"]) == 2
+    printed = capfd.readouterr().err
+    assert printed.count("\n") == 1
+    assert "lr must be a positive number: got -3.09" in printed
+
+
+def test_bayes_is_left_to_wandb_in_one_line(workplace, capsys):
+    (workplace / "tiny.yaml").write_text(RANDOM.replace("method: random", "method: bayes"))
+    assert sweep.main(["tiny.yaml"]) == 2
+    said = "sweep.py: tiny.yaml: method: bayes needs W&B (wandb sweep tiny.yaml); random runs here\n"
+    assert capsys.readouterr().err == said
+    assert not (workplace / "runs").exists()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 40])
+def test_shards_are_disjoint_complete_and_alike(count):
+    trials = read_sweep(ROOT / "sweeps" / "conv_vs_involution.yaml").trials  # 5 models, 6 seeds
+    shards = [sweep._part(trials, index, count) for index in range(1, count + 1)]
+    assert sorted(trial.name for shard in shards for trial in shard) == sorted(trial.name for trial in trials)
+    assert {len(shard) for shard in shards} <= {30 // count, -(-30 // count)}
+    for model in {str(trial.parameters["model"]) for trial in trials}:
+        of_one = [sum(str(trial.parameters["model"]) == model for trial in shard) for shard in shards]
+        assert max(of_one) - min(of_one) <= 1  # each gets its share of the slow and of the fast ones
+
+
+@pytest.mark.slow
+def test_two_shards_finish_a_sweep_in_a_shared_directory(workplace):
+    command = [sys.executable, ROOT / "sweep.py", write(workplace)]
+    processes = [
+        subprocess.Popen([*command, f"--shard={part}/2"], stdout=subprocess.PIPE, text=True) for part in (1, 2)
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    for part, output in enumerate(outputs, 1):
+        assert f"tiny: shard {part}/2 has 2 of 4 trials" in output
+        assert "2 of 2 trials finished, 0 failed" in output
+        assert output.count("done ") == 2
+    assert len(contents(workplace)) == 4
+    assert run("tiny.yaml").stdout.startswith("tiny: 4 of 4 trials finished")

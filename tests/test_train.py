@@ -177,9 +177,9 @@ def test_two_processes_learn_what_one_learns(workplace):
     for devices in (1, 2):
         done = run(*FIT, f"--trainer.devices={devices}", f"--trainer.default_root_dir={devices}")
         assert done.returncode == 0, done.stderr
-        curves.append(
-            [epoch["val_loss"] for epoch in records.read(workplace / str(devices) / records.FILE_NAME).history]
-        )
+        history = records.read(workplace / str(devices) / records.FILE_NAME).history
+        curves.append([epoch[name] for epoch in history for name in ("train_loss", "val_loss")])
+    assert len(curves[0]) == 4
     assert curves[0] == pytest.approx(curves[1], abs=1e-4)
 
 
@@ -236,6 +236,26 @@ def test_a_batch_that_devices_cannot_share_is_told_in_one_line(workplace):
     assert done.returncode == 2
     assert done.stderr.count("train.py: data.batch_size must divide by the number of devices: got 33 for 2") >= 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("given", ["two", "0", "-1", "1.5", ""])
+def test_a_wrong_number_of_trials_at_once_is_told_in_one_line(workplace, capfd, monkeypatch, given):
+    monkeypatch.setenv("TRIALS_AT_ONCE", given)
+    assert train.main(FIT) == 2
+    said = f"train.py: TRIALS_AT_ONCE: must be a whole number, 1 or more: got {given!r}\n"
+    assert capfd.readouterr().err == said
+    assert not list(workplace.iterdir())
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--data.val_size=99", "--model.width=5", "--data=tests.tiny.Tiny", "--model=EqCNN"],
+        ["--model.lr=0.01", "--data=tests.tiny.Tiny", "--model={'class_path': 'ResNet'}", "--model.operator=separable"],
+    ],
+)
+def test_arguments_stand_in_any_order(workplace, args):
+    assert train.check(["fit", *args]) is None
 
 
 def test_check_finds_what_main_would(workplace):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from datetime import timedelta
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+
+from trial.errors import Terminated
 
 
 class EpochSeed(Callback):
@@ -90,6 +94,31 @@ class History(ModelCheckpoint):
         super().load_state_dict(state_dict)
         self.epochs = list(state_dict["epochs"])
         self._earlier_seconds = state_dict["seconds"]
+
+
+class Termination(Callback):
+    """Ends a trial on all its ranks at SIGTERM, whoever of them gets it; the last checkpoint stays.
+
+    Lightning's own handler, which this one replaces, talks to the other ranks from within: when a scheduler sends the
+    signal to all of them, as Slurm does, each waits for the others for ever.
+
+    Raises:
+        Terminated: on the first rank, wherever it is. The others write nothing and end at once.
+    """
+
+    def _install(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        def end(*_: object) -> None:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: an agent and a scheduler may both send it
+            if trainer.strategy.launcher is not None:
+                trainer.strategy.launcher.kill(signal.SIGTERM)
+            if not trainer.is_global_zero:
+                os._exit(0)  # 0, or Lightning would kill the first rank before it has ended its run
+            raise Terminated
+
+        signal.signal(signal.SIGTERM, end)
+
+    # Lightning installs its own before each of these; a fit begins with a validation, to check that it works
+    on_validation_start = on_train_start = on_test_start = _install
 
 
 class LineProgress(ProgressBar):

@@ -23,6 +23,7 @@ from lit_models.measure import seconds_per_batch, size
 from results.kinds import in_words
 from results.record import Record, config_hash, write
 from trial.callbacks import History
+from trial.machine import trials_at_once
 from trial.tracking import TrialLogger
 
 # Arguments of the Trainer that change what is learnt or measured. The others say where to run and what to show.
@@ -151,7 +152,7 @@ def _rig(trainer: Trainer, device: torch.device) -> dict[str, Any]:
         "nodes": trainer.num_nodes,
         "precision": str(trainer.precision),
         "threads": torch.get_num_threads(),
-        "trials_at_once": int(os.environ.get("TRIALS_AT_ONCE", "1")),
+        "trials_at_once": trials_at_once(),
         "versions": {
             "python": platform.python_version(),
             "torch": str(torch.__version__),

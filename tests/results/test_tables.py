@@ -1,17 +1,25 @@
 """Tables: means, spreads and intervals against numbers by hand; what is left out, and what is never mixed."""
 
 import dataclasses
+import io
 import math
 import re
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from results import record as records
 from results.__main__ import main
-from results.collect import COLUMNS, collect, labels, runs_table
+from results.collect import COLUMNS, collect
+from results.figures import draw_all
 from results.kinds import in_words
-from results.table import markdown, notes, summarize, terminal, update_readme
+from results.report import html
+from results.sheet import make as make_sheet
+from results.summary import notes, summarize
+from results.table import update_readme
+from results.terminal import terminal
+from results.write import latex_of, markdown_of, reported_of
 from tests.conftest import ROOT
 from tests.results.test_record import make
 
@@ -43,8 +51,19 @@ def save(folder, *found):
 
 
 def summary_of(folder):
-    trials = collect(folder)
-    return summarize(runs_table(trials), labels(trials))
+    return summarize(collect(folder))
+
+
+def markdown_in(folder):
+    return markdown_of(make_sheet(collect(folder)))
+
+
+def shown_in_terminal(folder, name="x"):
+    """What a terminal of 100 columns shows."""
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    for shown in terminal(name, summary_of(folder)):
+        console.print(shown)
+    return console.file.getvalue()
 
 
 def test_mean_spread_and_interval_by_hand(tmp_path):
@@ -57,14 +76,14 @@ def test_mean_spread_and_interval_by_hand(tmp_path):
     assert row["test_acc_std"] == pytest.approx(1.0)
     # t(0.975; 2 degrees of freedom) = 4.302653
     assert row["test_acc_ci"] == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
-    assert "| 97.00 ± 1.00 |" in markdown(table)
-    assert "94.52 to 99.48" in markdown(table)
+    assert "| 97.00 ± 1.00 |" in markdown_in(tmp_path)
+    assert "94.52 to 99.48" in markdown_in(tmp_path)
 
 
 def test_one_trial_has_no_spread_and_the_table_says_so(tmp_path):
     table = summary_of(save(tmp_path, make()))
     assert math.isnan(table.test_acc_std[0])
-    assert "±" not in markdown(table).splitlines()[2]
+    assert "±" not in markdown_in(tmp_path).splitlines()[4]
     assert any("n = 1" in note for note in notes(table))
 
 
@@ -92,12 +111,22 @@ def test_rows_on_different_rigs_are_told_apart(tmp_path):
     assert any("different rigs" in note for note in notes(table))
 
 
+def test_a_faster_machine_wins_no_column(tmp_path):
+    fast = {"cost": {**make().cost, "epoch_seconds": 1.25}, **other_config(**{"model.lr": 0.1})}
+    alone = {**make().rig, "trials_at_once": 1}
+    assert "**1.25**" in markdown_in(save(tmp_path / "same", make(rig=alone), make(rig=alone, **fast)))
+    other = make(rig={**alone, "device": "another"}, **fast)
+    assert "| 1.25 |" in " ".join(markdown_in(save(tmp_path / "other", make(rig=alone), other)).split())
+
+
 def test_the_best_comes_first_and_is_bold(tmp_path):
     low, high = with_accuracy(0.5, 0), with_accuracy(0.9, 0, **other_config(**{"model.lr": 0.1}))
     table = summary_of(save(tmp_path, low, high))
     assert table.test_acc.tolist() == pytest.approx([90.0, 50.0])
-    (shown,) = terminal("x", table)
-    assert list(shown.columns[4].cells) == ["[bold]90.0[/bold]", "50.0"]
+    assert "**90.00**" in markdown_in(tmp_path)
+    assert "**50.00**" not in markdown_in(tmp_path)
+    assert " 90.0* " in shown_in_terminal(tmp_path)
+    assert "50.0*" not in shown_in_terminal(tmp_path)
 
 
 def test_what_cannot_be_used_is_named_and_the_rest_is_used(tmp_path):
@@ -150,13 +179,9 @@ def test_runs_csv_has_a_row_per_trial_in_per_cent(tmp_path, monkeypatch):
     assert runs.seed.tolist() == [0, 1]
     assert runs.test_acc.tolist() == [96.84, 96.84]
     assert runs.params.tolist() == [7834, 7834]
-    assert {path.name for path in (tmp_path / "results" / "mine").iterdir()} == {
-        "runs.csv",
-        "table.md",
-        "rotation.png",
-        "rotation.svg",
-        "records",
-    }
+    made = {path.name for path in (tmp_path / "results" / "mine").iterdir()}
+    assert {"runs.csv", "table.md", "table.tex", "report.html", "rotation.png", "rotation.svg", "records"} <= made
+    assert "left_out.txt" not in made
 
 
 def test_the_same_records_give_the_same_files(tmp_path, monkeypatch):
@@ -186,7 +211,8 @@ def test_filled_holes_by_hand(tmp_path):
     assert row["test_l1_hole_std"] == pytest.approx(1.0)
     assert row["test_l1_hole_ci"] == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
     assert "test_acc" not in table
-    head, _, line = markdown(table).splitlines()[:3]
+    text = markdown_in(tmp_path)
+    _, _, head, _, line = text.splitlines()[:5]
     cells = {name.strip(): cell.strip() for name, cell in zip(head.split("|"), line.split("|"), strict=True)}
     assert cells["n"] == "3"
     assert cells["L1 hole %"] == "8.00 ± 1.00"
@@ -194,7 +220,7 @@ def test_filled_holes_by_hand(tmp_path):
     assert cells["PSNR dB"] == "22.50 ± 1.00"
     assert cells["SSIM"] == "0.8123 ± 0.0000"
     assert cells["95 % interval, L1 hole"] == "5.52 to 10.48"
-    assert "accuracy" not in markdown(table)
+    assert "accuracy" not in text
     assert any("in the holes" in note for note in notes(table))
 
 
@@ -202,10 +228,10 @@ def test_the_smallest_error_in_holes_comes_first_and_is_bold(tmp_path):
     config = {"config": {"model.width": 1}, "config_hash": "1" * 8, "model": "ConvUNet"}
     table = summary_of(save(tmp_path, filled(0, 0.09), filled(1, 0.07, **config)))
     assert table.model.tolist() == ["ConvUNet", "PConvUNet"]
-    (shown,) = terminal("x", table)
-    assert [column.header for column in shown.columns][4:8] == ["L1 hole %", "L1 valid %", "PSNR dB", "SSIM"]
-    assert list(shown.columns[4].cells) == ["[bold]7.00[/bold]", "9.00"]
-    assert list(shown.columns[6].cells) == ["[bold]22.50[/bold]", "21.50"]
+    shown = shown_in_terminal(tmp_path)
+    assert re.search(r"model +n +L1 hole % +L1 valid % +PSNR dB +SSIM", shown)
+    assert re.search(r"ConvUNet +1 +7.00\* +2.00 +22.50\*", shown)
+    assert re.search(r"PConvUNet +1 +9.00 +2.00 +21.50 ", shown)
 
 
 def test_each_kind_of_trial_has_its_own_table(tmp_path, monkeypatch):
@@ -214,7 +240,7 @@ def test_each_kind_of_trial_has_its_own_table(tmp_path, monkeypatch):
     assert main([]) == 0
     folder = tmp_path / "results" / "mixed"
     text = (folder / "table.md").read_text()
-    accuracies, holes, _ = text.split("\n\n")
+    accuracies, holes = text.split("\n\nCIFAR10: filling holes in test images")
     assert "EqCNN" in accuracies
     assert "PConvUNet" not in accuracies
     assert "PConvUNet" in holes
@@ -226,7 +252,7 @@ def test_each_kind_of_trial_has_its_own_table(tmp_path, monkeypatch):
     assert runs.loc["trial1", "test_l1_hole"] == 8
     assert runs.loc["trial1", "val_l1"] == 8
     assert runs.loc["trial2", "test_psnr"] == 22.5
-    assert len(terminal("x", summary_of(tmp_path / "runs" / "mixed"))) == 2
+    assert len(list(terminal("x", summary_of(tmp_path / "runs" / "mixed")))) == 4
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert main(["results/mixed"]) == 0
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
@@ -257,9 +283,52 @@ def test_nothing_to_show_is_told_in_one_line(tmp_path, monkeypatch, capsys, args
 
 
 def test_markup_in_a_name_is_text(tmp_path):
-    table = summary_of(save(tmp_path, make(model="[red]x")))
-    (shown,) = terminal("[blue]", table)
-    assert next(iter(shown.columns[0].cells)) == "\\[red]x"
+    save(tmp_path, make(model="[red]x"), make(model="a|b_<i>&%", **other_config(**{"model.lr": 1})))
+    shown = shown_in_terminal(tmp_path, "[blue]")
+    assert "[blue], MNIST" in shown
+    assert "[red]x" in shown
+    assert "a\\|b_&lt;i>&%" in markdown_in(tmp_path)
+    assert r"a|b\_<i>\&\%" in latex_of(make_sheet(collect(tmp_path)))
+
+
+def test_the_widest_table_fits_a_terminal_of_100_columns(tmp_path):
+    size = {"params": 138_357_544, "macs": 15_470_314_496, "bytes": 553_430_176}
+    cost = {"epoch_seconds": 13_836.0, "train_images_per_second": 123_456.0, "inference_images_per_second": 1_234_567.0}
+    cost |= {"latency_seconds": 0.1234, "peak_memory_mb": 12_345.0}
+    history = [{"epoch": 0, "val_acc": 0.96, "seconds": 12_345.0}]
+    wide = {"size": size, "cost": cost, "history": history, "rig": {**make().rig, "trials_at_once": 1}}
+    found = [with_accuracy(1 - i / 10, seed, **wide, **other_config(a=i)) for i in range(2) for seed in range(12)]
+    shown = shown_in_terminal(save(tmp_path, *found), "a_sweep_with_a_long_name")
+    assert max(map(len, shown.splitlines())) <= 100
+    for text in (
+        "138,357,544",
+        "15.5 G",
+        "553 MB",
+        "13,836",
+        "123,456",
+        "1,234,567",
+        "12,345",
+        "s to 96 %",
+        "100.0 ± 0.0*",
+    ):
+        assert text in shown
+
+
+def test_ties_and_single_rows_have_no_best(tmp_path):
+    one = markdown_in(save(tmp_path / "one", make()))
+    same = markdown_in(save(tmp_path / "same", make(), make(**other_config(**{"model.lr": 1}))))
+    assert "**" not in one
+    assert "**" not in same
+
+
+def test_latex_has_rules_and_bold_winners(tmp_path):
+    low, high = with_accuracy(0.5, 0), with_accuracy(0.9, 0, **other_config(**{"model.weight_decay": 0.1}))
+    text = latex_of(make_sheet(collect(save(tmp_path, low, high))))
+    assert text.count("\\begin{tabular}") == text.count("\\end{tabular}") == text.count("\\toprule") == 3
+    assert "EqCNN (model.weight\\_decay=0.1) & 1 & " in text
+    assert "\\textbf{90.00}" in text
+    assert "\\textbf{50.00}" not in text
+    assert "$-$40.00" in text
 
 
 def test_readme_is_updated_only_between_its_marks(tmp_path):
@@ -278,13 +347,17 @@ def test_readme_is_updated_only_between_its_marks(tmp_path):
 
 @pytest.mark.parametrize("name", re.findall(r"<!-- table: (\w+) -->", (ROOT / "README.md").read_text()))
 def test_readme_shows_what_the_records_give(name):
-    table = markdown(summary_of(ROOT / "results" / name))
-    assert (ROOT / "results" / name / "table.md").read_text() == table
+    table = (ROOT / "results" / name / "table.md").read_text()
     assert f"<!-- table: {name} -->\n{table}<!-- /table -->" in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("folder", sorted(path.parent.name for path in (ROOT / "results").glob("*/runs.csv")))
-def test_committed_runs_equal_their_records(folder):
+def test_committed_results_equal_their_records(folder, tmp_path):
     path = ROOT / "results" / folder
-    runs = runs_table(collect(path)).to_csv(index=False, lineterminator="\n", float_format="%.6g")
-    assert (path / "runs.csv").read_text() == runs
+    sheet = make_sheet(collect(path))
+    assert (path / "runs.csv").read_text() == sheet.csv
+    assert (path / "table.md").read_text() == markdown_of(sheet)
+    assert (path / "table.tex").read_text() == latex_of(sheet)
+    # the figures as committed: another version of matplotlib draws other strokes
+    figures = [dataclasses.replace(figure, svg=path / figure.svg.name) for figure in draw_all(sheet.trials, tmp_path)]
+    assert (path / "report.html").read_text() == html(sheet, figures, reported_of(sheet))

@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.sweep_file import SweepError, read_sweep
+from runner.distributions import DISTRIBUTIONS
+from runner.sweep_file import PARAMETER_KEYS, SweepError, read_sweep
 
 SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 GOOD = """
@@ -59,7 +60,11 @@ def test_names_depend_on_values_and_not_on_the_order_of_keys(tmp_path):
     [
         ("method: grid", "method: gird", "method: 'gird' is unknown; did you mean grid?"),
         ("method: grid", "", "method: missing"),
-        ("method: grid", "method: bayes", "method: bayes needs W&B's server"),
+        ("method: grid", "method: bayes", "run_cap: missing; without it, method bayes has no end"),
+        ("method: grid", "method: bayes\nrun_cap: 9", "metric: missing; method bayes and early_terminate go by it"),
+        ("method: grid", "method: random", "run_cap: missing; without it, method random has no end"),
+        ("method: grid", "method: random\nrun_cap: 0", "run_cap: must be a whole number, 1 or more: got 0"),
+        ("method: grid", "method: random\nrun_cap: many", "run_cap: must be a whole number, 1 or more: got 'many'"),
         ("method: grid", "metod: grid", "metod: no such key; did you mean method?"),
         ("program: train.py", "program: other.py", "program: must be train.py: got 'other.py'"),
         ("program: train.py", "", "program: must be train.py: got None"),
@@ -76,6 +81,10 @@ def test_names_depend_on_values_and_not_on_the_order_of_keys(tmp_path):
         ("{value: MNIST}", "{value: .nan}", "parameters.data.value: must be finite"),
         ("{value: MNIST}", "{min: 0.1, max: 0.2}", "parameters.data: a grid needs value or values"),
         ("{value: MNIST}", "{distribution: normal}", "parameters.data: a grid needs value or values"),
+        ("{value: MNIST}", "{values: [a, b], probabilities: [0.5, 0.5]}", "parameters.data: a grid needs value or"),
+        ("{value: MNIST}", "{distribution: norm, mu: 1}", "parameters.data.distribution: 'norm' is unknown"),
+        ("{value: MNIST}", "{value: {class_path: a, init_args: {b: 1e-4}}}", "parameters.data.value: YAML reads 1e-4"),
+        ("data:", "da ta:", "parameters.da ta: a parameter's name is made of letters"),
         ("  data:", "  model: {value: INN}\n  data:", "the key 'model' is given twice"),
         ('"${args}"]', "]", "command: lacks ${args}"),
         ('"${program}", ', "", "command: lacks ${program}"),
@@ -83,6 +92,31 @@ def test_names_depend_on_values_and_not_on_the_order_of_keys(tmp_path):
         ("fit,", '"${nonsense}",', "command: no such macro ${nonsense}"),
         ("method: grid", "method: grid\nmetric: val_acc", "metric: must be a mapping"),
         ("method: grid", "method: grid\nmetric: {goal: up, name: x}", "metric.goal: must be minimize or maximize"),
+        (
+            "method: grid",
+            "method: grid\nmetric: {name: x, gaol: minimize}",
+            "metric.gaol: no such key; did you mean goal",
+        ),
+        (
+            "method: grid",
+            "method: grid\nearly_terminate: {type: hyperband, min_iter: 3}",
+            "metric: missing; method bayes",
+        ),
+        ("method: grid", "method: grid\nearly_terminate: hyperband", "early_terminate: must be a mapping such as"),
+        ("method: grid", "method: grid\nearly_terminate: {type: median}", "early_terminate: must be a mapping such as"),
+        ("method: grid", "method: grid\nearly_terminate: {type: hyperband}", "early_terminate: needs min_iter, or"),
+        (
+            "method: grid",
+            "method: grid\nearly_terminate: {type: hyperband, max_iter: 9}",
+            "needs min_iter, or max_iter",
+        ),
+        (
+            "method: grid",
+            "method: grid\nearly_terminate: {type: hyperband, min_iter: 0.5}",
+            "early_terminate.min_iter: ",
+        ),
+        ("method: grid", "method: grid\nearly_terminate: {type: hyperband, min_iter: 3, eta: 1}", "eta: must be more"),
+        ("method: grid", "method: grid\nearly_terminate: {type: hyperband, minit: 3}", "did you mean min_iter?"),
         ("method: grid", "method: [grid]", "method: ['grid'] is unknown"),
         ("parameters:", "parameters: 3\nother:", "parameters: must be a mapping"),
     ],
@@ -138,21 +172,85 @@ def test_another_configuration_file_is_another_trial(tmp_path, monkeypatch):
     assert names[0][0].startswith("one-")
 
 
+RANDOM = """
+program: train.py
+method: random
+run_cap: 12
+parameters:
+  model: {value: SimpleCNN}
+  model.lr: {distribution: log_uniform_values, min: 1.0e-4, max: 1.0e-1}
+  model.weight_decay: {values: [0.0, 0.01]}
+  trainer: {parameters: {max_epochs: {min: 1, max: 9}}}
+"""
+
+
+def test_random_points_are_the_same_at_every_reading(tmp_path):
+    trials = read_sweep(write(tmp_path, RANDOM)).trials
+    assert read_sweep(write(tmp_path, RANDOM)).trials == trials
+    assert len({trial.name for trial in trials}) == 12
+    for trial in trials:
+        assert 1e-4 <= trial.parameters["model.lr"] <= 1e-1
+        assert trial.parameters["model.weight_decay"] in (0.0, 0.01)
+        assert 1 <= trial.parameters["trainer"]["max_epochs"] <= 9
+    # a written number: drawing in another way would make every sweep that has begun another one
+    assert [trial.parameters["model.lr"] for trial in trials[:3]] == [0.001116, 0.05833, 0.08247]
+
+
+def test_a_larger_cap_adds_trials_and_changes_none(tmp_path):
+    trials = read_sweep(write(tmp_path, RANDOM)).trials
+    assert read_sweep(write(tmp_path, RANDOM.replace("12", "15"))).trials[:12] == trials
+
+
+def test_two_architectures_get_the_same_points(tmp_path):
+    points = [
+        [
+            {**trial.parameters, "model": None}
+            for trial in read_sweep(write(tmp_path, RANDOM.replace("Simple", m))).trials
+        ]
+        for m in ("Simple", "Eq")
+    ]
+    assert points[0] == points[1]
+
+
+def test_random_draws_each_point_once_while_there_are_any(tmp_path):
+    text = "program: train.py\nmethod: random\nrun_cap: 9\nparameters: {a: {values: [1, 2]}, b: {min: 1, max: 3}}\n"
+    points = [tuple(trial.parameters.values()) for trial in read_sweep(write(tmp_path, text)).trials]
+    assert sorted(points) == [(a, b) for a in (1, 2) for b in (1, 2, 3)]
+
+
+def test_corners_are_the_ends_of_all_ranges(tmp_path):
+    for text in (RANDOM, RANDOM.replace("random", "bayes\nmetric: {name: val_acc, goal: maximize}")):
+        sweep = read_sweep(write(tmp_path, text))
+        assert [tuple(corner.parameters.values()) for corner in sweep.corners] == [
+            ("SimpleCNN", lr, decay, {"max_epochs": epochs})
+            for lr in (1e-4, 1e-1)
+            for decay in (0.0, 0.01)
+            for epochs in (1, 9)
+        ]
+    assert (sweep.method, sweep.trials) == ("bayes", [])  # W&B alone knows where bayes goes
+
+
+def test_a_capped_grid_is_its_first_points(tmp_path):
+    trials = read_sweep(write(tmp_path, GOOD)).trials
+    assert read_sweep(write(tmp_path, GOOD.replace("method: grid", "method: grid\nrun_cap: 4"))).trials == trials[:4]
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
         lambda x: (
             st.lists(x)
             | st.dictionaries(
-                st.sampled_from(["value", "values", "min", "max", "parameters", "model"]) | st.integers(), x
+                st.sampled_from([*PARAMETER_KEYS, "model"]) | st.sampled_from(list(DISTRIBUTIONS)) | st.integers(), x
             )
         ),
-    )
+    ),
+    st.sampled_from(["grid", "random"]),
 )
 @settings(max_examples=200, deadline=None)
-def test_whatever_stands_under_parameters_is_read_or_refused(tmp_path_factory, parameters):
+def test_whatever_stands_under_parameters_is_read_or_refused(tmp_path_factory, parameters, method):
     folder = tmp_path_factory.mktemp("fuzz")
-    path = write(folder, yaml.dump({"program": "train.py", "method": "grid", "parameters": parameters}))
+    path = write(folder, yaml.dump({"program": "train.py", "method": method, "run_cap": 3, "parameters": parameters}))
     try:
         read_sweep(path)
     except SweepError as error:
@@ -164,3 +262,14 @@ def test_whatever_stands_under_parameters_is_read_or_refused(tmp_path_factory, p
 def test_files_of_this_repository_expand(path):
     sweep = read_sweep(path)
     assert len(sweep.trials) >= 2
+
+
+def test_tuning_spends_the_same_on_every_architecture():
+    points: dict[str, list[tuple[float, float]]] = {}
+    for trial in read_sweep(Path(__file__).parents[2] / "sweeps" / "tune.yaml").trials:
+        point = (trial.parameters["model.lr"], trial.parameters["model.weight_decay"])
+        points.setdefault(str(trial.parameters["model"]), []).append(point)
+    assert len(points) >= 10
+    first = next(iter(points.values()))
+    assert len(set(first)) == 15
+    assert all(others == first for others in points.values())

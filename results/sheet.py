@@ -1,0 +1,81 @@
+"""All that is said of one sweep, whatever the form: its tables, its verdicts, its notes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from results.collect import Trials, mixed_rigs, runs_table
+from results.kinds import Kind
+from results.pairs import Pair, compare, pair_notes, verdicts
+from results.summary import by_table, notes, summarize
+from results.table import Grid, comparison, costs, quality
+
+
+@dataclass(frozen=True)
+class Part:
+    """What trials of one kind on the same data say."""
+
+    kind: Kind
+    data: str
+    rows: pd.DataFrame
+    pairs: Sequence[Pair]
+
+    @property
+    def grids(self) -> list[Grid]:
+        """The tables, without one of pairs if there is but one model."""
+        pairs = comparison(self.kind, self.data, self.pairs)
+        return [quality(self.kind, self.data, self.rows), costs(self.kind, self.data, self.rows)] + (
+            [pairs] if pairs else []
+        )
+
+    @property
+    def verdicts(self) -> list[str]:
+        """A sentence for every two models."""
+        return verdicts(self.kind, self.rows, self.pairs)
+
+    @property
+    def verdicts_against_best(self) -> list[str]:
+        """A sentence for each model against the one that ranks first."""
+        best = self.rows.model.iloc[0]
+        return verdicts(self.kind, self.rows, [pair for pair in self.pairs if pair.other == best])
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sweep in tables and words.
+
+    Args:
+        trials: its records.
+        runs: a row per trial.
+        summary: a row per model and recipe.
+        parts: of each kind and data set.
+        notes: sentences without which the tables would mislead.
+    """
+
+    trials: Trials
+    runs: pd.DataFrame
+    summary: pd.DataFrame
+    parts: list[Part]
+    notes: list[str]
+
+    @property
+    def csv(self) -> str:
+        """Every trial, for other programs."""
+        text: str = self.runs.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+        return text
+
+
+def make(trials: Trials, target: float | None = None) -> Sheet:
+    """Compare the trials of a sweep.
+
+    Args:
+        trials: with at least one record.
+        target: see :func:`results.collect.runs_table`.
+    """
+    runs, summary = runs_table(trials, target), summarize(trials, target)
+    parts = [Part(kind, data, rows, compare(runs, kind, rows)) for kind, data, rows in by_table(summary)]
+    said = notes(summary) + pair_notes([part.pairs for part in parts]) + mixed_rigs(trials)
+    return Sheet(trials, runs, summary, parts, said)

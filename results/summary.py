@@ -1,0 +1,138 @@
+"""The comparison in numbers: a row per model and recipe, means with their spread, and what differs between the rows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from results.collect import TIMES, Trials, labels, rig_name, runs_table
+from results.faults import RIG
+from results.kinds import KINDS, SIZES, Kind
+from results.statistics import mean_interval, sampling_error
+
+
+def summarize(trials: Trials, target: float | None = None) -> pd.DataFrame:
+    """Group the trials of a sweep by data and configuration.
+
+    Args:
+        trials: of a sweep.
+        target: see :func:`results.collect.runs_table`.
+
+    Returns:
+        A row per configuration, by data and kind with the best first: ``data, model, n, epochs, rig, setting, target,
+        reached`` (trials that reached it), parameters, MACs and bytes, then of each accuracy, or whatever this kind of
+        trial is measured by, the mean, the standard deviation (``_std``) and half the width of the 95 % interval
+        (``_ci``), the sampling error of the test set (``test_set``), and mean times. A spread needs two trials, and
+        times are averaged only over trials of one rig that had the machine to themselves: otherwise they are NaN.
+    """
+    names, settings = labels(trials), differences(trials)
+    rows = []
+    for (data, key), group in runs_table(trials, target).groupby(["data", "config_hash"], sort=False):
+        row = {"data": data, "model": names[str(key)], "config_hash": key, "setting": settings[str(key)]}
+        rows.append(row | _numbers(group) | _costs(group))
+    rows.sort(key=_rank)
+    return pd.DataFrame(rows)
+
+
+def by_kind(summary: pd.DataFrame) -> list[tuple[Kind, pd.DataFrame]]:
+    """Split the rows of a summary by the kind of their trials; kinds without a row are left out."""
+    parts = [(kind, summary[summary[kind.main].notna()]) for kind in KINDS if kind.main in summary]
+    return [(kind, rows) for kind, rows in parts if len(rows)]
+
+
+def by_table(summary: pd.DataFrame) -> list[tuple[Kind, str, pd.DataFrame]]:
+    """Split the rows of a summary into those of one table each: of one kind and the same data."""
+    return [
+        (kind, str(data), rows) for kind, trials in by_kind(summary) for data, rows in trials.groupby("data", sort=True)
+    ]
+
+
+def differences(trials: Trials) -> dict[str, str]:
+    """Say for each ``config_hash`` in what its recipe and rig differ from other rows of the same data.
+
+    An argument that only one architecture has is part of that architecture, not of the recipe.
+    """
+    configs = {record.config_hash: record for record in trials.records.values()}
+    result = {}
+    for key, record in configs.items():
+        rows = [other.config for other in configs.values() if other.data == record.data]
+        shared = [name for name in record.config if name != "model" and sum(name in row for row in rows) > 1]
+        said = [
+            f"{name.partition('.')[2] or name}={record.config[name]}"
+            for name in shared
+            if len({repr(row[name]) for row in rows if name in row}) > 1
+        ]
+        rigs = {
+            other.config_hash: rig_name(other.rig) for other in trials.records.values() if other.data == record.data
+        }
+        result[key] = ", ".join([*said, *([rigs[key]] if len(set(rigs.values())) > 1 else [])])
+    return result
+
+
+def notes(summary: pd.DataFrame) -> list[str]:
+    """Return the sentences without which the tables would mislead."""
+    lines = [kind.note for kind, _ in by_kind(summary)]
+    if (summary.n == 1).any():
+        lines.append("n = 1 shows no spread and proves nothing.")
+    if (errors := summary.test_set.dropna()).size:
+        low, high = (f"{value:.2f}" for value in (errors.min(), errors.max()))
+        lines.append(
+            f"The test set is a sample too: its own standard error (test set ±, binomial) is {low}"
+            f"{'' if low == high else f' to {high}'} points, the same images for every model and seed, and no number "
+            "of seeds makes it smaller."
+        )
+    if summary.setting.any():
+        lines.append(
+            "The rows do not all have one recipe: what differs stands beside them in table.md and report.html."
+        )
+    epochs = sorted({f"{value:.0f}" for value in summary.epochs.dropna()}, key=int)
+    lines.append(
+        f"Epochs: {', '.join(epochs) or 'differ between trials'}. Rig: {'; '.join(dict.fromkeys(summary.rig))}. "
+        "MACs for one image; latency of a batch of 1."
+    )
+    for kind, data, rows in by_table(summary):
+        if not math.isnan(rows.target.iloc[0]):
+            level = kind.level.format(rows.target.iloc[0])
+            lines.append(f"Seconds to {level} on {data}: of training, up to the end of the epoch that reached it.")
+    if summary.rig.isin(["several", "shared"]).any():
+        lines.append("Times are left out where trials ran on several rigs or shared a machine.")
+    elif summary.rig.nunique() > 1:
+        lines.append("The rows ran on different rigs: their times cannot be compared.")
+    return lines
+
+
+def _numbers(group: pd.DataFrame) -> dict[str, Any]:
+    """Return the means and spreads of what the trials of a row were measured by."""
+    row: dict[str, Any] = {"n": len(group)}
+    for name in (name for kind in KINDS for name in kind.shown if name in group):
+        values = group[name].to_numpy(dtype=float)
+        low, high = mean_interval(values)
+        row[name], row[f"{name}_std"] = values.mean(), values.std(ddof=1) if len(values) > 1 else math.nan
+        row[f"{name}_ci"] = float(high - low) / 2
+    if "test_acc" in row:
+        row["test_set"] = 100 * sampling_error(row["test_acc"] / 100, float(group.test_images.iloc[0] or math.nan))
+    return {"test_set": math.nan, **row}
+
+
+def _costs(group: pd.DataFrame) -> dict[str, Any]:
+    """Return the sizes, the rig, and the mean times if there is one rig."""
+    rigs = len(group[RIG].drop_duplicates())
+    alone = rigs == 1 and group.trials_at_once.iloc[0] == 1
+    row: dict[str, Any] = {name: group[name].iloc[0] for name in SIZES}
+    row["epochs"] = group.epochs.iloc[0] if group.epochs.nunique() == 1 else math.nan
+    row["rig"] = rig_name(group.iloc[0]) if alone else "several" if rigs > 1 else "shared"
+    row["target"], row["reached"] = group.target.iloc[0], int(group.target_seconds.notna().sum())
+    for name in TIMES:
+        # skipna=False: a mean over some of the trials would not be the row's
+        row[name] = group[name].astype(float).mean(skipna=False) if alone else np.nan
+    return row
+
+
+def _rank(row: dict[str, Any]) -> tuple[str, int, float]:
+    """Return the key by which rows are sorted: data, kind, then the best first."""
+    place, kind = next((i, kind) for i, kind in enumerate(KINDS) if not math.isnan(row.get(kind.main, math.nan)))
+    sign = 1 if kind.shown[kind.main].goal == "min" else -1
+    return row["data"], place, sign * row[kind.main]

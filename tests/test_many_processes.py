@@ -1,0 +1,232 @@
+"""A trial on several processes and machines: what one process gives, counted once, written once, ended together."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import train
+from results import record as records
+from tests.conftest import ROOT
+from tests.tiny import TINY
+
+CPU = "--trainer.accelerator=cpu"
+PROBE = '''
+import dataclasses
+import torch
+from lit_models import SimpleCNN
+from tests.tiny import Tiny
+
+class Probe(SimpleCNN):
+    """Keeps the images of each rank's first training step."""
+    def training_step(self, batch, batch_idx):
+        if batch_idx == 0:
+            torch.save(batch[0], f"rank{self.global_rank}-epoch{self.current_epoch}.pt")
+        return super().training_step(batch, batch_idx)
+
+class Same(Tiny):
+    """One image, many times: what differs is the augmentation."""
+    def load(self):
+        arrays = super().load()
+        arrays.train_images[:] = arrays.train_images[9]
+        return arrays
+
+class Many(Tiny):
+    """10,000 test images."""
+    def load(self):
+        arrays = super().load()
+        images, labels = arrays.test_images.repeat(50, 0), arrays.test_labels.repeat(50, 0)
+        return dataclasses.replace(arrays, test_images=images, test_labels=labels)
+'''
+
+
+@pytest.fixture
+def place(workplace):
+    (workplace / "probe.py").write_text(PROBE)
+    return workplace
+
+
+def run(*args, timeout=300, **environment) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *args]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=timeout)
+
+
+def test_other_ranks_than_torchrun_starts_are_refused_in_one_line(workplace, monkeypatch):
+    environment = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "0", "LOCAL_RANK": "0"}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    fit = ["fit", "--model=EqCNN", *TINY, CPU, "--trainer.devices=2", "--trainer.strategy=ddp"]
+    said = train.check(fit)
+    assert said is not None
+    assert "must be the number of processes that torchrun starts, 4: got 2 and 1" in said
+    assert train.check([*fit, "--trainer.num_nodes=2"]) is None
+
+
+@pytest.mark.slow
+def test_ten_thousand_images_count_as_ten_thousand_on_one_two_and_three_processes(place):
+    """10,000 divides by two but not by three: padding would show as a share of 10,002."""
+    arguments = ["--model=SimpleCNN", "--data=probe.Many", "--data.val_size=100", CPU]
+    assert train.main(["fit", *arguments, "--trainer.max_epochs=2", "--trainer.default_root_dir=one"]) == 0
+    record = records.read(Path("one") / records.FILE_NAME)
+    assert record.quality["test_images"] == 10_000
+    assert 0 < record.quality["test_acc"] < 1  # a network that is always right would hide a wrong count
+    for devices in (2, 3):
+        checkpoint = "--ckpt_path=one/checkpoints/best.ckpt"
+        done = run(ROOT / "train.py", "test", *arguments, checkpoint, f"--trainer.devices={devices}")
+        assert done.returncode == 0, done.stderr
+        for name in ("test_acc", "test_acc_rot90", "test_acc_circle"):
+            (shown,) = re.findall(rf"{name}\s*│\s*([\d.]+)", done.stdout)
+            images = 1_000 * 24 if name == "test_acc_circle" else 10_000
+            assert float(shown) * images == pytest.approx(record.quality[name] * images, abs=0.02), (devices, name)
+
+
+@pytest.mark.slow
+def test_every_rank_augments_in_its_own_way_and_each_epoch_in_another(place):
+    arguments = ["--model=probe.Probe", "--data=probe.Same", "--data.val_size=100", "--data.augment=rotate", CPU]
+    fit = ["fit", *arguments, "--trainer.devices=2", "--trainer.max_epochs=2", "--data.batch_size=32"]
+    done = run(ROOT / "train.py", *fit)
+    assert done.returncode == 0, done.stderr
+    batches = [torch.load(f"rank{rank}-epoch{epoch}.pt") for rank in (0, 1) for epoch in (0, 1)]
+    assert [len(batch) for batch in batches] == [16] * 4  # together the 32 of the file
+    images = torch.cat(batches).flatten(1)
+    assert torch.cdist(images, images).fill_diagonal_(1).min() > 1e-3  # no two of one image are turned alike
+
+
+@pytest.mark.slow
+def test_a_sweep_of_trials_on_two_devices_each(place):
+    """Under a Slurm job of one task, which Lightning alone would take for the one rank there is."""
+    (place / "tiny.yaml").write_text(
+        "program: train.py\nmethod: grid\nparameters:\n  model: {value: probe.Probe}\n  data: {value: probe.Same}\n"
+        "  data.val_size: {value: 100}\n  trainer.max_epochs: {value: 1}\n  trainer.accelerator: {value: cpu}\n"
+        "  trainer.devices: {value: 2}\n  seed_everything: {values: [0, 1]}\n"
+        'command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]\n'
+    )
+    slurm = {"NTASKS": "1", "JOB_ID": "77", "JOB_NAME": "sweep", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+    done = run(ROOT / "sweep.py", "tiny.yaml", **{f"SLURM_{name}": value for name, value in slurm.items()})
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [records.read(path) for path in place.glob("runs/tiny/*/record.json")]
+    assert sorted(record.seed for record in found) == [0, 1]
+    assert [record.rig["devices"] for record in found] == [2, 2]
+    assert [record.quality["test_images"] for record in found] == [200, 200]
+    assert Path("rank1-epoch0.pt").is_file()  # the second rank was there
+    for folder in place.glob("runs/tiny/*"):
+        assert len(list(folder.glob("wandb/offline-run-*"))) == 1
+        assert (folder / "log.txt").read_text().count("testing the best checkpoint") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["the first process", "the group"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_all_ranks_and_the_trial_goes_on_later(place, whom, number):
+    fit = ["fit", "--model=EqCNN", *TINY, CPU, "--trainer.default_root_dir=here", "--ckpt_path=last"]
+    fit += ["--trainer.devices=2", "--model.schedule=constant"]
+    command = [sys.executable, ROOT / "train.py", *fit, "--trainer.max_epochs=1000"]
+    process = subprocess.Popen(command, process_group=0, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    last = Path("here/checkpoints/last.ckpt")
+    try:
+        _wait_until(last.is_file)
+        time.sleep(0.5)  # into the second epoch
+        (os.kill if whom == "the first process" else os.killpg)(process.pid, number)
+        assert process.wait(60) == (143 if number == signal.SIGTERM else 1)
+        _wait_until(lambda: not _group_lives(process.pid), 20)
+    finally:
+        if _group_lives(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+    epochs = 1 + torch.load(last, weights_only=True)["epoch"]
+    assert train.main([*(arg for arg in fit if "devices" not in arg), f"--trainer.max_epochs={epochs + 1}"]) == 0
+    assert len(records.read(Path("here") / records.FILE_NAME).history) == epochs + 1
+
+
+@pytest.fixture
+def two_machines():
+    """Two network namespaces that reach each other and nothing else; a function that starts a command in one."""
+    if os.name != "posix" or os.geteuid() != 0 or not shutil.which("ip"):
+        pytest.skip("network namespaces need root and iproute2's ip")
+    names = [f"suite-{os.getpid()}-{side}" for side in "ab"]
+    links = [f"ve{os.getpid()}{side}" for side in "ab"]
+    try:
+        for name in names:
+            made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
+            if made.returncode:
+                pytest.skip(f"network namespaces cannot be made here: {made.stderr.strip()}")
+        _ip("link", "add", links[0], "netns", names[0], "type", "veth", "peer", "name", links[1], "netns", names[1])
+        for number, (name, link) in enumerate(zip(names, links, strict=True), 1):
+            _ip("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", link)
+            _ip("-n", name, "link", "set", "lo", "up")
+            _ip("-n", name, "link", "set", link, "up")
+
+        def start(machine: int, *command: str) -> subprocess.Popen[str]:
+            env = {**os.environ, "GLOO_SOCKET_IFNAME": links[machine]}
+            inside = ["ip", "netns", "exec", names[machine], *command]
+            return subprocess.Popen(inside, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+        yield start
+    finally:
+        for name in names:  # their links go with them
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+@pytest.mark.slow
+def test_two_machines_by_torchrun_train_what_one_process_does(two_machines, place):
+    arguments = ["fit", "--model=EqCNN", *TINY, CPU, "--trainer.max_epochs=2"]
+    here = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-endpoint=10.77.0.1:29500"]
+    there = ["--trainer.num_nodes=2", "--trainer.devices=1", "--trainer.strategy=ddp"]
+    machines = [
+        two_machines(
+            number, sys.executable, "-m", "torch.distributed.run", *here,
+            f"--rdzv-conf=is_host={1 - number}", f"--local-addr=10.77.0.{number + 1}",
+            str(ROOT / "train.py"), *arguments, *there,
+        )
+        for number in (0, 1)
+    ]  # fmt: skip
+    try:
+        outputs = [machine.communicate(timeout=240)[0] for machine in machines]
+    finally:
+        for machine in machines:
+            machine.kill()
+    assert [machine.returncode for machine in machines] == [0, 0], outputs
+    assert [output.count("testing the best checkpoint") for output in outputs] == [1, 0]
+    (folder,) = place.glob("runs/train/*")  # the same on both, and one wrote
+    assert len(list(folder.glob("wandb/offline-run-*"))) == 1
+    found = records.read(folder / records.FILE_NAME)
+    assert (found.rig["devices"], found.rig["nodes"]) == (1, 2)
+    assert found.quality["test_images"] == 200
+    assert train.main([*arguments, "--trainer.default_root_dir=one"]) == 0
+    alone = records.read(Path("one") / records.FILE_NAME)
+    for name in ("train_loss", "val_loss"):
+        curves = [[epoch[name] for epoch in record.history] for record in (found, alone)]
+        assert curves[0] == pytest.approx(curves[1], abs=1e-4)
+    # equal but for rounding: the configuration is one and the same experiment
+    assert found.config_hash == alone.config_hash
+    assert json.loads(records.dumps(found))["quality"]["confusion"] == alone.quality["confusion"]
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+def _wait_until(condition, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def _group_lives(group: int) -> bool:
+    """Tell whether a process group has a process that is no zombie."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                return True
+    return False
