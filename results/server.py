@@ -80,7 +80,11 @@ def push(address: str, name: str, folder: Path, runs: pd.DataFrame) -> str:
             run = wandb.init(name=f"{name}: results", dir=scratch, settings=settings, **arguments)
             try:
                 logged: dict[str, Any] = {"runs": wandb.Table(dataframe=runs)}
-                logged |= {figure.stem: wandb.Image(str(figure)) for figure in sorted(folder.glob("*.png"))}
+                logged |= {
+                    figure.stem: wandb.Image(str(figure))
+                    for figure in sorted(folder.glob("*.png"))
+                    if not figure.stem.startswith("report-")
+                }
                 if (report := folder / "report.html").is_file():
                     logged["report"] = wandb.Html(str(report), inject=False)
                 run.log(logged)
