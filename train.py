@@ -33,6 +33,7 @@ from trial.callbacks import EpochSeed, History, LineProgress, Termination
 from trial.errors import TERMINATED, Terminated, UsageError, did_you_mean, explain, one_line
 from trial.machine import cores, trials_at_once
 from trial.recording import Recorder, resolved_config
+from trial.rig import best_precision
 from trial.tracking import wandb_logger
 
 
@@ -78,7 +79,7 @@ class TrialCLI(LightningCLI):
             raise UsageError(explain(str(error), classes, self._options())) from None
 
     def before_instantiate_classes(self) -> None:
-        """Settle the trial's folder and threads before anything is built."""
+        """Settle the trial's folder, precision and threads before anything is built."""
         config = self.config[self.subcommand]
         epochs = config.trainer.max_epochs
         if epochs is not None and epochs < 1 and epochs != -1:  # -1 is Lightning's word for no end
@@ -86,6 +87,9 @@ class TrialCLI(LightningCLI):
         self.resolved = resolved_config(config.as_dict())
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
+        # After the configuration was resolved: on another rig it is the same trial, and the record says what ran.
+        if config.trainer.precision is None and config.trainer.plugins is None:  # a plugin may bring its own
+            config.trainer.precision = best_precision(config.trainer.accelerator)
         threads = max(1, cores() // trials_at_once())  # trials at once times threads is the number of cores
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(threads)
