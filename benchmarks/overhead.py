@@ -28,7 +28,7 @@ def ready(steps: int) -> Grey:
 def bare(model: SimpleCNN, data: Grey, precision: str | None = None) -> float:
     """Train an epoch with nothing around it, and return the images per second."""
     loader = data.train_dataloader()
-    optimizer = torch.optim.AdamW(model.parameters(), RECIPE["lr"], weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), RECIPE["lr"], weight_decay=0.01, fused=True)  # as ours
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(loader))
     model.train()
     ends = []

@@ -76,7 +76,7 @@ def seed_002(batches: Batches, model: nn.Module, size: int) -> float:
     for images, labels in batches:
         loss = criterion(model(images), labels)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         total += loss.item()
         ends.append(time.perf_counter())

@@ -84,7 +84,9 @@ class Task(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser and schedule that the recipe names."""
         recipe: Any = self.hparams
-        shared = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+        # One pass over the weights in place of ten. Not with clipping, which 16-mixed refuses for it.
+        fused = self.device.type in ("cpu", "cuda") and getattr(self._trainer, "gradient_clip_val", None) is None
+        shared = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": fused}
         optimizer: torch.optim.Optimizer
         if recipe.optimizer == "sgd":
             optimizer = torch.optim.SGD(self.parameters(), momentum=recipe.momentum, **shared)

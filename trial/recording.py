@@ -126,7 +126,7 @@ class Recorder(Callback):
             config=self.config,
             config_hash=config_hash(self.config),
             commit=_commit(),
-            rig=_rig(trainer, device, memory_format),
+            rig=_rig(trainer, model, memory_format),
             size={"params": measured.params, "macs": measured.macs, "bytes": measured.bytes},
             quality={model.monitor: float("nan") if score is None else round(float(score), 6), **model.test_report},
             cost={
@@ -147,7 +147,8 @@ def scalars(record: Record) -> dict[str, float]:
     return {name: value for name, value in parts.items() if isinstance(value, int | float)}
 
 
-def _rig(trainer: Trainer, device: torch.device, memory_format: str) -> dict[str, Any]:
+def _rig(trainer: Trainer, model: Task, memory_format: str) -> dict[str, Any]:
+    device = trainer.strategy.root_device
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
         "accelerator": device.type,
@@ -155,6 +156,7 @@ def _rig(trainer: Trainer, device: torch.device, memory_format: str) -> dict[str
         "nodes": trainer.num_nodes,
         "precision": str(trainer.precision),
         "memory_format": memory_format,
+        "compiled": model._compiled_call_impl is not None,
         "threads": torch.get_num_threads(),
         "trials_at_once": trials_at_once(),
         "versions": {
