@@ -23,7 +23,7 @@ import torch
 from benchmarks import NAMES
 from benchmarks.timing import Missing, Row
 from results.record import write_text
-from trial.recording import _commit, _cpu_name
+from trial.recording import code_commit, cpu_name
 from trial.rig import best_precision
 
 FOLDER = Path("results") / "benchmarks"
@@ -51,16 +51,17 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"python -m benchmarks: NAME: must be all or one of {', '.join(NAMES)}: got {given}", file=sys.stderr)
         return 2
     _prepare()
-    print(f"{rig()}; {torch.get_num_threads()} threads, precision {best_precision('cpu')}; {_commit()}", flush=True)
+    commit = code_commit()  # now: from the first row on, the file of rows is changed
+    print(f"{rig()}; {torch.get_num_threads()} threads, precision {best_precision('cpu')}; {commit}", flush=True)
     failed = False
     for name in NAMES if options.name == "all" else [options.name]:
-        failed |= not _benchmark(name)
+        failed |= not _benchmark(name, commit)
     return int(failed)
 
 
 def rig() -> str:
     """Return what the numbers hold for: processor, cores and version of torch."""
-    return f"{_cpu_name()}, torch {torch.__version__}"
+    return f"{cpu_name()}, torch {torch.__version__}"
 
 
 def slug(text: str) -> str:
@@ -68,14 +69,14 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", re.sub(r"\(r\)|\(tm\)", "", text.lower())).strip("-")
 
 
-def keep(name: str, rows: Sequence[Row], folder: Path = FOLDER) -> Path:
+def keep(name: str, rows: Sequence[Row], commit: str, folder: Path = FOLDER) -> Path:
     """Write the rows of a benchmark to the file of this rig, in the place of those of an earlier run."""
     path = folder / f"{slug(rig())}.csv"
     told = {
         "threads": torch.get_num_threads(),
         "rig": rig(),
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": _commit(),
+        "commit": commit,
     }
     new: list[dict[str, Any]] = [{"benchmark": name, **dataclasses.asdict(row), **told} for row in rows]
     for row in new:
@@ -89,7 +90,7 @@ def keep(name: str, rows: Sequence[Row], folder: Path = FOLDER) -> Path:
     return write_text(path, table.to_csv(index=False))
 
 
-def _benchmark(name: str) -> bool:
+def _benchmark(name: str, commit: str) -> bool:
     """Run one benchmark, print and keep its rows; return whether it went well."""
     start = time.perf_counter()
     module = importlib.import_module(f"benchmarks.{name}")
@@ -103,7 +104,7 @@ def _benchmark(name: str) -> bool:
     except Exception as error:  # the others are worth having
         print(f"{name:<12} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return False
-    path = keep(name, rows)
+    path = keep(name, rows, commit)
     for row in rows:
         print(f"{name:<12} {in_words(row)}", flush=True)
     print(f"{'':<12} {time.perf_counter() - start:.0f} s; {path}", flush=True)

@@ -125,7 +125,7 @@ class Recorder(Callback):
             seed=self.seed,
             config=self.config,
             config_hash=config_hash(self.config),
-            commit=_commit(),
+            commit=code_commit(),
             rig=_rig(trainer, model, memory_format),
             size={"params": measured.params, "macs": measured.macs, "bytes": measured.bytes},
             quality={model.monitor: float("nan") if score is None else round(float(score), 6), **model.test_report},
@@ -150,7 +150,7 @@ def scalars(record: Record) -> dict[str, float]:
 def _rig(trainer: Trainer, model: Task, memory_format: str) -> dict[str, Any]:
     device = trainer.strategy.root_device
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
         "accelerator": device.type,
         "devices": trainer.num_devices,
         "nodes": trainer.num_nodes,
@@ -169,7 +169,7 @@ def _rig(trainer: Trainer, model: Task, memory_format: str) -> dict[str, Any]:
     }
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
     """Return the processor's name and its number of cores; Python's own answer is empty on Linux."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -187,7 +187,7 @@ def _peak_memory_mb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def _commit() -> str:
+def code_commit() -> str:
     """Return the commit of this code; empty outside a checkout."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:

@@ -64,9 +64,9 @@ def test_a_rerun_replaces_its_rows_and_no_others(tmp_path):
     def row(case, ours):
         return Row(case, "ms", ours, 2.0, 2.0 / ours, 1.0, 3.0, note="a, b")
 
-    __main__.keep("train", [row("CNN", 1.0), row("EqCNN", 1.5)], tmp_path)
-    __main__.keep("involution", [row("time", 1 / 3)], tmp_path)
-    path = __main__.keep("train", [row("CNN", 0.5)], tmp_path)
+    __main__.keep("train", [row("CNN", 1.0), row("EqCNN", 1.5)], "abc", tmp_path)
+    __main__.keep("involution", [row("time", 1 / 3)], "abc", tmp_path)
+    path = __main__.keep("train", [row("CNN", 0.5)], "abc", tmp_path)
     table = pd.read_csv(path)
     assert table.benchmark.tolist() == ["involution", "train"]
     assert table.case.tolist() == ["time", "CNN"]
