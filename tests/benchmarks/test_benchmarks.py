@@ -31,10 +31,11 @@ def test_both_sides_compute_the_same(name):
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_it_runs(name):
     for row in module_of(name).run(tiny=True):
-        assert row.ours > 0
         assert row.peer > 0
         assert row.low <= row.high
-        assert row.ratio > 0
+        if name != "sweep":  # a difference of two sweeps, which noise may turn round where both are this short
+            assert row.ours > 0
+            assert row.ratio > 0
         assert (row.target == "") == (row.met is None)
 
 
