@@ -19,7 +19,7 @@ from datamodules.crop import RandomCropFlip
 from datamodules.sources import Arrays, load_arrays
 
 Augment = Literal["default", "none", "flip", "shift", "crop_flip", "quarter_turns", "rotate", "color"]
-MemoryFormat = Literal["auto", "contiguous", "channels_last"]
+MemoryFormat = Literal["channels_last", "contiguous"]
 Batch = tuple[Tensor, Tensor]
 
 SPLIT_SEED = 20_260  # of the validation split and the rotated test images: the same for every trial, whatever its seed
@@ -42,9 +42,9 @@ class ImageDataModule(LightningDataModule):
         normalize: subtract the data set's mean and divide by its standard deviation; otherwise images stay in [0, 1].
         val_size: training images set aside for validation, stratified by class, the same in every trial.
         num_workers: processes that load batches. 0 is right for images in memory.
-        memory_format: how pixels lie in memory, which convolutions keep for all that follows: ``contiguous``, channel
-            by channel, or ``channels_last``, pixel by pixel. ``auto`` is ``channels_last`` for images of several
-            channels, with which convolutions are faster; no result depends on it but for rounding.
+        memory_format: how images lie in memory, which convolutions keep for all that follows: ``contiguous``, channel
+            by channel, or ``channels_last``, pixel by pixel, with which convolutions and poolings are faster. No
+            result depends on it but for rounding.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -70,7 +70,7 @@ class ImageDataModule(LightningDataModule):
         normalize: bool = True,
         val_size: int = 5_000,
         num_workers: int = 0,
-        memory_format: MemoryFormat = "auto",
+        memory_format: MemoryFormat = "channels_last",
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -81,8 +81,6 @@ class ImageDataModule(LightningDataModule):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}: got {value}")
         self.data_dir, self.batch_size, self.val_size, self.num_workers = data_dir, batch_size, val_size, num_workers
-        if memory_format == "auto":  # one channel is both at once, and what follows it is faster contiguous
-            memory_format = "channels_last" if self.in_channels > 1 else "contiguous"
         self.memory_format = memory_format
         self.augment = augmentation(self.default_augment if augment == "default" else augment, self.image_size)
         self.normalize = normalize
@@ -151,7 +149,8 @@ class ImageDataModule(LightningDataModule):
         if self.normalize:
             images = self._normalized(images)
         if self.memory_format == "channels_last":  # last: all of the above is faster channel by channel
-            images = images.contiguous(memory_format=torch.channels_last)
+            # Not contiguous(): it takes one channel to be in either format, and convolutions go by the strides.
+            images = images.to(memory_format=torch.channels_last)
         return images, labels
 
     def _normalized(self, images: Tensor) -> Tensor:

@@ -207,7 +207,7 @@ def test_two_processes_learn_what_one_learns(workplace):
         ([*FIT, "--trainer.max_steps=2"], "no epoch was trained and validated"),
         ([*FIT, "--trainer.max_epochs=1.5"], "--trainer.max_epochs: must be int: got 1.5"),
         ([*FIT, "--compile=fast"], "--compile: must be one of no, default, reduce-overhead, max-autotune: got fast"),
-        ([*FIT, "--data.memory_format=nhwc"], "--data.memory_format: must be one of auto, contiguous, channels_last"),
+        ([*FIT, "--data.memory_format=nhwc"], "--data.memory_format: must be one of channels_last, contiguous"),
         ([*FIT, "--seed_everything=x"], "--seed_everything: must be bool or int: got x"),
         ([*FIT, "--trainer.accelerator=gpux"], "gpux"),
         ([*FIT, "--trainer.devices=0"], "devices"),
@@ -248,7 +248,7 @@ def test_precision_is_the_rigs_unless_named_and_changes_no_identity(workplace, m
     assert seen[0].history[0]["train_loss"] != seen[1].history[0]["train_loss"]
     for record in seen:  # the test is run in full precision
         assert record.quality["test_logit_difference"] < 1e-4
-        assert record.rig["memory_format"] == "contiguous"
+        assert record.rig["memory_format"] == "channels_last"
         assert record.rig["compiled"] is False
 
 

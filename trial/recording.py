@@ -111,9 +111,7 @@ class Recorder(Callback):
         example = [part.to(device, memory_format=layout) for part in model.example_inputs]
         with trainer.precision_plugin.forward_context():
             latency = seconds_per_batch(model, *example)
-            batch = [
-                part.expand(THROUGHPUT_BATCH, *part.shape[1:]).contiguous(memory_format=layout) for part in example
-            ]
+            batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).clone(memory_format=layout) for part in example]
             throughput = THROUGHPUT_BATCH / seconds_per_batch(model, *batch)
         epoch_seconds = statistics.median(epoch["seconds"] for epoch in self.history.epochs)
         images = len(data.train) if hasattr(data, "train") else float("nan")
