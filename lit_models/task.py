@@ -70,6 +70,13 @@ class Task(LightningModule):
         self.save_hyperparameters(logger=False)
         self.example_images = torch.zeros(1, in_channels, image_size, image_size)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; the one that Lightning sets twice per hook without nn.Module's search for parameters."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     @property
     def example_inputs(self) -> tuple[Tensor, ...]:
         """What ``forward`` takes, for one image: what size and speed are measured on."""
