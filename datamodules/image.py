@@ -145,20 +145,21 @@ class ImageDataModule(LightningDataModule):
         augment = self.augment if self.trainer is not None and self.trainer.training else nn.Identity()
         if isinstance(augment, RandomCropFlip):
             images, augment = augment(images), nn.Identity()
-        images = augment(images.float().div_(255))
-        if self.normalize:
-            images = self._normalized(images)
+        images = self.normalized(augment(images.float().div_(255)))
         if self.memory_format == "channels_last":  # last: all of the above is faster channel by channel
             # Not contiguous(): it takes one channel to be in either format, and convolutions go by the strides.
             images = images.to(memory_format=torch.channels_last)
         return images, labels
 
-    def _normalized(self, images: Tensor) -> Tensor:
-        """Do in place what kornia's ``Normalize`` does, with statistics that go to the device once, not each time."""
+    def normalized(self, images: Tensor) -> Tensor:
+        """Normalise images ``(B, C, H, W)`` in [0, 1], if so asked; statistics go to the device once, not each time."""
+        if not self.normalize:
+            return images
         if self._statistics.device != images.device:
             self._statistics = self._statistics.to(images.device)
         mean, std = self._statistics
-        return images.sub_(mean).div_(std)
+        normalised: Tensor = (images - mean).div_(std)
+        return normalised
 
     def _eval_loader(self, images: Images) -> DataLoader[Batch]:
         rank, world = self._world()
