@@ -47,5 +47,5 @@ clean: ## remove .venv and caches; data, runs and results stay
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --editable '.[dev]'
+	$(BIN)/python -m pip install --editable '.[dev,benchmarks]'
 	@touch $@

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jsonargparse import ArgumentError
@@ -35,6 +35,7 @@ from trial.callbacks import EpochSeed, History, LineProgress, Termination
 from trial.errors import TERMINATED, Terminated, UsageError, did_you_mean, explain, one_line
 from trial.machine import cores, trials_at_once
 from trial.recording import Recorder, resolved_config, scalars
+from trial.rig import best_precision
 
 
 class TrialCLI(LightningCLI):
@@ -66,9 +67,15 @@ class TrialCLI(LightningCLI):
         return {"fit": known["fit"]} if sys.argv[1:2] == ["fit"] else known
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Tell the model what its images look like."""
+        """Tell the model what its images look like; let the user have it compiled."""
         for fact in ("in_channels", "image_size", "num_classes"):
             parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
+        parser.add_argument(
+            "--compile",
+            type=Literal["no", "default", "reduce-overhead", "max-autotune"],
+            default="no",
+            help="how torch.compile fuses the network; reduce-overhead replays CUDA graphs, which pays on a GPU",
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse; an error becomes one line."""
@@ -79,7 +86,7 @@ class TrialCLI(LightningCLI):
             raise UsageError(explain(str(error), classes, self._options())) from None
 
     def before_instantiate_classes(self) -> None:
-        """Settle the trial's folder and threads before anything is built."""
+        """Settle the trial's folder, precision and threads before anything is built."""
         config = self.config[self.subcommand]
         epochs = config.trainer.max_epochs
         if epochs is not None and epochs < 1 and epochs != -1:  # -1 is Lightning's word for no end
@@ -89,6 +96,9 @@ class TrialCLI(LightningCLI):
             config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
             if self.subcommand == "fit" and _agent_run() and config.ckpt_path is None:
                 config.ckpt_path = "last"  # the folder is this run's alone: what lies there was interrupted
+        # After the configuration was resolved: on another rig it is the same trial, and the record says what ran.
+        if config.trainer.precision is None and config.trainer.plugins is None:  # a plugin may bring its own
+            config.trainer.precision = best_precision(config.trainer.accelerator)
         threads = max(1, cores() // trials_at_once())  # trials at once times threads is the number of cores
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(threads)
@@ -99,6 +109,8 @@ class TrialCLI(LightningCLI):
             super().instantiate_classes()
         except (ValueError, TypeError, MisconfigurationException, ImportError) as error:
             raise UsageError(one_line(_root(error))) from error
+        if (mode := self.config_init[self.subcommand].compile) != "no":
+            self.model.compile(mode=mode)  # in place: what calls the network, in training and test, calls the fused one
         if type(self.model).forward is LightningModule.forward:
             raise UsageError(
                 f"--model: {type(self.model).__name__} has no forward{did_you_mean('', _names(lit_models, Task))}"

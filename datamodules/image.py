@@ -15,9 +15,11 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
+from datamodules.crop import RandomCropFlip
 from datamodules.sources import Arrays, load_arrays
 
 Augment = Literal["default", "none", "flip", "shift", "crop_flip", "quarter_turns", "rotate", "color"]
+MemoryFormat = Literal["channels_last", "contiguous"]
 Batch = tuple[Tensor, Tensor]
 
 SPLIT_SEED = 20_260  # of the validation split and the rotated test images: the same for every trial, whatever its seed
@@ -31,7 +33,7 @@ class ImageDataModule(LightningDataModule):
     A data set subclasses it and states its facts as class attributes; one that comes from elsewhere than
     ``datamodules/sources.py`` overrides :meth:`load` as well. Images stay uint8 until they are on the device, where
     they become floats in [0, 1], are augmented (in training only), then normalised: this order, because kornia's
-    colour operations clamp to [0, 1].
+    colour operations clamp to [0, 1]. A crop, which only moves pixels, is done on the bytes: there are fewer of them.
 
     Args:
         data_dir: folder in which the data set is kept; it is fetched when it is not there.
@@ -40,6 +42,9 @@ class ImageDataModule(LightningDataModule):
         normalize: subtract the data set's mean and divide by its standard deviation; otherwise images stay in [0, 1].
         val_size: training images set aside for validation, stratified by class, the same in every trial.
         num_workers: processes that load batches. 0 is right for images in memory.
+        memory_format: how images lie in memory, which convolutions keep for all that follows: ``contiguous``, channel
+            by channel, or ``channels_last``, pixel by pixel, with which convolutions and poolings are faster. No
+            result depends on it but for rounding.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -65,6 +70,7 @@ class ImageDataModule(LightningDataModule):
         normalize: bool = True,
         val_size: int = 5_000,
         num_workers: int = 0,
+        memory_format: MemoryFormat = "channels_last",
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -75,10 +81,10 @@ class ImageDataModule(LightningDataModule):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}: got {value}")
         self.data_dir, self.batch_size, self.val_size, self.num_workers = data_dir, batch_size, val_size, num_workers
+        self.memory_format = memory_format
         self.augment = augmentation(self.default_augment if augment == "default" else augment, self.image_size)
-        self.normalization = (
-            K.Normalize(torch.tensor(self.mean), torch.tensor(self.std)) if normalize else nn.Identity()
-        )
+        self.normalize = normalize
+        self._statistics = torch.tensor([self.mean, self.std]).view(2, -1, 1, 1)
         self._arrays: Arrays | None = None
 
     def load(self) -> Arrays:
@@ -136,10 +142,24 @@ class ImageDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Turn uint8 images ``(B, C, H, W)`` into what the network sees; runs on the device."""
         images, labels = batch
-        images = images.float().div_(255)
-        if self.trainer is not None and self.trainer.training:
-            images = self.augment(images)
-        return self.normalization(images), labels
+        augment = self.augment if self.trainer is not None and self.trainer.training else nn.Identity()
+        if isinstance(augment, RandomCropFlip):
+            images, augment = augment(images), nn.Identity()
+        images = self.normalized(augment(images.float().div_(255)))
+        if self.memory_format == "channels_last":  # last: all of the above is faster channel by channel
+            # Not contiguous(): it takes one channel to be in either format, and convolutions go by the strides.
+            images = images.to(memory_format=torch.channels_last)
+        return images, labels
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """Normalise images ``(B, C, H, W)`` in [0, 1], if so asked; statistics go to the device once, not each time."""
+        if not self.normalize:
+            return images
+        if self._statistics.device != images.device:
+            self._statistics = self._statistics.to(images.device)
+        mean, std = self._statistics
+        normalised: Tensor = (images - mean).div_(std)
+        return normalised
 
     def _eval_loader(self, images: Images) -> DataLoader[Batch]:
         rank, world = self._world()
@@ -225,8 +245,7 @@ def augmentation(name: Augment, image_size: int) -> nn.Module:
         case "shift":
             augment = K.RandomAffine(degrees=0.0, translate=(0.1, 0.1), p=1.0)
         case "crop_flip":
-            # cropping by slices: the default resamples, which is slower and not exact
-            augment = nn.Sequential(K.RandomCrop((image_size, image_size), padding=4, cropping_mode="slice"), flip)
+            augment = RandomCropFlip(padding=4)
         case "quarter_turns":
             augment = K.RandomRotation90((0, 3), p=1.0)
         case "rotate":

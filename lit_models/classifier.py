@@ -54,7 +54,8 @@ class Classifier(Task):
             return MulticlassAccuracy(num_classes, average="micro", ignore_index=IGNORED, validate_args=False)
 
         self.train_loss, self.val_loss, self.test_loss = MeanMetric(), MeanMetric(), MeanMetric()
-        self.train_acc, self.val_acc = accuracy(), accuracy()
+        self.train_acc, self.val_acc = MeanMetric(), accuracy()
+        self._steps: list[tuple[Tensor, Tensor, int]] = []  # loss, images that were right, images; of this epoch
         self.test_turns = nn.ModuleList(accuracy() for _ in QUARTER_TURNS)
         self.test_circle = nn.ModuleList(accuracy() for _ in CIRCLE)
         self.test_calibration = MulticlassCalibrationError(
@@ -68,12 +69,24 @@ class Classifier(Task):
         images, labels = batch
         logits = self(images)
         loss = F.cross_entropy(logits, labels)
-        self.train_loss.update(loss.detach(), len(labels))
-        self.train_acc.update(logits.detach(), labels)
+        self._steps.append((loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(labels)))
         return loss
 
+    def on_train_epoch_start(self) -> None:
+        """Forget the steps of an epoch that was broken off."""
+        self._steps.clear()
+
     def on_train_epoch_end(self) -> None:
-        """Log once per epoch: logging at each step would cost as much as a small network's step."""
+        """Log once per epoch.
+
+        Logging at each step would cost as much as a small network's step, and so would updating metrics: the steps'
+        numbers are left where they were computed until now.
+        """
+        losses, right, counts = zip(*self._steps, strict=True)
+        images = torch.tensor(counts, device=self.device)
+        self.train_loss.update(torch.stack(losses).float(), images)
+        self.train_acc.update(torch.stack(right) / images, images)
+        self._steps.clear()
         self.log("train_loss", self.train_loss)
         self.log("train_acc", self.train_acc)
 
@@ -90,7 +103,14 @@ class Classifier(Task):
         self.log("val_acc", self.val_acc, prog_bar=True)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Accumulate the quarter turns (loader 0, the whole test set) or the circle (loader 1, a subset)."""
+        """Accumulate the quarter turns (loader 0, the whole test set) or the circle (loader 1, a subset).
+
+        Without autocast, whatever the network was trained in: rounding must not look like a lack of equivariance.
+        """
+        with torch.autocast(self.device.type, enabled=False):
+            self._test_step(batch, dataloader_idx)
+
+    def _test_step(self, batch: Batch, dataloader_idx: int) -> None:
         images, labels = batch
         if dataloader_idx == 1:
             for angle, accuracy in zip(CIRCLE, _metrics(self.test_circle), strict=True):

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
+from lit_models.operators import DepthwiseConv2d
 
 
 class ConvMixer(Classifier):
@@ -80,7 +81,7 @@ class _Block(nn.Module):
     def __init__(self, width: int, kernel_size: int) -> None:
         super().__init__()
         self.space = nn.Sequential(
-            nn.Conv2d(width, width, kernel_size, padding=kernel_size // 2, groups=width),
+            DepthwiseConv2d(width, kernel_size, padding=kernel_size // 2),
             nn.GELU(),
             nn.BatchNorm2d(width),
         )

@@ -63,7 +63,9 @@ class EqCNN(Classifier):
         """
         if images.shape[-1] != images.shape[-2]:
             raise ValueError(f"EqCNN needs square images: got height {images.shape[-2]} and width {images.shape[-1]}")
+        layout = torch.channels_last if images.stride(1) == 1 else torch.contiguous_format
         turned = torch.cat([images.rot90(k, (2, 3)) for k in range(4)])  # (4B, C, S, S)
+        turned = turned.to(memory_format=layout)  # which rot90 does not keep
         features = self.features(turned).amax((2, 3))  # (4B, 2 * width)
         logits: Tensor = self.head(features.unflatten(0, (4, len(images))).amax(0))
         return logits

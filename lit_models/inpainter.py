@@ -74,6 +74,7 @@ class Inpainter(Task):
         self.test_l1_hole, self.test_l1_valid, self.test_images = MeanMetric(), MeanMetric(), SumMetric()
         self.test_psnr = PeakSignalNoiseRatio(data_range=1.0)
         self.test_ssim = StructuralSimilarityIndexMeasure(data_range=1.0)
+        self._steps: list[tuple[Tensor, int]] = []  # loss and images of each step of this epoch
         self._evaluated = 0  # images that this process has evaluated in this pass
 
     @property
@@ -90,11 +91,18 @@ class Inpainter(Task):
         numbers = torch.rand(len(images), NUMBERS, dtype=torch.float32, device=images.device)
         mask = draw_masks(numbers, images.shape[-1]).to(images)
         loss = inpainting_loss(self._fill(images, mask), images, mask)
-        self.train_loss.update(loss.detach(), len(images))
+        self._steps.append((loss.detach(), len(images)))
         return loss
 
+    def on_train_epoch_start(self) -> None:
+        """Forget the steps of an epoch that was broken off."""
+        self._steps.clear()
+
     def on_train_epoch_end(self) -> None:
-        """Log once per epoch."""
+        """Log once per epoch: a metric that is updated at each step waits for the device each time."""
+        losses, counts = zip(*self._steps, strict=True)
+        self.train_loss.update(torch.stack(losses), torch.tensor(counts, device=self.device))
+        self._steps.clear()
         self.log("train_loss", self.train_loss)
 
     def on_validation_epoch_start(self) -> None:

@@ -38,6 +38,7 @@ def size(model: nn.Module, *example: Tensor) -> Size:
     """
     # Shapes are all that counts: a copy on the meta device computes nothing and leaves the model alone.
     ghost = copy.deepcopy(model).to("meta").eval()
+    ghost._compiled_call_impl = None  # what was compiled for the model's own device
     involutions: list[int] = []
 
     def count(module: nn.Module, _: Any, output: Tensor) -> None:

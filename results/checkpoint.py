@@ -627,7 +627,7 @@ def _sample(name: str, image: Tensor, inputs: tuple[Tensor, ...], data: ImageDat
     shown = image[0].permute(1, 2, 0).numpy()
     shown = shown if shown.shape[2] == 3 else shown.mean(2)
     fits = data is not None and data.in_channels == image.shape[1]
-    seen = data.normalization(image) if data is not None and fits else image
+    seen = data.normalized(image) if data is not None and fits else image
     return Sample(name, shown, (seen, *inputs[1:]))
 
 

@@ -31,7 +31,8 @@ class Record:
         config: the resolved arguments by their command-line names, without the seed and without paths.
         config_hash: of ``config``: equal for trials that differ in nothing but the seed.
         commit: of the code, ``-dirty`` appended when it had uncommitted changes; empty when unknown.
-        rig: what it ran on: ``device, devices, precision, threads, trials_at_once`` and ``versions``.
+        rig: what it ran on: ``device, devices, precision, memory_format, compiled, threads, trials_at_once``
+            and ``versions``.
         size: ``params``, ``macs`` for one image, ``bytes`` of parameters and buffers.
         quality: ``val_acc`` or ``val_l1`` of the tested checkpoint and what the test found, see ``Classifier``
             and ``Inpainter``.

@@ -20,6 +20,7 @@ from tests.conftest import ROOT
 from tests.tiny import TINY
 
 FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
+FLOAT32 = "--trainer.precision=32-true"  # where numbers are compared that another precision rounds
 
 
 def run(*args, **environment) -> subprocess.CompletedProcess[str]:
@@ -175,7 +176,7 @@ def test_a_checkpoint_can_be_tested_again(workplace):
 def test_two_processes_learn_what_one_learns(workplace):
     curves = []
     for devices in (1, 2):
-        done = run(*FIT, f"--trainer.devices={devices}", f"--trainer.default_root_dir={devices}")
+        done = run(*FIT, FLOAT32, f"--trainer.devices={devices}", f"--trainer.default_root_dir={devices}")
         assert done.returncode == 0, done.stderr
         history = records.read(workplace / str(devices) / records.FILE_NAME).history
         curves.append([epoch[name] for epoch in history for name in ("train_loss", "val_loss")])
@@ -205,6 +206,8 @@ def test_two_processes_learn_what_one_learns(workplace):
         ([*FIT, "--trainer.limit_train_batches=0"], "no epoch was trained and validated"),
         ([*FIT, "--trainer.max_steps=2"], "no epoch was trained and validated"),
         ([*FIT, "--trainer.max_epochs=1.5"], "--trainer.max_epochs: must be int: got 1.5"),
+        ([*FIT, "--compile=fast"], "--compile: must be one of no, default, reduce-overhead, max-autotune: got fast"),
+        ([*FIT, "--data.memory_format=nhwc"], "--data.memory_format: must be one of channels_last, contiguous"),
         ([*FIT, "--seed_everything=x"], "--seed_everything: must be bool or int: got x"),
         ([*FIT, "--trainer.accelerator=gpux"], "gpux"),
         ([*FIT, "--trainer.devices=0"], "devices"),
@@ -229,6 +232,61 @@ def test_a_wrong_call_is_told_in_one_line(workplace, capfd, args, said):
     assert said in lines[0]
     assert "Traceback" not in printed
     assert not re.search(r"<class|NestedArg|Namespace|Union", lines[0])
+
+
+def test_precision_is_the_rigs_unless_named_and_changes_no_identity(workplace, monkeypatch):
+    seen = []
+    for rigs, named in (("32-true", []), ("bf16-mixed", []), ("bf16-mixed", [FLOAT32])):
+        monkeypatch.setattr(train, "best_precision", lambda _, rigs=rigs: rigs)
+        folder = f"{rigs}{len(named)}"
+        assert train.main([*FIT, *named, "--trainer.max_epochs=1", f"--trainer.default_root_dir={folder}"]) == 0
+        seen.append(records.read(workplace / folder / records.FILE_NAME))
+    assert [record.rig["precision"] for record in seen] == ["32-true", "bf16-mixed", "32-true"]
+    assert seen[0].config_hash == seen[1].config_hash  # the same trial on two rigs
+    assert seen[0].history[0]["train_loss"] == seen[2].history[0]["train_loss"]
+    assert seen[0].history[0]["train_loss"] == pytest.approx(seen[1].history[0]["train_loss"], abs=0.02)
+    assert seen[0].history[0]["train_loss"] != seen[1].history[0]["train_loss"]
+    for record in seen:  # the test is run in full precision
+        assert record.quality["test_logit_difference"] < 1e-4
+        assert record.rig["memory_format"] == "channels_last"
+        assert record.rig["compiled"] is False
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_what_the_other_learns(workplace):
+    found = []
+    for mode in ("no", "default"):
+        arguments = [*FIT, FLOAT32, f"--compile={mode}", f"--trainer.default_root_dir={mode}"]
+        assert train.main([*arguments, "--trainer.max_epochs=1"]) == 0
+        found.append(records.read(workplace / mode / records.FILE_NAME))
+    assert [record.rig["compiled"] for record in found] == [False, True]
+    assert found[0].config_hash == found[1].config_hash
+    assert found[0].history[0]["train_loss"] == pytest.approx(found[1].history[0]["train_loss"], abs=1e-4)
+    assert found[0].size == found[1].size
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("model", "data", "choices"),
+    [
+        ("SimpleCNN", "MNIST", (FLOAT32, "--trainer.precision=bf16-mixed")),
+        ("CNN", "CIFAR10", ("--data.memory_format=contiguous", "--data.memory_format=channels_last")),
+    ],
+)
+def test_what_a_rig_chooses_costs_no_accuracy(workplace, real_data, model, data, choices):
+    shared = ["fit", f"--model={model}", f"--data={data}", f"--data.data_dir={real_data}", "--trainer.max_epochs=1"]
+    shared += ["--trainer.limit_train_batches=200", "--trainer.accelerator=cpu", "--trainer.limit_test_batches=1"]
+    differences = []
+    for seed in range(3):
+        found = []
+        for choice in choices:
+            folder = f"{choice}{seed}"
+            arguments = [*shared, choice, f"--seed_everything={seed}", f"--trainer.default_root_dir={folder}"]
+            assert train.main(arguments) == 0
+            found.append(records.read(workplace / folder / records.FILE_NAME).quality["val_acc"])
+        differences.append(found[1] - found[0])
+    assert abs(sum(differences) / 3) < 0.02, differences  # on 5,000 images: seeds differ by more
 
 
 def test_a_batch_that_devices_cannot_share_is_told_in_one_line(workplace):

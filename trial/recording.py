@@ -41,7 +41,8 @@ TRAINER_ARGUMENTS = (
     "overfit_batches",
     "sync_batchnorm",
 )
-NOT_CONFIG = {"data.data_dir", "data.num_workers"}  # where data lie and who reads them changes no result
+# Where data lie, who reads them and in which order of pixels changes no result.
+NOT_CONFIG = {"data.data_dir", "data.num_workers", "data.memory_format"}
 FROM_THE_DATA = {"model.in_channels", "model.image_size", "model.num_classes"}
 THROUGHPUT_BATCH = 256
 
@@ -106,13 +107,15 @@ class Recorder(Callback):
 
     def _record(self, trainer: Trainer, model: Task) -> Record:
         device = trainer.strategy.root_device
-        example = [part.to(device) for part in model.example_inputs]
+        data: Any = getattr(trainer, "datamodule", None)
+        memory_format = getattr(data, "memory_format", "contiguous")
+        layout = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
+        example = [part.to(device, memory_format=layout) for part in model.example_inputs]
         with trainer.precision_plugin.forward_context():
             latency = seconds_per_batch(model, *example)
-            batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).contiguous() for part in example]
+            batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).clone(memory_format=layout) for part in example]
             throughput = THROUGHPUT_BATCH / seconds_per_batch(model, *batch)
         epoch_seconds = statistics.median(epoch["seconds"] for epoch in self.history.epochs)
-        data: Any = getattr(trainer, "datamodule", None)
         images = len(data.train) if hasattr(data, "train") else float("nan")
         score = self.best.best_model_score
         measured = size(model, *example)
@@ -122,8 +125,8 @@ class Recorder(Callback):
             seed=self.seed,
             config=self.config,
             config_hash=config_hash(self.config),
-            commit=_commit(),
-            rig=_rig(trainer, device),
+            commit=code_commit(),
+            rig=_rig(trainer, model, memory_format),
             size={"params": measured.params, "macs": measured.macs, "bytes": measured.bytes},
             quality={model.monitor: float("nan") if score is None else round(float(score), 6), **model.test_report},
             cost={
@@ -144,13 +147,16 @@ def scalars(record: Record) -> dict[str, float]:
     return {name: value for name, value in parts.items() if isinstance(value, int | float)}
 
 
-def _rig(trainer: Trainer, device: torch.device) -> dict[str, Any]:
+def _rig(trainer: Trainer, model: Task, memory_format: str) -> dict[str, Any]:
+    device = trainer.strategy.root_device
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
         "accelerator": device.type,
         "devices": trainer.num_devices,
         "nodes": trainer.num_nodes,
         "precision": str(trainer.precision),
+        "memory_format": memory_format,
+        "compiled": model._compiled_call_impl is not None,
         "threads": torch.get_num_threads(),
         "trials_at_once": trials_at_once(),
         "versions": {
@@ -163,7 +169,7 @@ def _rig(trainer: Trainer, device: torch.device) -> dict[str, Any]:
     }
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
     """Return the processor's name and its number of cores; Python's own answer is empty on Linux."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -181,7 +187,7 @@ def _peak_memory_mb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def _commit() -> str:
+def code_commit() -> str:
     """Return the commit of this code; empty outside a checkout."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:

@@ -3,6 +3,7 @@
 Each is a plain ``nn.Module`` (and, where it helps, a function) that needs PyTorch and nothing else.
 """
 
+from lit_models.operators.depthwise import DepthwiseConv2d
 from lit_models.operators.group_conv import (
     GroupBatchNorm,
     GroupMaxPool2d,
@@ -19,6 +20,7 @@ from lit_models.operators.partial_conv import PartialConv2d, partial_conv2d
 from lit_models.operators.separable import DepthwiseSeparableConv2d
 
 __all__ = [
+    "DepthwiseConv2d",
     "DepthwiseSeparableConv2d",
     "GroupBatchNorm",
     "GroupMaxPool2d",

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from lit_models.operators import _check
+from lit_models.operators.depthwise import DepthwiseConv2d
 
 
 class DepthwiseSeparableConv2d(nn.Module):
@@ -42,9 +43,7 @@ class DepthwiseSeparableConv2d(nn.Module):
             _check.odd("kernel_size", kernel_size)
             padding = (kernel_size - 1) // 2
         _check.at_least(0, padding=padding)
-        self.depthwise = nn.Conv2d(
-            in_channels, in_channels, kernel_size, stride, padding, groups=in_channels, bias=bias
-        )
+        self.depthwise = DepthwiseConv2d(in_channels, kernel_size, stride, padding, bias)
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from datamodules import CIFAR10, MNIST
+from datamodules.crop import RandomCropFlip
 from datamodules.image import SPLIT_SEED, Images, ShardSampler, augmentation, stratified_sample
 from tests.tiny import Tiny
 
@@ -128,6 +129,46 @@ def test_crop_flip_is_a_window_of_the_padded_image():
         assert found
         offsets |= set(found)
     assert len(offsets) > 8
+
+
+def test_crops_of_bytes_reach_every_window_and_repeat_with_the_seed():
+    crop = RandomCropFlip(padding=1)
+    image = torch.arange(9, dtype=torch.uint8).view(1, 1, 3, 3) + 1
+    padded = nn.functional.pad(image[0], (1, 1, 1, 1))
+    windows = [padded[:, y : y + 3, x : x + 3] for y in range(3) for x in range(3)]
+    torch.manual_seed(0)
+    results = crop(image.expand(400, -1, -1, -1))
+    assert results.dtype == torch.uint8
+    every = {tuple(w.flatten().tolist()) for window in windows for w in (window, window.flip(-1))}
+    assert {tuple(result.flatten().tolist()) for result in results} == every
+    torch.manual_seed(0)
+    assert torch.equal(crop(image.expand(400, -1, -1, -1)), results)
+    assert torch.equal(crop(image.expand(400, -1, -1, -1), params=crop._params), results)
+    with pytest.raises(ValueError, match=r"images must be \(B, C, H, W\)"):
+        crop(image[0])
+
+
+@pytest.mark.parametrize("augment", ["none", "crop_flip", "color"])
+def test_images_come_channels_last_unless_told_otherwise(augment):
+    batch = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8), torch.arange(8)
+    results = []
+    for memory_format in ("channels_last", "contiguous"):
+        data = CIFAR10(augment=augment, memory_format=memory_format)
+        data.trainer = SimpleNamespace(training=True)
+        torch.manual_seed(0)
+        images, _ = data.on_after_batch_transfer(batch, 0)
+        assert images.is_contiguous(memory_format=torch.channels_last) == (memory_format != "contiguous")
+        assert images.is_contiguous() == (memory_format == "contiguous")
+        results.append(images)
+    assert torch.equal(*results)
+    assert CIFAR10().memory_format == "channels_last"
+
+
+@pytest.mark.parametrize(("memory_format", "stride"), [("channels_last", 1), ("contiguous", 28 * 28)])
+def test_one_channel_has_the_strides_of_its_format(memory_format, stride):
+    data = Tiny(memory_format=memory_format)
+    images, _ = data.on_after_batch_transfer((torch.ones(2, 1, 28, 28, dtype=torch.uint8), torch.zeros(2)), 0)
+    assert images.stride() == (28 * 28, stride, 28, 1)  # a convolution chooses its output's format by them
 
 
 def test_no_augmentation_is_the_identity_and_the_default_is_the_data_sets_own():

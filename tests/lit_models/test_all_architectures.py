@@ -50,6 +50,15 @@ def test_logits(name, data):
     torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)  # no image sees the others of its batch
 
 
+def test_memory_layout_changes_no_logit(name, data):
+    model, batch = build(name, data), images(data, 4)
+    model(batch)  # running statistics other than 0 and 1
+    model.eval()
+    with torch.no_grad():
+        logits = model(batch)
+        torch.testing.assert_close(model(batch.to(memory_format=torch.channels_last)), logits, rtol=1e-5, atol=1e-5)
+
+
 def test_learns(name, data):
     model, batch, labels = build(name, data), images(data, 4), torch.arange(4)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)

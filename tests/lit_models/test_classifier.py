@@ -36,6 +36,23 @@ def corner_images(labels):
     return images
 
 
+def test_training_numbers_are_means_over_images(tmp_path):
+    torch.manual_seed(0)
+    labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0, 3])
+    images = corner_images(labels.roll(3)) + torch.rand(10, 1, 8, 8)
+    model = Corner(lr=1e-9, schedule="constant")
+    trainer = Trainer(
+        logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+        accelerator="cpu", max_epochs=2, default_root_dir=tmp_path,
+    )  # fmt: skip
+    trainer.fit(model, DataLoader(TensorDataset(images, labels), 4))  # 4, 4 and 2 images
+    with torch.no_grad():
+        logits = model(images)
+    assert trainer.callback_metrics["train_loss"].item() == pytest.approx(F.cross_entropy(logits, labels).item(), 1e-5)
+    assert trainer.callback_metrics["train_acc"].item() == pytest.approx((logits.argmax(1) == labels).float().mean())
+    assert model._steps == []
+
+
 def run_test(model, *datasets):
     trainer = Trainer(logger=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu")
     trainer.test(model, [DataLoader(dataset, 3) for dataset in datasets], verbose=False)

@@ -1,0 +1,136 @@
+"""``python -m benchmarks NAME``, or ``all``: medians, ratios and targets, kept in ``results/benchmarks/<rig>.csv``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import logging
+import os
+import re
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from benchmarks import NAMES
+from benchmarks.timing import Missing, Row
+from results.record import write_text
+from trial.recording import code_commit, cpu_name
+from trial.rig import best_precision
+
+FOLDER = Path("results") / "benchmarks"
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run benchmarks.
+
+    Args:
+        args: command line, ``sys.argv[1:]`` by default.
+
+    Returns:
+        The exit code: 0; 1 when a benchmark failed; 2 when no benchmark has that name.
+    """
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__, allow_abbrev=False)
+    parser.add_argument("name", nargs="?", metavar="NAME", help=f"all, or one of {', '.join(NAMES)}")
+    parser.add_argument("--list", action="store_true", help="say what each measures, and stop")
+    options = parser.parse_args(args)
+    if options.list:
+        for name in NAMES:
+            print(f"{name:<12} {(importlib.import_module(f'benchmarks.{name}').__doc__ or '').splitlines()[0]}")
+        return 0
+    if options.name not in ("all", *NAMES):
+        given = "nothing" if options.name is None else options.name
+        print(f"python -m benchmarks: NAME: must be all or one of {', '.join(NAMES)}: got {given}", file=sys.stderr)
+        return 2
+    _prepare()
+    commit = code_commit()  # now: from the first row on, the file of rows is changed
+    print(f"{rig()}; {torch.get_num_threads()} threads, precision {best_precision('cpu')}; {commit}", flush=True)
+    failed = False
+    for name in NAMES if options.name == "all" else [options.name]:
+        failed |= not _benchmark(name, commit)
+    return int(failed)
+
+
+def rig() -> str:
+    """Return what the numbers hold for: processor, cores and version of torch."""
+    return f"{cpu_name()}, torch {torch.__version__}"
+
+
+def slug(text: str) -> str:
+    """Return a text as the name of a file: lower case, words joined by hyphens."""
+    return re.sub(r"[^a-z0-9.]+", "-", re.sub(r"\(r\)|\(tm\)", "", text.lower())).strip("-")
+
+
+def keep(name: str, rows: Sequence[Row], commit: str, folder: Path = FOLDER) -> Path:
+    """Write the rows of a benchmark to the file of this rig, in the place of those of an earlier run."""
+    path = folder / f"{slug(rig())}.csv"
+    told = {
+        "threads": torch.get_num_threads(),
+        "rig": rig(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": commit,
+    }
+    new: list[dict[str, Any]] = [{"benchmark": name, **dataclasses.asdict(row), **told} for row in rows]
+    for row in new:
+        row |= {key: float(f"{value:.4g}") for key, value in row.items() if isinstance(value, float)}
+    old = pd.read_csv(path, keep_default_na=False, dtype=str) if path.is_file() else pd.DataFrame()
+    if len(old):
+        old = old[old.benchmark != name]
+    table = pd.concat([old, pd.DataFrame(new).astype(object)])
+    order = {known: place for place, known in enumerate(NAMES)}
+    table = table.sort_values("benchmark", key=lambda column: column.map(order), kind="stable")
+    return write_text(path, table.to_csv(index=False))
+
+
+def _benchmark(name: str, commit: str) -> bool:
+    """Run one benchmark, print and keep its rows; return whether it went well."""
+    start = time.perf_counter()
+    module = importlib.import_module(f"benchmarks.{name}")
+    try:
+        getattr(module, "available", lambda: None)()
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # the progress of each fit
+            rows: list[Row] = module.run()
+    except Missing as missing:
+        print(f"{name:<12} left out: {missing}", flush=True)
+        return True
+    except Exception as error:  # the others are worth having
+        print(f"{name:<12} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return False
+    path = keep(name, rows, commit)
+    for row in rows:
+        print(f"{name:<12} {in_words(row)}", flush=True)
+    print(f"{'':<12} {time.perf_counter() - start:.0f} s; {path}", flush=True)
+    return True
+
+
+def in_words(row: Row) -> str:
+    """Return a row as one line."""
+    verdict = {None: "", True: "reached", False: "missed"}[row.met]
+    parts = [
+        f"{row.case}: ours {row.ours:.4g}, peer {row.peer:.4g} {row.unit}",
+        f"{row.ratio:.2f}× ({row.low:.2f} to {row.high:.2f})",
+        f"{row.target}: {verdict}" if row.target else "",
+        row.note,
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _prepare() -> None:
+    """Keep what says nothing from being printed, and use all cores unless told otherwise."""
+    warnings.filterwarnings("ignore")
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(os.cpu_count() or 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

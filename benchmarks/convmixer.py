@@ -1,0 +1,56 @@
+"""A training step of ConvMixer-256/8 against timm's in fp32."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from benchmarks.timing import Missing, Row, alternate, compare, training_step
+from lit_models import ConvMixer
+from trial.rig import best_precision
+
+
+def timms(width: int = 256, depth: int = 8) -> nn.Module:
+    """Return timm's ConvMixer for CIFAR-10.
+
+    Raises:
+        Missing: timm is not installed.
+    """
+    try:
+        from timm.models import convmixer
+    except ImportError:
+        raise Missing("timm is not installed: pip install timm") from None
+    model: nn.Module = convmixer.ConvMixer(width, depth, kernel_size=5, patch_size=2, num_classes=10, act_layer=nn.GELU)
+    return model
+
+
+def available() -> None:
+    """Raise Missing without timm."""
+    timms(8, 1)
+
+
+def run(tiny: bool = False) -> list[Row]:
+    """Measure."""
+    batch, width, depth = (4, 16, 2) if tiny else (128, 256, 8)
+    images, labels = torch.rand(batch, 3, 32, 32), torch.arange(batch) % 10
+    precision = best_precision("cpu")
+    last = images.contiguous(memory_format=torch.channels_last)  # as the data module gives them
+    ours = training_step(ConvMixer(width=width, depth=depth), last, labels, precision)
+    peer = training_step(timms(width, depth), images, labels)
+    times = alternate(ours, peer, 2 if tiny else 4)
+    case = f"training step of ConvMixer-{width}/{depth}, batch {batch}"
+    return [compare(case, "ms", *times, "less", 2.5, note=f"ours in {precision}")]
+
+
+def check() -> None:
+    """Assert equal logits from equal weights."""
+    torch.manual_seed(0)
+    ours, peer = ConvMixer(width=16, depth=2), timms(16, 2)
+    mine = [p for p in ours.state_dict().values() if p.dim()]
+    theirs = [p for p in peer.state_dict().values() if p.dim()]
+    with torch.no_grad():
+        for one, other in zip(mine, theirs, strict=True):
+            other.copy_(one.view(other.shape))
+    images = torch.rand(3, 3, 32, 32)
+    logits = ours(images.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(logits, peer(images), rtol=1e-4, atol=1e-5)

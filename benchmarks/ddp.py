@@ -1,0 +1,73 @@
+"""Two processes with a thread each against one process with two threads, inside Trainer.fit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from benchmarks.augment import Random
+from benchmarks.timing import Rate, Row, compare
+from benchmarks.train import trainer
+from lit_models import CNN, Classifier
+
+BATCH = 256
+
+
+class Threads(Callback):
+    """Gives each process its number of threads, and keeps the weights that rank 0 ends with."""
+
+    def __init__(self, threads: int, path: str) -> None:
+        self.threads, self.path = threads, path
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Set the number of threads."""
+        torch.set_num_threads(self.threads)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the weights."""
+        if trainer.is_global_zero:
+            torch.save(pl_module.state_dict(), self.path)
+
+
+def fit(model: Classifier, processes: int, threads: int, steps: int, batch_size: int) -> tuple[float, dict[str, Any]]:
+    """Return the images per second of an epoch over all processes, and the weights after it."""
+    data = Random(batch_size=batch_size, val_size=100, augment="none")
+    data.count = batch_size * steps + 100
+    before = torch.get_num_threads()
+    with TemporaryDirectory() as folder:
+        rate, weights = (str(Path(folder) / name) for name in ("rate", "weights"))
+        measured = Rate(batch_size, path=rate)
+        arguments: dict[str, Any] = {"strategy": "ddp_spawn", "devices": 2} if processes == 2 else {"devices": 1}
+        trainer(measured, callbacks=[measured, Threads(threads, weights)], **arguments).fit(model, datamodule=data)
+        torch.set_num_threads(before)
+        return float(Path(rate).read_text()), torch.load(weights)
+
+
+def run(tiny: bool = False) -> list[Row]:
+    """Measure both in turn."""
+    steps, batch = (4, 8) if tiny else (20, BATCH)
+    rates: tuple[list[float], list[float]] = ([], [])
+    for _ in range(1 if tiny else 3):
+        for side, (processes, threads) in zip(rates, ((2, 1), (1, 2)), strict=True):
+            side.append(fit(CNN(schedule="constant"), processes, threads, steps, batch)[0])
+    note = "" if (os.cpu_count() or 1) >= 2 else "the machine has one core"
+    return [compare(f"CNN, batch {batch}", "images/s", *rates, "more", 0.95, note)]
+
+
+def check() -> None:
+    """Assert that both end in the same weights: the mean over two halves of a batch is that of the whole."""
+    torch.manual_seed(0)
+    model = CNN(width=2, hidden=4, schedule="constant", optimizer="sgd", lr=0.1)
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    results = []
+    for processes in (2, 1):
+        model.load_state_dict(start)
+        results.append(fit(model, processes, 1, 4, 8)[1])
+    for name in (name for name, _ in model.named_parameters()):
+        torch.testing.assert_close(results[0][name], results[1][name], rtol=1e-4, atol=1e-5)
+        assert not torch.equal(results[0][name], start[name]), name

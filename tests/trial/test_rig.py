@@ -1,0 +1,29 @@
+"""The precision that a rig gets when nobody names one."""
+
+import pytest
+import torch
+
+from trial.rig import best_precision
+
+
+@pytest.mark.parametrize(
+    ("amx", "cuda", "accelerator", "expected"),
+    [
+        (True, None, "auto", "bf16-mixed"),
+        (True, None, "cpu", "bf16-mixed"),
+        (False, None, "auto", "32-true"),
+        (False, None, "cpu", "32-true"),
+        (False, True, "auto", "bf16-mixed"),
+        (False, True, "gpu", "bf16-mixed"),
+        (False, True, "cpu", "32-true"),  # what counts is where the trial runs
+        (True, False, "auto", "32-true"),
+        (True, False, "cuda", "32-true"),
+        (True, None, "mps", "32-true"),
+    ],
+)
+def test_bfloat16_only_where_the_hardware_multiplies_in_it(monkeypatch, amx, cuda, accelerator, expected):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda is not None)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: cuda is not None)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: cuda and not including_emulation)
+    assert best_precision(accelerator) == expected
