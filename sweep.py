@@ -26,6 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from results import record as records
+from results.arguments import OneLineParser
 from results.kinds import in_words
 from runner import process as processes
 from runner.sweep_file import Sweep, SweepError, Trial, read_sweep
@@ -47,7 +48,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0 when every trial has a record, 1 when one failed, 2 when the file or an argument is wrong,
         130 when it was interrupted.
     """
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         "sweep.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("file", type=Path, help="a W&B sweep file with method: grid or random")
@@ -78,10 +79,10 @@ def main(args: Sequence[str] | None = None) -> int:
         folder = options.runs / sweep.name
         todo = [trial for trial in trials if not _is_finished(folder / trial.name)]
         if options.dry_run or todo:
-            if todo:
-                folder.mkdir(parents=True, exist_ok=True)
             processes.start_server()
             _check(sweep, options.file, options.jobs)
+            if not options.dry_run:
+                folder.mkdir(parents=True, exist_ok=True)
     except SweepError as error:
         return _usage_error(error.problems)
     except OSError as error:
@@ -106,6 +107,10 @@ def main(args: Sequence[str] | None = None) -> int:
             run.stop()
             print(f"\ninterrupted; the same command goes on with the {len(run.waiting) + len(run.running)} trials left")
             return 130
+        except OSError as error:  # the disk is full, or the folder has vanished: every other trial would fail too
+            run.stop()
+            print(f"sweep.py: {error.filename or folder}: {error.strerror}; the same command goes on", file=sys.stderr)
+            return 1
     return run.summary()
 
 

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 import torch
 from jsonargparse import ArgumentError
+from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, Trainer, callbacks, loggers
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
@@ -31,8 +33,21 @@ from datamodules.sources import DataUnavailable
 from lit_models import Task
 from results import record as records
 from trial import tracking
-from trial.callbacks import EpochSeed, History, LineProgress, Termination
-from trial.errors import TERMINATED, Terminated, UsageError, did_you_mean, explain, one_line
+from trial.arguments import check_arguments, check_checkpoint, is_abstract, parameters
+from trial.callbacks import EpochSeed, FiniteLoss, History, LineProgress, Termination
+from trial.checkpoints import SafeCheckpointIO
+from trial.errors import (
+    TERMINATED,
+    Classes,
+    Terminated,
+    TrialFailed,
+    UsageError,
+    explain,
+    is_out_of_memory,
+    one_line,
+    refusal,
+    smaller,
+)
 from trial.machine import cores, trials_at_once
 from trial.recording import Recorder, resolved_config, scalars
 from trial.rig import best_precision
@@ -45,20 +60,27 @@ class TrialCLI(LightningCLI):
         check_only: stop once the arguments are parsed and everything is built, before data are touched.
     """
 
+    folder = Path()  # of the trial
+    made: Sequence[Path] = ()  # the folders, of the trial and around it, that did not exist before it
+
     def __init__(self, check_only: bool = False) -> None:
         self.check_only = check_only
         strict = {"exit_on_error": False, "allow_abbrev": False}  # errors are raised; --trainer.max_epoch is one
-        super().__init__(
-            Task,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            seed_everything_default=0,
-            trainer_defaults={"max_epochs": 10, "enable_model_summary": False},
-            save_config_kwargs={"overwrite": True},
-            parser_kwargs={**strict, **{name: dict(strict) for name in self.subcommands()}},
-            auto_configure_optimizers=False,  # the recipe belongs to Task
-        )
+        try:
+            super().__init__(
+                Task,
+                LightningDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                seed_everything_default=0,
+                trainer_defaults={"max_epochs": 10, "enable_model_summary": False},
+                save_config_kwargs={"overwrite": True},
+                parser_kwargs={**strict, **{name: dict(strict) for name in self.subcommands()}},
+                auto_configure_optimizers=False,  # the recipe belongs to Task
+            )
+        except (UsageError, MisconfigurationException):
+            self._discard()
+            raise
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -82,15 +104,31 @@ class TrialCLI(LightningCLI):
         try:
             super().parse_arguments(parser, args)
         except ArgumentError as error:
-            classes = {"model": _names(lit_models, Task), "data": _names(datamodules, LightningDataModule)}
-            raise UsageError(explain(str(error), classes, self._options())) from None
+            raise UsageError(explain(str(error), _classes(), self._options())) from None
+        except (UnicodeDecodeError, RecursionError, OSError) as error:  # of a file that was given as configuration
+            raise UsageError(f"--config: not a configuration: {one_line(error)}") from None
+        subcommand = self.config.subcommand
+        check_arguments(self.config[subcommand].as_dict(), _classes())
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the model's arguments from a checkpoint that is named, once it is known to be this model's."""
+        config = self.config[self.config.subcommand]
+        if config.weights_only is False:
+            raise UsageError("--weights_only: must be true: a checkpoint is data, and never run as code")
+        config.weights_only = True  # for Lightning too, which from an address would take code
+        path, fits = config.ckpt_path, self.config.subcommand == "fit"
+        if path in ("best", "hpc", "registry") or (path == "last" and not fits):
+            raise UsageError(f"--ckpt_path: must be a file, such as runs/…/checkpoints/best.ckpt: got {path}")
+        if path not in (None, "last") and "://" not in path:
+            check_checkpoint(Path(path), config.model.class_path.rpartition(".")[2])
+            try:
+                super()._parse_ckpt_path()
+            except ArgumentError as error:
+                raise UsageError(f"--ckpt_path: {explain(str(error), _classes(), self._options())}") from None
 
     def before_instantiate_classes(self) -> None:
         """Settle the trial's folder, precision and threads before anything is built."""
         config = self.config[self.subcommand]
-        epochs = config.trainer.max_epochs
-        if epochs is not None and epochs < 1 and epochs != -1:  # -1 is Lightning's word for no end
-            raise UsageError(f"--trainer.max_epochs: must be at least 1: got {epochs}")
         self.resolved = resolved_config(config.as_dict())
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
@@ -99,6 +137,10 @@ class TrialCLI(LightningCLI):
         # After the configuration was resolved: on another rig it is the same trial, and the record says what ran.
         if config.trainer.precision is None and config.trainer.plugins is None:  # a plugin may bring its own
             config.trainer.precision = best_precision(config.trainer.accelerator)
+        self.folder = Path(config.trainer.default_root_dir)
+        self.made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
+        if config.ckpt_path == "last" and (last := self.folder / "checkpoints" / "last.ckpt").exists():
+            check_checkpoint(last, self.resolved["model"])
         threads = max(1, cores() // trials_at_once())  # trials at once times threads is the number of cores
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(threads)
@@ -108,13 +150,11 @@ class TrialCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, MisconfigurationException, ImportError) as error:
-            raise UsageError(one_line(_root(error))) from error
+            raise UsageError(refusal(_root(error), self.config[self.subcommand].as_dict())) from error
+        except OSError as error:
+            raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
         if (mode := self.config_init[self.subcommand].compile) != "no":
             self.model.compile(mode=mode)  # in place: what calls the network, in training and test, calls the fused one
-        if type(self.model).forward is LightningModule.forward:
-            raise UsageError(
-                f"--model: {type(self.model).__name__} has no forward{did_you_mean('', _names(lit_models, Task))}"
-            )
         devices, nodes = self.trainer.num_devices, self.trainer.num_nodes
         launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
         if launched and devices * nodes != int(os.environ["WORLD_SIZE"]):
@@ -127,9 +167,9 @@ class TrialCLI(LightningCLI):
         """Add the callbacks and the logger of a trial."""
         config = self.config_init[self.subcommand]
         folder = Path(config.trainer.default_root_dir)
-        callbacks: list[Callback] = [EpochSeed(config.seed_everything), Termination()]
+        added: list[Callback] = [EpochSeed(config.seed_everything), Termination(), FiniteLoss()]
         if config.trainer.enable_progress_bar in (None, True):
-            callbacks.append(TQDMProgressBar() if sys.stdout.isatty() else LineProgress())
+            added.append(TQDMProgressBar() if sys.stdout.isatty() else LineProgress())
         if self.subcommand == "fit" and not config.trainer.fast_dev_run:
             best = ModelCheckpoint(
                 folder / "checkpoints",
@@ -141,11 +181,15 @@ class TrialCLI(LightningCLI):
             )
             history = History(str(folder / "checkpoints"))
             self.recorder = Recorder(folder, self.resolved, config.seed_everything, best, history)
-            callbacks += [best, history, self.recorder]
-        self.trainer_defaults["callbacks"] = callbacks
+            added += [best, history, self.recorder]
+        self.trainer_defaults["callbacks"] = added
         if config.trainer.logger in (None, True):
             log = self.subcommand == "fit" and not (self.check_only or config.trainer.fast_dev_run)
             kwargs["logger"] = self._logger(folder) if log else False
+        plugins = config.trainer.plugins or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            kwargs["plugins"] = [*plugins, SafeCheckpointIO()]
         return super().instantiate_trainer(**kwargs)
 
     def _logger(self, folder: Path) -> tracking.TrialLogger:
@@ -174,19 +218,31 @@ class TrialCLI(LightningCLI):
                 logger.attach(path, scalars(records.read(path)))
 
     def _run_subcommand(self, subcommand: str) -> None:
-        if not self.check_only:
+        """Train or test; what the machine lacks becomes one line."""
+        if self.check_only:
+            return
+        try:
             super()._run_subcommand(subcommand)
+        except OSError as error:
+            raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrialFailed(f"out of memory{smaller(self.config[subcommand].as_dict())}") from error
+
+    def _discard(self) -> None:
+        """Remove the folder of a trial that was refused, if it was made by this call and holds no checkpoint."""
+        if self.folder not in self.made or (self.folder / "checkpoints").exists() or _agent_run():
+            return  # to an agent, its run says what was wrong
+        tracking.finish(2)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for place in self.made[1:]:
+            with suppress(OSError):  # another trial has come to lie in it
+                place.rmdir()
 
     def _options(self) -> list[str]:
-        """Return every option of the subcommand ``fit``, those of all models and data modules included."""
-        options = list(self._parser("fit")._option_string_actions)
-        for part, module, base in (("model", lit_models, Task), ("data", datamodules, LightningDataModule)):
-            for name in _names(module, base):
-                for ancestor in getattr(module, name).__mro__:
-                    code = getattr(vars(ancestor).get("__init__"), "__code__", None)
-                    if code and issubclass(ancestor, base) and ancestor is not LightningDataModule:
-                        options += [f"--{part}.{argument}" for argument in code.co_varnames[1 : code.co_argcount]]
-        return options
+        """Return the options of the subcommand ``fit``."""
+        return list(self._parser("fit")._option_string_actions)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -196,8 +252,10 @@ def main(args: Sequence[str] | None = None) -> int:
         args: ``sys.argv[1:]`` by default.
 
     Returns:
-        The exit code: 0; 2 when the user asked for something that cannot be; 1 when the data cannot be had; both are
-        said in one message. 143 after SIGTERM. Any other error is a fault of the code: 1, with its traceback.
+        The exit code: 0; 2 when the user asked for something that cannot be, and then nothing is left behind; 1 when
+        the trial failed for a reason outside the code: data that cannot be had, a loss that became NaN, memory or the
+        disk that is full; these are said in one message. 143 after SIGTERM. Any other error is a fault of the code: 1,
+        with its traceback.
     """
     _prepare(args)
     exit_code, message = 1, ""
@@ -207,7 +265,7 @@ def main(args: Sequence[str] | None = None) -> int:
         exit_code = 0
     except (UsageError, MisconfigurationException) as error:
         exit_code, message = 2, f"train.py: {one_line(error)}"
-    except DataUnavailable as error:
+    except (DataUnavailable, TrialFailed) as error:
         message = f"train.py: {error}"
     except Terminated:
         exit_code, message = TERMINATED, "train.py: ended by SIGTERM; --ckpt_path=last goes on from the last epoch"
@@ -301,17 +359,24 @@ def _root(error: BaseException) -> BaseException:
     return error if cause is None else _root(cause)
 
 
-def _names(module: ModuleType, base: type) -> list[str]:
-    """Return the classes that ``module`` exports and that can be trained or loaded."""
-    found = {name: getattr(module, name) for name in module.__all__}
-    names = [
-        name
+def _classes() -> Classes:
+    """Return what can be given as model, data, callbacks and logger, by name, with the arguments that each takes."""
+    return {
+        "model": _exported(lit_models, Task),
+        "data": _exported(datamodules, LightningDataModule),
+        "trainer.callbacks": dict.fromkeys(callbacks.__all__, ()),
+        "trainer.logger": dict.fromkeys([*loggers.__all__, "true", "false"], ()),
+    }
+
+
+def _exported(module: ModuleType, base: type) -> dict[str, list[str]]:
+    """Return the classes that ``module`` exports and that can be trained or loaded, with their arguments."""
+    found = {name: getattr(module, name) for name in sorted(module.__all__, key=str.lower)}
+    return {
+        name: list(parameters(kind, base))
         for name, kind in found.items()
-        if issubclass(kind, base)
-        and getattr(kind, "forward", None) is not LightningModule.forward  # Classifier and other tasks
-        and name != "ImageDataModule"  # to subclass, not to run
-    ]
-    return sorted(names, key=str.lower)
+        if issubclass(kind, base) and not is_abstract(kind)
+    }
 
 
 if __name__ == "__main__":

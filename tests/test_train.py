@@ -203,7 +203,7 @@ def test_two_processes_learn_what_one_learns(workplace):
         ([*FIT, "--trainer.max_epoch=3"], "--trainer.max_epoch: no such argument; did you mean --trainer.max_epochs?"),
         ([*FIT, "--trainer.max_epochs=0"], "--trainer.max_epochs: must be at least 1: got 0"),
         ([*FIT, "--trainer.max_epochs=-3"], "--trainer.max_epochs: must be at least 1: got -3"),
-        ([*FIT, "--trainer.limit_train_batches=0"], "no epoch was trained and validated"),
+        ([*FIT, "--trainer.limit_train_batches=0"], "--trainer.limit_train_batches: must be more than 0: got 0"),
         ([*FIT, "--trainer.max_steps=2"], "no epoch was trained and validated"),
         ([*FIT, "--trainer.max_epochs=1.5"], "--trainer.max_epochs: must be int: got 1.5"),
         ([*FIT, "--compile=fast"], "--compile: must be one of no, default, reduce-overhead, max-autotune: got fast"),
@@ -446,7 +446,7 @@ class Losses(Callback):
 @pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", [*train._names(lit_models, lit_models.Task), *(f"ResNet {op}" for op in OPERATORS)])
+@pytest.mark.parametrize("name", [*train._exported(lit_models, lit_models.Task), *(f"ResNet {op}" for op in OPERATORS)])
 def test_every_architecture_learns_in_an_epoch_of_real_data(workplace, real_data, name, capfd):
     name, *operator = name.split()
     kind = getattr(lit_models, name)

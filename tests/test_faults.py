@@ -1,0 +1,267 @@
+"""What machines do to a trial: no number, no memory, no disk; and what a stranger may have put in its way."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import sweep
+import train
+from results import record as records
+from results.__main__ import main as results_main
+from tests.conftest import ROOT
+from tests.results.test_record import make
+from tests.tiny import TINY
+from trial.callbacks import FiniteLoss
+from trial.errors import TrialFailed
+
+FIT = [
+    "fit",
+    "--model=SimpleCNN",
+    *TINY,
+    "--data.batch_size=250",
+    "--trainer.max_epochs=2",
+    "--trainer.accelerator=cpu",
+]
+HERE = "--trainer.default_root_dir=here"
+
+
+def fails(capfd, args, said):
+    assert train.main([*FIT, *args]) == 1
+    printed = capfd.readouterr().err.splitlines()
+    lines = [line for line in printed if line.startswith("train.py: ")]
+    assert len(lines) == 1, printed
+    assert said in lines[0]
+    assert lines[0] == printed[-1]  # the runner of sweeps shows the last line
+    assert "Traceback" not in "".join(printed)
+    assert [path for path in Path().rglob(records.FILE_NAME) if "wandb" not in path.parts] == []
+
+
+def test_a_loss_that_is_no_number_stops_the_trial(workplace, capfd):
+    fails(capfd, ["--model.lr=1.0e+30", HERE], "loss became NaN at step 2; lower model.lr (1e+30)")
+    assert not list(workplace.rglob("*.ckpt"))  # from which it would go on to the same end
+
+
+def test_a_loss_that_explodes_stops_the_trial(workplace, capfd):
+    fails(capfd, ["--model.optimizer=sgd", "--model.lr=1000000", HERE], "at step 2; lower model.lr (1000000.0)")
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ([2, 3, float("nan"), 2, 2], "became NaN at step 3"),
+        ([2, float("inf"), float("nan"), 2, 2], "became infinite at step 2"),
+        ([2, 5, 19_999, 20_001, 2], "grew to 2e+04 at step 4"),
+        ([float("nan")] * 5, "became NaN at step 1"),
+        ([1e-9, 2, 9_999, 0, 0], None),
+    ],
+)
+def test_the_step_is_the_first_bad_one_though_it_is_read_later(losses, said):
+    check = FiniteLoss(every=5)
+    module = SimpleNamespace(device=torch.device("cpu"), hparams={"lr": 0.1})
+    trainer = SimpleNamespace(world_size=1, fit_loop=SimpleNamespace(total_batch_idx=0))
+    check.on_train_start(trainer, module)
+    check._alone_on_cpu = False  # as on a GPU, which is read every fifth step
+    for step, loss in enumerate(losses):
+        trainer.fit_loop.total_batch_idx = step
+        if said and step == 4:
+            with pytest.raises(TrialFailed, match=rf"loss {said.replace('+', '.')}; lower model.lr \(0.1\)"):
+                check.on_train_batch_end(trainer, module, {"loss": torch.tensor(float(loss))}, None, step)
+        else:
+            check.on_train_batch_end(trainer, module, {"loss": torch.tensor(float(loss))}, None, step)
+
+
+BROKEN = """
+import errno, shutil
+import torch
+from lit_models import SimpleCNN
+
+class Greedy(SimpleCNN):
+    def __init__(self, width: int = 7, **recipe):
+        super().__init__(**recipe)
+    def training_step(self, batch, batch_idx):
+        torch.empty(2**50)
+
+class GreedyToo(SimpleCNN):
+    def training_step(self, batch, batch_idx):
+        raise MemoryError
+
+class Vanishing(SimpleCNN):
+    def on_train_epoch_end(self):
+        super().on_train_epoch_end()
+        shutil.rmtree("here")
+"""
+
+
+@pytest.fixture
+def mine(workplace, monkeypatch):
+    (workplace / "mine_faults.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(workplace)
+    monkeypatch.delitem(sys.modules, "mine_faults", raising=False)
+    return workplace
+
+
+@pytest.mark.parametrize(("model", "sizes"), [("Greedy", ", model.width (7)"), ("GreedyToo", "")])
+def test_memory_that_runs_out_is_named_with_what_to_lower(mine, capfd, model, sizes):
+    fails(capfd, [f"--model=mine_faults.{model}", HERE], f"out of memory: lower data.batch_size (250){sizes}")
+
+
+def test_a_folder_that_vanishes_is_named(mine, capfd):
+    fails(capfd, ["--model=mine_faults.Vanishing", HERE], "here/checkpoints: No such file or directory")
+
+
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_named_and_the_last_checkpoint_is_intact(workplace, capfd, monkeypatch):
+    assert train.main([*FIT, HERE, "--model.schedule=constant"]) == 0
+    files = {path: path.read_bytes() for path in workplace.rglob("here/**/*.ckpt")}
+    assert len(files) == 2
+    (workplace / "here" / records.FILE_NAME).unlink()
+    capfd.readouterr()
+    monkeypatch.setattr(os, "fsync", full_disk)
+    again = [HERE, "--ckpt_path=last", "--trainer.max_epochs=3", "--model.schedule=constant"]
+    fails(capfd, again, ".ckpt: No space left on device")
+    assert {path: path.read_bytes() for path in workplace.rglob("here/**/*.ckpt*")} == files
+
+
+def test_results_on_a_full_disk_leave_what_was_there(workplace, capfd, monkeypatch):
+    records.write(make(), workplace / "runs" / "x" / "trial")
+    assert results_main(["runs/x"]) == 0
+    before = {path: path.read_bytes() for path in (workplace / "results").rglob("*") if path.is_file()}
+    capfd.readouterr()
+    monkeypatch.setattr(os, "fsync", full_disk)
+    assert results_main(["runs/x"]) == 1
+    printed = capfd.readouterr().err
+    assert "results: " in printed
+    assert "No space left on device" in printed
+    assert {path: path.read_bytes() for path in (workplace / "results").rglob("*") if path.is_file()} == before
+
+
+def test_a_sweep_on_a_full_disk_ends_in_one_line(workplace, capfd, monkeypatch):
+    monkeypatch.setattr(sweep, "_check", lambda *_: None)
+    monkeypatch.setattr(sweep.Run, "run", full_disk)
+    shutil.copy(ROOT / "sweeps" / "quick.yaml", "x.yaml")
+    assert sweep.main(["x.yaml"]) == 1
+    assert capfd.readouterr().err == "sweep.py: runs/x: No space left on device; the same command goes on\n"
+
+
+@pytest.fixture
+def small_disk(workplace):
+    """A disk of 300 kB."""
+    (workplace / "disk").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", "disk"]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    yield workplace / "disk"
+    subprocess.run(["umount", "-l", workplace / "disk"], check=True)
+
+
+SWEEP = """program: train.py
+method: grid
+parameters:
+  model: {values: [MODELS]}
+  data: {value: tests.tiny.Tiny}
+  data.val_size: {value: 100}
+  data.batch_size: {value: 250}
+  trainer.max_epochs: {value: 2}
+  trainer.accelerator: {value: cpu}
+  model.lr: {values: [LRS]}
+command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
+"""
+
+
+def run(*command):
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.slow
+def test_a_sweep_on_a_disk_that_fills_up(small_disk):
+    Path("x.yaml").write_text(SWEEP.replace("MODELS", "EqCNN").replace("LRS", "0.001, 0.002, 0.003"))
+    done = run(ROOT / "sweep.py", "x.yaml", "--runs=disk")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "No space left on device" in done.stdout + done.stderr
+    kept = list(small_disk.glob("x/*/record.json"))
+    assert len(kept) == 1
+    before = kept[0].read_bytes()
+    for path in small_disk.rglob("*.ckpt"):
+        torch.load(path, weights_only=True)  # each is whole
+    made = run("-m", "results", "disk/x", "--out=out")
+    assert made.returncode == 0, made.stderr
+    again = run(ROOT / "sweep.py", "x.yaml", "--runs=disk")
+    assert again.returncode == 1
+    assert kept[0].read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_trial_that_fails_stops_no_sweep(workplace):
+    Path("x.yaml").write_text(SWEEP.replace("MODELS", "SimpleCNN").replace("LRS", "1.0e+30, 0.001"))
+    done = run(ROOT / "sweep.py", "x.yaml")
+    assert done.returncode == 1
+    assert "1 of 2 trials finished, 1 failed" in done.stdout
+    assert "loss became NaN at step 2; lower model.lr (1e+30)" in done.stdout
+    (reason,) = workplace.glob("runs/x/*/failed.txt")
+    assert reason.read_text() == "train.py: loss became NaN at step 2; lower model.lr (1e+30)\n"
+
+
+SECRETS = {
+    "WANDB_API_KEY": "5ec" + "r37" * 12 + "0",
+    "AWS_SECRET_ACCESS_KEY": "t0ps3cr3tkey",
+    "MY_PASSWORD": "hunt3r2hunt3r",
+}
+
+
+@pytest.mark.slow
+def test_no_secret_of_the_environment_is_kept_or_printed(workplace, monkeypatch):
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)  # of a trial that another test ran in this process
+    trained = run(ROOT / "train.py", *FIT, "--trainer.default_root_dir=runs/x/trial")
+    made = run("-m", "results", "runs/x")
+    printed = trained.stdout + trained.stderr + made.stdout + made.stderr
+    assert trained.returncode == made.returncode == 0, printed
+    files = [path for path in workplace.rglob("*") if path.is_file()]
+    assert {"record.json", "runs.csv", "table.md", "config.yaml"} <= {path.name for path in files}
+    assert any(path.suffix == ".wandb" for path in files), [str(path) for path in files]
+    for value in SECRETS.values():
+        assert value not in printed
+        assert [path for path in files if value.encode() in path.read_bytes()] == []
+
+
+class Code:
+    """Touches a file when it is unpickled."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("pwned"),)
+
+
+def test_a_checkpoint_to_go_on_from_is_never_run(workplace, capfd):
+    place = workplace / "here" / "checkpoints"
+    place.mkdir(parents=True)
+    torch.save({"state_dict": {}, "callbacks": Code()}, place / "last.ckpt")
+    assert train.main([*FIT, HERE, "--ckpt_path=last"]) == 2
+    assert "last.ckpt is not a checkpoint that can be used: it holds more than weights" in capfd.readouterr().err
+    assert not (workplace / "pwned").exists()
+    assert (place / "last.ckpt").exists()
+
+
+@pytest.mark.parametrize("model", ["../../x", "<script>alert(1)</script>", "/etc/passwd", "a\nb", "x" * 1000, "[bold]"])
+def test_a_name_in_a_record_is_text_and_no_path(workplace, capfd, model):
+    config = {**make().config, "model": model}
+    named = make(model=model, data=model, commit=model, config=config, config_hash="../../../../x")
+    records.write(named, workplace / "inner" / "runs" / "x" / "trial")
+    assert results_main(["inner/runs/x", "--out=inner/out"]) == 0
+    outside = {path.relative_to(workplace).parts[:2] for path in workplace.rglob("*")}
+    assert outside == {("inner",), ("inner", "runs"), ("inner", "out")}
+    assert all(path.is_relative_to(workplace / "inner" / "out" / "x") for path in workplace.glob("inner/out/*/**/*"))
+    (kept,) = workplace.glob("inner/out/x/records/*.json")
+    assert json.loads(kept.read_text())["model"] == model

@@ -1,0 +1,414 @@
+"""Wrong calls of every command: each ends soon, with one line that names the argument, and leaves nothing behind."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import sweep
+import train
+from results.__main__ import main as results_main
+from tests.conftest import ROOT
+from tests.tiny import TINY
+
+FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
+MAINS = {"train.py": train.main, "sweep.py": sweep.main, "results": results_main}
+
+# for train.py: what is added to FIT, and what is said
+ADDED = {
+    # models and data
+    "--model=": "--model: no model is named ''; there are CNN, ",
+    "--model=123": "--model: no model is named '123'; there are CNN, ",
+    "--model=EqCN": "--model: no model is named 'EqCN'; did you mean EqCNN?",
+    "--model=Ünïcode": "--model: no model is named 'Ünïcode'",
+    "--model=../../x": "--model: no model is named '../../x'",
+    "--model=[1]": "--model: [1] is no Task; there are CNN, ",
+    "--model=os.system": "--model: os.system is no Task",
+    "--model=torch.nn.Linear": "--model: torch.nn.Linear is no Task",
+    "--model=null": "--model is required: one of CifarCNN, ",
+    "--model=lit_models.Nope": "--model: no model is named 'lit_models.Nope' (module 'lit_models' has no attribute",
+    "--model=nowhere.Net": "--model: no model is named 'nowhere.Net' (No module named 'nowhere')",
+    "--model=Inpainter": "--model: Inpainter has no forward",
+    "--model=MNIST": "--model: no model is named 'MNIST'",
+    "--model": "--model needs a value",
+    "--data=": "--data: no data is named ''; there are CIFAR10, MNIST",
+    "--data=torch.nn.Linear": "--data: torch.nn.Linear is no LightningDataModule; there are CIFAR10, MNIST",
+    "--data=CIFAR-10": "--data: no data is named 'CIFAR-10'; did you mean CIFAR10?",
+    "--data=cifar10": "did you mean CIFAR10?",
+    "--data=ImageDataModule": "--data: ImageDataModule has no images; there are CIFAR10, MNIST",
+    "--data=lightning.pytorch.LightningDataModule": "--data: LightningDataModule has no images",
+    # the recipe
+    "--model.lr=nan": "--model.lr: must be float: got nan",
+    "--model.lr=.nan": "--model.lr must be a positive number: got nan",
+    "--model.lr=inf": "--model.lr: must be float: got inf",
+    "--model.lr=1e400": "--model.lr must be a positive number: got inf; 0.001 is the default",
+    "--model.lr=0": "--model.lr must be a positive number: got 0.0",
+    "--model.lr=-1": "--model.lr must be a positive number: got -1.0",
+    "--model.lr=": "--model.lr: must be float: got nothing",
+    "--model.lr=null": "--model.lr: must not be null; 0.001 is the default",
+    "--model.lr=[0.1]": "--model.lr: must be float: got [0.1]",
+    "--model.lr=0,1": "--model.lr: must be float: got 0,1",
+    "--model.lr=true": "--model.lr: must be float: got true",
+    "--model.lr=fast": "--model.lr: must be float: got fast",
+    "--model.lrr=1": "--model.lrr: EqCNN has no such argument; did you mean --model.lr?",
+    "--lr=1": "--lr: no such argument; there are --model.lr",
+    "--model.weight_decay=-1": "--model.weight_decay must be 0 or more: got -1.0",
+    "--model.weight_decay=x": "--model.weight_decay: must be float: got x",
+    "--model.momentum=1": "--model.momentum must lie in [0, 1): got 1.0",
+    "--model.momentum=-0.1": "--model.momentum must lie in [0, 1): got -0.1",
+    "--model.momentum=null": "--model.momentum: must not be null; 0.9 is the default",
+    "--model.schedule=linear": "--model.schedule: must be one of constant, cosine: got linear",
+    "--model.schedule=cosin": "did you mean cosine?",
+    "--model.optimizer=adamm": "--model.optimizer: must be one of adamw, adam, sgd: got adamm; did you mean adam",
+    "--model.optimizer=null": "--model.optimizer: must not be null; adamw is the default",
+    "--model.width=0": "--model.width must be at least 1: got 0",
+    "--model.width=-5": "--model.width must be at least 1: got -5",
+    "--model.width=wide": "--model.width: must be int: got wide",
+    "--model.width=8.5": "--model.width: must be int: got 8.5",
+    "--model.width=99999999999": "--model.width: must be at most 2147483647",
+    "--model.kernel_size=3": "--model.kernel_size: EqCNN has no such argument",
+    "--model.dict_kwargs.x=1": "unexpected keyword argument 'x'",
+    # the data
+    "--data.batch_size=0": "--data.batch_size must be at least 1: got 0",
+    "--data.batch_size=-1": "--data.batch_size must be at least 1: got -1",
+    "--data.batch_size=1.5": "--data.batch_size: must be int: got 1.5",
+    "--data.batch_size=many": "--data.batch_size: must be int: got many",
+    "--data.batch_size=1000000000000000000000": "--data.batch_size: must be at most 2147483647",
+    "--data.batchsize=3": "did you mean --data.batch_size?",
+    "--batch_size=3": "--batch_size: no such argument; did you mean --data.batch_size?",
+    "--data.val_size=0": "--data.val_size must be at least 1: got 0",
+    "--data.val_size=-3": "--data.val_size must be at least 1: got -3",
+    "--data.val_size=0.1": "--data.val_size: must be int: got 0.1",
+    "--data.val_size=600": "data.val_size must leave training images: got 600 of 600",
+    "--data.val_size=10000000": "data.val_size must leave training images: got 10000000 of 600",
+    "--data.num_workers=-1": "--data.num_workers must be at least 0: got -1",
+    "--data.num_workers=x": "--data.num_workers: must be int: got x",
+    "--data.num_workers=100000": "--data.num_workers: must be at most",
+    "--data.normalize=maybe": "--data.normalize: must be bool: got maybe",
+    "--data.normalize=2": "--data.normalize: must be bool: got 2",
+    "--data.augment=": "--data.augment: must be one of default, none",
+    "--data.augment=Flip": "did you mean flip?",
+    "--data.augment=null": "--data.augment: must not be null; default is the default",
+    "--data.data_dir=[1]": "--data.data_dir: must be str: got [1]",
+    # the Trainer
+    "--trainer.max_epochs=0": "--trainer.max_epochs: must be at least 1: got 0",
+    "--trainer.max_epochs=-3": "--trainer.max_epochs: must be at least 1: got -3",
+    "--trainer.max_epochs=-1": "schedule=cosine needs an end",
+    "--trainer.max_epochs=ten": "--trainer.max_epochs: must be int: got ten",
+    "--trainer.max_epochs=1.5": "--trainer.max_epochs: must be int: got 1.5",
+    "--trainer.max_epochs=": "--trainer.max_epochs: must be int: got nothing",
+    "--trainer.max_epochs=99999999999999999999": "--trainer.max_epochs: must be at most 2147483647",
+    "--trainer.max_epoch=3": "--trainer.max_epoch: no such argument; did you mean --trainer.max_epochs?",
+    "--max_epochs=3": "--max_epochs: no such argument; did you mean --trainer.max_epochs?",
+    "--trainer.max_steps=-5": "--trainer.max_steps: must be at least 1: got -5",
+    "--trainer.max_steps=0": "--trainer.max_steps: must be at least 1: got 0",
+    "--trainer.max_time=soon": "--trainer.max_time: `Trainer(max_time='soon')` is not a valid duration",
+    "--trainer.min_epochs=-1": "--trainer.min_epochs: must be at least 0: got -1",
+    "--trainer.precision=17": "--trainer.precision: must be one of 64, 32, 16",
+    "--trainer.precision=half": "--trainer.precision: must be ",
+    "--trainer.precision=bf16-mixd": "did you mean bf16-mixed?",
+    "--trainer.devices=0": "--trainer.devices: `Trainer(devices='0')` value is not a valid input",
+    "--trainer.devices=-1": "--trainer.devices: `devices` selected with `CPUAccelerator` should be an int > 0: got -1",
+    "--trainer.devices=two": "should be an int > 0: got two; the default is auto",
+    "--trainer.devices=[]": "--trainer.devices: `Trainer(devices=[])` value is not a valid input",
+    "--trainer.devices=1.5": "--trainer.devices: ",
+    "--trainer.devices=100000": "--trainer.devices: must be at most ",
+    "--trainer.accelerator=gpux": "--trainer.accelerator: there is no 'gpux' on this machine; there are auto, ",
+    "--trainer.accelerator=tpu": "--trainer.accelerator: there is no 'tpu' on this machine",
+    "--trainer.accelerator=": "--trainer.accelerator: there is no '' on this machine",
+    "--trainer.strategy=dpp": "--trainer.strategy: there is no 'dpp' on this machine; did you mean ddp?",
+    "--trainer.strategy=deepspeed": "--trainer.strategy: ",
+    "--trainer.strategy=fsdp": "--trainer.strategy: ",
+    "--trainer.num_nodes=0": "--trainer.num_nodes: `num_nodes` must be a positive integer",
+    "--trainer.num_nodes=-1": "--trainer.num_nodes: `num_nodes` must be a positive integer",
+    "--trainer.callbacks=NoSuch": "--trainer.callbacks: no callback is named 'NoSuch'; there are ",
+    "--trainer.callbacks=EarlyStoping": "did you mean EarlyStopping?",
+    "--trainer.callbacks=EarlyStopping": "--trainer.callbacks: EarlyStopping needs monitor",
+    "--trainer.callbacks+=Foo": "--trainer.callbacks: no callback is named 'Foo'",
+    "--trainer.callbacks=3": "--trainer.callbacks: no callback is named '3'",
+    "--trainer.logger=NoLogger": "--trainer.logger: no logger is named 'NoLogger'; did you mean Logger?",
+    "--trainer.logger=7": "--trainer.logger: no logger is named '7'; there are CSVLogger, ",
+    "--trainer.profiler=none": "--trainer.profiler: ",
+    "--trainer.plugins=x": "--trainer.plugins: no plugin is named 'x'",
+    "--trainer.limit_train_batches=-1": "--trainer.limit_train_batches: ",
+    "--trainer.limit_train_batches=2.5": "--trainer.limit_train_batches: ",
+    "--trainer.limit_train_batches=0": "--trainer.limit_train_batches: must be more than 0",
+    "--trainer.limit_val_batches=0": "--trainer.limit_val_batches: must be more than 0",
+    "--trainer.limit_val_batches=x": "--trainer.limit_val_batches: must be ",
+    "--trainer.limit_test_batches=0": "--trainer.limit_test_batches: must be more than 0",
+    "--trainer.overfit_batches=-1": "--trainer.overfit_batches: ",
+    "--trainer.val_check_interval=0": "--trainer.val_check_interval: must be more than 0",
+    "--trainer.val_check_interval=2.5": "--trainer.val_check_interval: ",
+    "--trainer.check_val_every_n_epoch=0": "--trainer.check_val_every_n_epoch: must be at least 1: got 0",
+    "--trainer.check_val_every_n_epoch=5": "--trainer.check_val_every_n_epoch: must be at most max_epochs, 2: got 5",
+    "--trainer.log_every_n_steps=-1": "--trainer.log_every_n_steps: must be at least 0: got -1",
+    "--trainer.num_sanity_val_steps=-7": "--trainer.num_sanity_val_steps: must be at least -1: got -7",
+    "--trainer.accumulate_grad_batches=0": "--trainer.accumulate_grad_batches: must be at least 1: got 0",
+    "--trainer.gradient_clip_val=-1": "--trainer.gradient_clip_val: must be at least 0: got -1",
+    "--trainer.gradient_clip_val=x": "--trainer.gradient_clip_val: must be ",
+    "--trainer.gradient_clip_algorithm=foo": "--trainer.gradient_clip_algorithm: ",
+    "--trainer.deterministic=perhaps": "--trainer.deterministic: must be bool or one of warn: got perhaps",
+    "--trainer.benchmark=5": "--trainer.benchmark: must be bool: got 5",
+    "--trainer.fast_dev_run=-1": "--trainer.fast_dev_run: ",
+    "--trainer.enable_checkpointing=false": "--trainer.enable_checkpointing: ",
+    "--trainer.barebones=true": "--trainer.barebones: ",
+    "--trainer.default_root_dir=": "--trainer.default_root_dir: must be a folder: got nothing",
+    "--trainer.foo=1": "--trainer.foo: no such argument",
+    "--trainer=Foo": "--trainer: must be a mapping, or a file that holds one: got Foo",
+    # the rest
+    "--seed_everything=-1": "--seed_everything: must be a whole number from 0 to 4294967295: got -1",
+    "--seed_everything=99999999999999999999999": "--seed_everything: must be a whole number from 0 to 4294967295",
+    "--seed_everything=1.5": "--seed_everything: must be bool or int: got 1.5",
+    "--seed_everything=false": "--seed_everything: must be a whole number",
+    "--seed_everything=null": "--seed_everything: must be bool or int: got None",
+    "--seed=3": "--seed: no such argument; did you mean --seed_everything?",
+    "--ckpt_path=none.ckpt": "--ckpt_path: no file none.ckpt",
+    "--ckpt_path=best": "--ckpt_path: must be a file",
+    "--ckpt_path=hpc": "--ckpt_path: must be a file",
+    "--ckpt_path=.": "--ckpt_path: no file .",
+    "--ckpt_path=binary.ckpt": "--ckpt_path: binary.ckpt is not a checkpoint that can be used",
+    "--ckpt_path=empty.ckpt": "--ckpt_path: empty.ckpt is not a checkpoint that can be used",
+    "--ckpt_path=cut.ckpt": "--ckpt_path: cut.ckpt is not a checkpoint that can be used",
+    "--ckpt_path=tensor.ckpt": "--ckpt_path: tensor.ckpt is not a checkpoint that can be used",
+    "--ckpt_path=code.ckpt": "--ckpt_path: code.ckpt is not a checkpoint that can be used: it holds more than weights",
+    "--ckpt_path=other.ckpt": "--ckpt_path: other.ckpt holds a SimpleCNN: --model=EqCNN cannot be filled from it",
+    "--ckpt_path=nested.ckpt": "--ckpt_path: nested.ckpt is not a checkpoint of this suite",
+    "--ckpt_path=code.ckp": "--ckpt_path: no file code.ckp; did you mean code.ckpt?",
+    "--weights_only=false": "--weights_only: must be true",
+    "--weights_only=x": "--weights_only: must be bool: got x",
+    "--config": "--config needs a value",
+    "--config=": "--config: must be a mapping",
+    "--config=.": "--config: Path is not a file",
+    "--config=none.yaml": "--config: File does not exist",
+    "--config=binary.yaml": "--config: not a configuration: 'utf-8' codec can't decode",
+    "--config=empty.yaml": "--config: must be a mapping, or a file that holds one: got nothing",
+    "--config=list.yaml": "--config: must be a mapping, or a file that holds one: got - 1",
+    "--config=open.yaml": "--config: not valid YAML: ",
+    "--config=code.yaml": "--config: not valid YAML: ",
+    "--config=typo.yaml": "--datta: no such argument",
+    "--config=model.yaml": "--model: no model is named 'EqCN'; did you mean EqCNN?",
+    "words": "words: no such argument",
+    "model.lr=3": "model.lr: no such argument; did you mean --model.lr?",
+    "--Model.lr=3": "--Model.lr: no such argument; did you mean --model.lr?",
+    "-x": "-x: no such argument",
+}  # fmt: skip
+WHOLE = (
+    ([], "a subcommand must come first"),
+    (["fut"], "no subcommand 'fut'; did you mean fit?"),
+    (["FIT"], "did you mean fit?"),
+    (["train"], "no subcommand 'train'; there are fit, "),
+    (["--model=EqCNN"], "--model: no such argument; it belongs after fit"),
+    (["--help-me"], "--help-me: no such argument; did you mean --help?"),
+    (["fit", *TINY], "--model is required: one of CifarCNN, "),
+    (["fit", "--model=EqCNN"], "--data is required: one of CIFAR10, MNIST"),
+    (["test", *FIT[1:], "--ckpt_path=none.ckpt"], "--ckpt_path: no file none.ckpt"),
+    (["test", *FIT[1:], "--ckpt_path=last"], "--ckpt_path: must be a file"),
+    (["validate", *FIT[1:], "--model.lr=-1"], "--model.lr must be a positive number"),
+    (["fit", "--model=P4CNN", *TINY, "--model.width=0"], "--model.width must be at least 1: got 0"),
+    (["fit", "--model=ConvMixer", *TINY, "--model.patch_size=0"], "--model.patch_size must be at least 1: got 0"),
+    (["fit", "--model=ConvMixer", *TINY, "--model.depth=-1"], "--model.depth must be at least 1: got -1"),
+    (["fit", "--model=ConvMixer", *TINY, "--model.width=2147483647"], "--model: does not fit into memory: lower data."),
+    (["fit", "--model=ResNet", *TINY, "--model.operator=foo"], "--model.operator: must be one of conv, "),
+    (["fit", "--model=ConvUNet", *TINY], "inpainting needs images in [0, 1]"),
+    (["fit", "--model=PConvUNet", *TINY, "--data.normalize=true"], "set data.normalize=false"),
+)  # fmt: skip
+GOOD = """program: train.py
+method: grid
+parameters:
+  model: {values: [SimpleCNN, EqCNN]}
+  data: {value: tests.tiny.Tiny}
+  data.val_size: {value: 100}
+  seed_everything: {values: [0, 1]}
+command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
+"""
+# for sweep.py: what is changed in GOOD, and what is said
+CHANGED = (
+    ("program: train.py", "program: other.py", "program: must be train.py: got 'other.py'"),
+    ("method: grid", "method: gird", "method: 'gird' is unknown; did you mean grid?"),
+    ("method: grid", "metod: grid", "metod: no such key; did you mean method?"),
+    ("[0, 1]", "[]", "parameters.seed_everything.values: is empty"),
+    ("[0, 1]", "[0, 0]", "parameters.seed_everything.values: 0 is listed twice"),
+    ("[0, 1]", "3", "parameters.seed_everything.values: must be a list: got 3"),
+    ("{values: [0, 1]}", "{min: 0, max: 100000000000}", "at most 100,000 can be run"),
+    ("{values: [0, 1]}", "{min: 5, max: 1}", "parameters.seed_everything: "),
+    ("{value: 100}", "100", "parameters.data.val_size: must be a mapping; write data.val_size: {value: 100}"),
+    ("{value: 100}", "{vlaue: 100}", "parameters.data.val_size.vlaue: no such key; did you mean value?"),
+    ("{value: 100}", "{value: 1e-4}", "YAML reads 1e-4 as a string"),
+    ("{value: 100}", "{value: .nan}", "parameters.data.val_size.value: must be finite"),
+    ("{value: 100}", "{value: !!python/object/apply:os.system [touch pwned]}", "not valid YAML"),
+    ("{value: 100}", "*nowhere", "not valid YAML"),
+    ("{value: 100}", "{value: 100", "not valid YAML"),
+    ("data.val_size", "model", "the key 'model' is given twice"),
+    ("  data:", "\tdata:", "not valid YAML"),
+    ("parameters:", "parameters: 3\nrest:", "parameters: must be a mapping"),
+    ('"${args}"', "", "command: lacks ${args}"),
+    ('"${env}"', '"${evn}"', "command: no such macro ${evn}"),
+    ("program:", "\0program:", "not valid YAML"),
+)  # fmt: skip
+# the same, where train.py's own parser is asked
+ASKED = (
+    ("SimpleCNN, EqCNN", "SimpleCNN, EqCN", "parameters.model: no model is named 'EqCN'; did you mean EqCNN?"),
+    ("tests.tiny.Tiny", "../../x", "parameters.data: no data is named '../../x'; there are CIFAR10, MNIST"),
+    ("fit, ", "fut, ", "no subcommand 'fut'; did you mean fit?"),
+    ("seed_everything", "seed", "parameters.seed: no such argument; did you mean --seed_everything?"),
+    ("[0, 1]", "[-1, 0]", "parameters.seed_everything: must be a whole number"),
+    ("[0, 1]", "[1.5]", "parameters.seed_everything: must be bool or int: got 1.5"),
+    ("data.val_size: {value: 100}", "ckpt_path: {value: none.ckpt}", "parameters.ckpt_path: no file none.ckpt"),
+    ("data.val_size: {value: 100}", "config: {value: none.yaml}", "parameters.config: File does not exist"),
+    ("data.val_size: {value: 100}", "trainer.max_epochs: {value: '2; ls'}", "parameters.trainer.max_epochs: must be"),
+)  # fmt: skip
+NAMED = (
+    ("sweep.py", ["none.yaml"], "none.yaml: No such file or directory"),
+    ("sweep.py", ["."], ".: Is a directory"),
+    ("sweep.py", ["/dev/zero"], "/dev/zero: must be a file"),
+    ("sweep.py", [], "the following arguments are required: file"),
+    ("sweep.py", ["binary.yaml"], "binary.yaml: not a text file"),
+    ("sweep.py", ["empty.yaml"], "this one is empty"),
+    ("sweep.py", ["list.yaml"], "this one is a list"),
+    ("sweep.py", ["open.yaml"], "not valid YAML"),
+    ("sweep.py", ["laughs.yaml"], "its aliases stand for"),
+    ("sweep.py", ["good.yaml", "--jobs=0"], "--jobs: must be 1 to "),
+    ("sweep.py", ["good.yaml", "--jobs=-1"], "--jobs: must be 1 to "),
+    ("sweep.py", ["good.yaml", "--jobs=100000"], "--jobs: must be 1 to "),
+    ("sweep.py", ["good.yaml", "--jobs=two"], "--jobs: invalid int value: 'two'"),
+    ("sweep.py", ["good.yaml", "--jobs"], "--jobs: expected one argument"),
+    ("sweep.py", ["good.yaml", "--job=1"], "--job: no such argument; did you mean --jobs?"),
+    ("sweep.py", ["good.yaml", "--dryrun"], "--dryrun: no such argument; did you mean --dry-run?"),
+    ("sweep.py", ["good.yaml", "empty.yaml"], "empty.yaml: no such argument"),
+    ("results", ["none"], "RUNS: no folder none; run a sweep first"),
+    ("results", ["list.yaml"], "RUNS: no folder list.yaml; run a sweep first"),
+    ("results", ["folder"], "RUNS: no records in folder; run a sweep first"),
+    ("results", ["broken"], "no trial that can be used"),
+    ("results", ["folder", "--out"], "--out: expected one argument"),
+    ("results", ["folder", "--outt=x"], "--outt: no such argument; did you mean --out?"),
+    ("results", ["folder", "other"], "other: no such argument"),
+    ("results", [str(ROOT / "results" / "plain_vs_equivariant"), "--out=list.yaml"], "list.yaml"),
+)  # fmt: skip
+
+
+class Code:
+    """Touches a file when it is unpickled."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("pwned"),)
+
+
+@pytest.fixture
+def files(workplace):
+    """Wrong files of every kind."""
+    parts = {"state_dict": {}, "hyper_parameters": {"_class_path": "lit_models.SimpleCNN"}}
+    for name, content in (
+        ("tensor", torch.zeros(3)),
+        ("code", {**parts, "state_dict": Code()}),
+        ("other", parts),
+        (
+            "nested",
+            {"state_dict": {}, "hyper_parameters": {"_class_path": "x.EqCNN", "lr": {"class_path": "os.system"}}},
+        ),
+        ("cut", parts),
+    ):
+        torch.save(content, f"{name}.ckpt")
+    cut = Path("cut.ckpt")
+    cut.write_bytes(cut.read_bytes()[:-200])
+    Path("empty.ckpt").touch()
+    for name in ("binary.ckpt", "binary.yaml"):
+        Path(name).write_bytes(bytes(range(256)) * 9)
+    laughs = "a: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    laughs += "".join(f"b{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9))
+    texts = {
+        "empty": "",
+        "list": "- 1\n- 2\n",
+        "open": "{a: [",
+        "typo": "model: EqCNN\ndatta: MNIST\n",
+        "laughs": laughs,
+    }
+    texts |= {"model": "model: EqCN\n", "code": "model: !!python/object/apply:os.system [touch pwned]\n", "good": GOOD}
+    for name, text in texts.items():
+        Path(f"{name}.yaml").write_text(text)
+    for name, content in (("binary", b"\xff\0"), ("text", b"no"), ("list", b"[]"), ("other", b'{"schema": 1}')):
+        trial = Path("broken") / name
+        trial.mkdir(parents=True)
+        (trial / "record.json").write_bytes(content)
+    (Path("broken") / "folder" / "record.json").mkdir(parents=True)
+    Path("folder").mkdir()
+    return workplace
+
+
+def refused(capfd, folder, command, args, said):
+    before = sorted(folder.rglob("*"))
+    start = time.process_time()  # not the wall's: what else this machine does is not ours
+    try:
+        code = MAINS[command](args)
+    except SystemExit as end:  # of argparse
+        code = end.code
+    seconds = time.process_time() - start
+    printed = capfd.readouterr().err
+    lines = [line for line in printed.splitlines() if line.startswith((f"{command}: ", "broken: "))]
+    assert code == 2, printed
+    assert len(lines) == 1 or ".yaml" in said + str(args) or args == ["broken"], printed  # all that is wrong at once
+    assert any(said in line for line in lines), printed
+    assert "Traceback" not in printed
+    assert not re.search(r"<class|NestedArg|Namespace|Union|object at 0x", printed)
+    assert sorted(folder.rglob("*")) == before
+    assert seconds < 15
+
+
+def some(cases, share):
+    """Run one in ``share`` always, and all with the slow tests."""
+    marks = [[] if index % share == 0 else pytest.mark.slow for index in range(len(cases))]
+    return [pytest.param(*case, marks=mark) for case, mark in zip(cases, marks, strict=True)]
+
+
+@pytest.mark.parametrize(("argument", "said"), some(list(ADDED.items()), 5))
+def test_train_with_a_wrong_argument(files, capfd, argument, said):
+    refused(capfd, files, "train.py", [*FIT, argument], said)
+
+
+@pytest.mark.parametrize(("args", "said"), some(WHOLE, 5))
+def test_train_called_wrongly(files, capfd, args, said):
+    refused(capfd, files, "train.py", args, said)
+
+
+@pytest.mark.parametrize(("old", "new", "said"), CHANGED)
+def test_a_wrong_sweep_file(files, capfd, old, new, said):
+    assert old in GOOD
+    Path("good.yaml").write_text(GOOD.replace(old, new, 1))
+    refused(capfd, files, "sweep.py", ["good.yaml"], said)
+
+
+@pytest.mark.parametrize(("old", "new", "said"), some(ASKED, 9))
+def test_a_sweep_file_that_train_refuses(files, capfd, old, new, said):
+    assert old in GOOD
+    Path("good.yaml").write_text(GOOD.replace(old, new, 1))
+    refused(capfd, files, "sweep.py", ["good.yaml"], said)
+
+
+@pytest.mark.parametrize(("command", "args", "said"), NAMED)
+def test_sweep_and_results_called_wrongly(files, capfd, command, args, said):
+    refused(capfd, files, command, args, said)
+
+
+def test_there_are_enough_of_them():
+    assert len(ADDED) + len(WHOLE) + len(CHANGED) + len(ASKED) + len(NAMED) >= 150
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "args", "said"),
+    [
+        ([ROOT / "train.py"], [*FIT, "--model.lr=-1"], "--model.lr must be a positive number"),
+        ([ROOT / "train.py"], [*FIT, "--ckpt_path=code.ckpt"], "it holds more than weights"),
+        ([ROOT / "sweep.py"], ["laughs.yaml"], "its aliases stand for"),
+        (["-m", "results"], ["none"], "RUNS: no folder none"),
+    ],
+)
+def test_as_processes(files, command, args, said):
+    done = subprocess.run([sys.executable, *command, *args], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert said in done.stderr
+    assert not Path("pwned").exists()
