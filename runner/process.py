@@ -84,6 +84,7 @@ def _check(command_lines: Sequence[Sequence[str]], answer: Connection, environme
 def _run(args: list[str], folder: Path, environment: dict[str, str]) -> None:
     os.setpgid(0, 0)  # a group of its own: it is ended with the ranks that it starts
     _die_with_parent()
+    os.environ.pop("WANDB_SERVICE", None)  # that of the process above ends with it; a trial has its own
     os.environ.update(environment)
     lock = FileLock(folder / ".lock")
     try:

@@ -243,11 +243,11 @@ def test_a_trial_without_its_server_trains_on(server, workplace, environment, sa
 
 @pytest.mark.slow
 def test_a_server_that_breaks_down_does_not_hold_a_trial(server, workplace):
-    args = ["--model=SimpleCNN", "--trainer.max_epochs=40"]
+    args = ["--model=SimpleCNN", "--trainer.max_epochs=300"]
     process = start_trial(workplace / "here", *args, WANDB_FINISH_TIMEOUT="2")
     wait_for(lambda: any(run["history"] for run in server.runs.values()))
     server.broken = True
-    process.join(60)
+    process.join(120)
     assert process.exitcode == 0
     assert records.read(workplace / "here" / records.FILE_NAME).quality["test_images"] == 200
     (line,) = [line for line in (workplace / "here" / processes.LOG).read_text().splitlines() if "uploaded" in line]
@@ -382,7 +382,7 @@ def test_an_interrupted_offline_trial_is_one_run_on_the_server(server, workplace
 
 @pytest.mark.slow
 def test_an_agent_that_is_preempted_leaves_its_trial_to_the_next(server, workplace):
-    long = {**SWEEP["parameters"], "model": {"value": "SimpleCNN"}, "trainer.max_epochs": {"value": 40}}
+    long = {**SWEEP["parameters"], "model": {"value": "SimpleCNN"}, "trainer.max_epochs": {"value": 300}}
     address = new_sweep({**SWEEP, "parameters": long})
     agent = start_agent(address, "--forward-signals")
     wait_for(lambda: any(run["history"] for run in server.runs.values()))
@@ -395,8 +395,8 @@ def test_an_agent_that_is_preempted_leaves_its_trial_to_the_next(server, workpla
     assert list(server.runs) == [run["name"]]
     assert (run["state"], run["starts"]) == ("finished", 2)
     (path,) = workplace.glob(f"runs/*/*/{records.FILE_NAME}")
-    assert len(records.read(path).history) == 40
-    check_logged(run, 40)
+    assert len(records.read(path).history) == 300
+    check_logged(run, 300)
 
 
 @pytest.mark.slow

@@ -94,11 +94,12 @@ def start_run(**arguments: Any) -> wandb.Run:
         problem = None
     except Exception as error:  # whatever it is, the trial is worth more than its upload
         problem = _reason(error)
-    run = wandb.init(
-        **arguments,
-        mode="offline" if (mode or "online") == "online" else mode,  # type: ignore[arg-type]  # wandb checks it
-        settings=wandb.Settings(silent=True, console="off"),
-    )
+    arguments |= {"mode": "offline" if (mode or "online") == "online" else mode}
+    settings = wandb.Settings(silent=True, console="off")
+    try:
+        run = wandb.init(**arguments, settings=settings)
+    except Exception:  # such as an earlier start of this trial that W&B's process has not yet given up
+        run = wandb.init(**{**arguments, "id": None}, settings=settings)
     if problem:
         print(f"W&B: {problem}; nothing of this trial is uploaded. Later: {_sync_command(run)}", flush=True)
     return run
