@@ -212,7 +212,7 @@ class TrialCLI(LightningCLI):
             )
         self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
         path = self.recorder.folder / records.FILE_NAME
-        for logger in self.trainer.loggers:
+        for logger in self.trainer.loggers if self.trainer.is_global_zero else []:  # which has written the record
             if isinstance(logger, tracking.TrialLogger):
                 # here and not in the callback: a process that ddp_spawn started knows the run's folder wrongly
                 logger.attach(path, scalars(records.read(path)))
