@@ -491,7 +491,7 @@ def _confusion(group: Group, folder: Path) -> Iterator[Figure]:
             image = _matrix(axes, share, errors[label], top)
             seeds = sum(confusion([record]) is not None for record in group.models[label])
             axes.set_title(textwrap.fill(f"{label}, {_count(seeds, 'seed', 'seeds')}", 34))
-        bar = canvas.colorbar(image, ax=grid, shrink=0.6, aspect=30, pad=0.02)
+        bar = canvas.colorbar(image, ax=list(grid.flat[: len(matrices)]), shrink=0.6, aspect=30, pad=0.02)
         bar.set_label("wrong answers, % of the true class")
         canvas.suptitle(title)
         yield save(canvas, folder, f"confusion{group.suffix}", title, caption)

@@ -116,7 +116,7 @@ class Recorder(Callback):
             batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).clone(memory_format=layout) for part in example]
             throughput = THROUGHPUT_BATCH / seconds_per_batch(model, *batch)
         epoch_seconds = statistics.median(epoch["seconds"] for epoch in self.history.epochs)
-        images = len(data.train) if hasattr(data, "train") else float("nan")
+        images = _images_per_epoch(trainer, data) if hasattr(data, "train") else float("nan")
         score = self.best.best_model_score
         measured = size(model, *example)
         return Record(
@@ -139,6 +139,13 @@ class Recorder(Callback):
             },
             history=self.history.epochs,
         )
+
+
+def _images_per_epoch(trainer: Trainer, data: Any) -> int:
+    """Return how many images an epoch trains on: all, or what ``limit_train_batches`` leaves of them."""
+    batches, limit = -(-len(data.train) // data.batch_size), trainer.limit_train_batches
+    taken = int(batches * limit) if isinstance(limit, float) else min(batches, limit)
+    return min(len(data.train), taken * int(data.batch_size))
 
 
 def scalars(record: Record) -> dict[str, float]:

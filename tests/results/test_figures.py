@@ -167,6 +167,12 @@ def test_times_of_different_or_shared_rigs_are_not_drawn(change):
     assert len(cost_points(group, "params").label) == 2
 
 
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_confusion_matrices_of_any_number_of_models_share_one_bar(monkeypatch, tmp_path, count):
+    _, canvases = draw(monkeypatch, tmp_path, *(trial(f"Model{index}") for index in range(count)))
+    assert len(canvases["confusion"].axes) == count + 1
+
+
 def test_confusion_matrices_are_summed():
     matrix = [[5, 1], [2, 8]]
     broken = [{"confusion": value} for value in (None, "x", [[1, 2]], [[1, "a"], [2, 3]], [[1, None], [0, 1]])]
