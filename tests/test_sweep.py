@@ -101,14 +101,8 @@ def test_a_failing_trial_stops_nothing_and_is_tried_again(workplace):
     assert not list(workplace.glob("runs/tiny/*/failed.txt"))
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGKILL,
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_sweep_ends_with_the_records_of_an_undisturbed_one(workplace, monkeypatch, number):
     epochs = 6
     undisturbed = workplace / "undisturbed"

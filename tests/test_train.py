@@ -376,6 +376,7 @@ def test_a_resumed_inpainter_equals_one_that_was_not_interrupted(workplace):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_fill_the_holes_that_one_fills(workplace, capfd):
     fit = ["fit", "--model=ConvUNet", *INPAINT, "--data.val_size=99", "--trainer.max_epochs=1"]
     done = run(*fit, "--trainer.devices=2")
@@ -435,7 +436,7 @@ def test_cifar_through_the_same_path(workplace, real_data, model):
 
 
 # Of an epoch, as many steps as show that it learns where a whole one takes long; the rest trains on every image.
-STEPS = {"VGG": 120, "ConvUNet": 40, "PConvUNet": 40}
+STEPS = {"VGG": 120, "ConvUNet": 40, "PConvUNet": 40, "ConvMixer": 60, "CifarCNN": 150, "ResNet": 60, "P4CNN": 200}
 OPERATORS = ("separable", "involution", "p4")
 
 
