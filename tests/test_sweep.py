@@ -266,8 +266,8 @@ def test_shards_are_disjoint_complete_and_alike(count):
     shards = [sweep._part(trials, index, count) for index in range(1, count + 1)]
     assert sorted(trial.name for shard in shards for trial in shard) == sorted(trial.name for trial in trials)
     assert {len(shard) for shard in shards} <= {30 // count, -(-30 // count)}
-    for model in {str(trial.parameters["model"]) for trial in trials}:
-        of_one = [sum(str(trial.parameters["model"]) == model for trial in shard) for shard in shards]
+    for recipe in {trial.parameters["config"] for trial in trials}:
+        of_one = [sum(trial.parameters["config"] == recipe for trial in shard) for shard in shards]
         assert max(of_one) - min(of_one) <= 1  # each gets its share of the slow and of the fast ones
 
 

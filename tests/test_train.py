@@ -437,7 +437,7 @@ def test_cifar_through_the_same_path(workplace, real_data, model):
 
 # Of an epoch, as many steps as show that it learns where a whole one takes long; the rest trains on every image.
 STEPS = {"VGG": 120, "ConvUNet": 40, "PConvUNet": 40, "ConvMixer": 60, "CifarCNN": 150, "ResNet": 60, "P4CNN": 200}
-OPERATORS = ("separable", "involution")  # group convolutions learn in P4CNN
+OPERATORS = ("separable", "involution", "p4")
 
 
 class Losses(Callback):
