@@ -356,9 +356,9 @@ def _arguments(command: list[Any], point: dict[str, Any]) -> list[str]:
 def _trial_name(point: dict[str, Any]) -> str:
     """Return a folder name that a person recognises and that no other point has."""
     config = point.get("config")
-    # a configuration file is what stands in it: when it changes, the trial is another
-    text = Path(config).read_text() if isinstance(config, str) and Path(config).is_file() else ""
-    digest = hashlib.sha256((json.dumps(point, sort_keys=True, default=str) + text).encode()).hexdigest()[:8]
+    # a configuration file is what it says, but for its comments: when that changes, the trial is another
+    said = _yaml_of(Path(config)) if isinstance(config, str) and Path(config).is_file() else ""
+    digest = hashlib.sha256((json.dumps(point, sort_keys=True, default=str) + said).encode()).hexdigest()[:8]
     parts = [Path(config).stem] if isinstance(config, str) else []
     for key in ("model", "data"):
         value = point.get(key)
@@ -367,6 +367,15 @@ def _trial_name(point: dict[str, Any]) -> str:
     parts += [f"seed{point['seed_everything']}"] if "seed_everything" in point else []
     words = [re.sub(r"[^A-Za-z0-9_]", "_", part)[:40] for part in parts]
     return "-".join([*words, digest])
+
+
+def _yaml_of(path: Path) -> str:
+    """Return what a YAML file says, as one text for all ways to write it; its own text where it is no YAML."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return json.dumps(yaml.safe_load(text), sort_keys=True, default=str)
+    except (yaml.YAMLError, TypeError, RecursionError):
+        return text  # train.py says what is wrong with it
 
 
 def _same(a: Any, b: Any) -> bool:

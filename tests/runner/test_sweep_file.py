@@ -163,12 +163,13 @@ def test_another_configuration_file_is_another_trial(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = "program: train.py\nmethod: grid\nparameters: {config: {values: [one.yaml, two.yaml]}}\n"
     names = []
-    for content in ("a: 1", "a: 1", "a: 2"):
+    for content in ("{a: 1, b: 2}", "# a comment\nb: 2\na: 1  # another", "{a: 2, b: 2}", "{1: x, y: z, a: [}"):
         (tmp_path / "one.yaml").write_text(content)
         names.append([trial.name for trial in read_sweep(write(tmp_path, text)).trials])
     assert names[0] == names[1]
     assert names[0][0] != names[2][0]
     assert names[0][1] == names[2][1]
+    assert names[2][0] != names[3][0]  # one that is no YAML is train.py's to refuse
     assert names[0][0].startswith("one-")
 
 
