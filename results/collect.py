@@ -103,13 +103,20 @@ def labels(trials: Trials) -> dict[str, str]:
 
 
 def mixed_rigs(trials: Trials) -> list[str]:
-    """Name the trials that ran on another rig than most of their model: that row of a table shows no times."""
+    """Name the trials that ran on another rig than most of their model: that row of a table shows no times.
+
+    Trials that shared their machine are not asked: their times are left out anyway.
+    """
     lines = []
     names = labels(trials)
     for key, name in names.items():
-        rigs = {trial: _rig(record) for trial, record in trials.records.items() if record.config_hash == key}
-        (usual, count), *others = Counter(rigs.values()).most_common()
-        if others:
+        rigs = {
+            trial: rig_name(record.rig)
+            for trial, record in trials.records.items()
+            if record.config_hash == key and record.rig.get("trials_at_once") == 1
+        }
+        if len(set(rigs.values())) > 1:
+            usual, count = Counter(rigs.values()).most_common(1)[0]
             odd = ", ".join(f"{trial} ({said})" for trial, said in rigs.items() if said != usual)
             lines.append(f"{name} has no times: its trials ran on several rigs, {count} on {usual}, but {odd}")
     return lines
@@ -120,12 +127,9 @@ def rig_name(rig: Mapping[str, Any] | pd.Series) -> str:
     count = rig.get("threads")
     threads = f", {count} thread{'' if count == 1 else 's'}" if str(rig.get("device")).endswith("cores)") else ""
     devices = f"{rig.get('devices')} × " if rig.get("devices") != 1 else ""
-    return f"{devices}{rig.get('device')}{threads}, precision {rig.get('precision')}"
-
-
-def _rig(record: Record) -> str:
-    shared = record.rig.get("trials_at_once")
-    return rig_name(record.rig) + ("" if shared == 1 else f", {shared} trials at once")
+    layout = f", {rig['memory_format']}" if isinstance(rig.get("memory_format"), str) else ""
+    compiled = ", compiled" if rig.get("compiled") is True else ""
+    return f"{devices}{rig.get('device')}{threads}, precision {rig.get('precision')}{layout}{compiled}"
 
 
 def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, int], str]) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 from results.kinds import COSTS, KINDS, SIZES, Kind, kind_of
 from results.record import Record
 
-RIG = ["device", "devices", "precision", "threads", "trials_at_once"]
+RIG = ["device", "devices", "precision", "memory_format", "compiled", "threads", "trials_at_once"]
 
 
 def fault(record: Record) -> str | None:

@@ -25,8 +25,9 @@ def summarize(trials: Trials, target: float | None = None) -> pd.DataFrame:
         A row per configuration, by data and kind with the best first: ``data, model, n, epochs, rig, setting, target,
         reached`` (trials that reached it), parameters, MACs and bytes, then of each accuracy, or whatever this kind of
         trial is measured by, the mean, the standard deviation (``_std``) and half the width of the 95 % interval
-        (``_ci``), the sampling error of the test set (``test_set``), and mean times. A spread needs two trials, and
-        times are averaged only over trials of one rig that had the machine to themselves: otherwise they are NaN.
+        (``_ci``), the sampling error of the test set (``test_set``), and mean times. A spread needs two trials. Times
+        are averaged over the ``timed`` trials, those that had the machine to themselves: they are NaN where there is
+        none, and where those ran on several rigs.
     """
     names, settings = labels(trials), differences(trials)
     rows = []
@@ -65,10 +66,12 @@ def differences(trials: Trials) -> dict[str, str]:
             for name in shared
             if len({repr(row[name]) for row in rows if name in row}) > 1
         ]
-        rigs = {
-            other.config_hash: rig_name(other.rig) for other in trials.records.values() if other.data == record.data
-        }
-        result[key] = ", ".join([*said, *([rigs[key]] if len(set(rigs.values())) > 1 else [])])
+        rigs: dict[str, set[str]] = {}
+        for other in trials.records.values():
+            if other.data == record.data:
+                rigs.setdefault(other.config_hash, set()).add(rig_name(other.rig))
+        differ = any(names != rigs[key] for names in rigs.values())
+        result[key] = ", ".join([*said, *(sorted(rigs[key]) if differ else [])])
     return result
 
 
@@ -97,9 +100,13 @@ def notes(summary: pd.DataFrame) -> list[str]:
         if not math.isnan(rows.target.iloc[0]):
             level = kind.level.format(rows.target.iloc[0])
             lines.append(f"Seconds to {level} on {data}: of training, up to the end of the epoch that reached it.")
-    if summary.rig.isin(["several", "shared"]).any():
+    untimed = summary.rig.isin(["several", "shared"])
+    if untimed.any():
         lines.append("Times are left out where trials ran on several rigs or shared a machine.")
-    elif summary.rig.nunique() > 1:
+    if (part := summary[~untimed & (summary.timed < summary.n)]).size:
+        said = ", ".join(f"{row.timed} of {row.n} for {row.model} on {row.data}" for row in part.itertuples())
+        lines.append(f"Times are those of trials that had the machine to themselves: {said}.")
+    if summary.rig[~untimed].nunique() > 1:
         lines.append("The rows ran on different rigs: their times cannot be compared.")
     return lines
 
@@ -118,16 +125,17 @@ def _numbers(group: pd.DataFrame) -> dict[str, Any]:
 
 
 def _costs(group: pd.DataFrame) -> dict[str, Any]:
-    """Return the sizes, the rig, and the mean times if there is one rig."""
-    rigs = len(group[RIG].drop_duplicates())
-    alone = rigs == 1 and group.trials_at_once.iloc[0] == 1
+    """Return the sizes, the rig, and the mean times of the trials that had it to themselves, if it is one rig."""
+    alone = group[group.trials_at_once == 1]
+    rigs = len(alone[RIG].drop_duplicates())
     row: dict[str, Any] = {name: group[name].iloc[0] for name in SIZES}
     row["epochs"] = group.epochs.iloc[0] if group.epochs.nunique() == 1 else math.nan
-    row["rig"] = rig_name(group.iloc[0]) if alone else "several" if rigs > 1 else "shared"
+    row["rig"] = rig_name(alone.iloc[0]) if rigs == 1 else "several" if rigs else "shared"
+    row["timed"] = len(alone) if rigs == 1 else 0
     row["target"], row["reached"] = group.target.iloc[0], int(group.target_seconds.notna().sum())
     for name in TIMES:
-        # skipna=False: a mean over some of the trials would not be the row's
-        row[name] = group[name].astype(float).mean(skipna=False) if alone else np.nan
+        # skipna=False: a mean over some of these trials would not be the row's
+        row[name] = alone[name].astype(float).mean(skipna=False) if rigs == 1 else np.nan
     return row
 
 

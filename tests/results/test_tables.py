@@ -104,6 +104,17 @@ def test_rigs_are_never_mixed_in_a_time(tmp_path):
     assert math.isnan(summary_of(save(tmp_path / "shared", shared)).epoch_seconds[0])
 
 
+def test_times_are_those_of_trials_that_had_the_machine_to_themselves(tmp_path):
+    shared = {"rig": {**make().rig, "trials_at_once": 2, "threads": 1}}
+    slow, slower = ({"cost": {**make().cost, "epoch_seconds": seconds}} for seconds in (21.0, 23.0))
+    found = make(seed=0, **slow), make(seed=1, **slower), make(seed=2, **shared), make(seed=3, **shared)
+    table = summary_of(save(tmp_path, *found))
+    assert table.epoch_seconds.tolist() == [22.0]
+    assert (table.n[0], table.timed[0]) == (4, 2)
+    assert "Times are those of trials that had the machine to themselves: 2 of 4 for EqCNN on MNIST." in notes(table)
+    assert make_sheet(collect(tmp_path)).summary.setting.tolist() == [""]
+
+
 def test_rows_on_different_rigs_are_told_apart(tmp_path):
     other = make(seed=0, rig={**make().rig, "device": "another"}, **other_config(**{"model.lr": 0.1}))
     table = summary_of(save(tmp_path, make(seed=0), other))
