@@ -49,7 +49,7 @@ from trial.errors import (
     smaller,
 )
 from trial.machine import cores, trials_at_once
-from trial.recording import Recorder, resolved_config, scalars
+from trial.recording import Recorder, class_name, resolved_config, scalars
 from trial.rig import best_precision
 
 
@@ -140,7 +140,7 @@ class TrialCLI(LightningCLI):
         self.folder = Path(config.trainer.default_root_dir)
         self.made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
         if config.ckpt_path == "last" and (last := self.folder / "checkpoints" / "last.ckpt").exists():
-            check_checkpoint(last, self.resolved["model"])
+            check_checkpoint(last, class_name(self.resolved["model"]))
         threads = max(1, cores() // trials_at_once())  # trials at once times threads is the number of cores
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(threads)
@@ -195,9 +195,8 @@ class TrialCLI(LightningCLI):
     def _logger(self, folder: Path) -> tracking.TrialLogger:
         config = self.config_init[self.subcommand]
         shown = {"seed_everything": config.seed_everything, **self.resolved}
-        return tracking.TrialLogger(
-            folder, shown, tags=[self.resolved["model"], self.resolved["data"]], resumes=config.ckpt_path is not None
-        )
+        tags = [class_name(self.resolved[part]) for part in ("model", "data")]
+        return tracking.TrialLogger(folder, shown, tags=tags, resumes=config.ckpt_path is not None)
 
     def after_fit(self) -> None:
         """Test the best checkpoint once; the recorder then writes the record."""
@@ -342,7 +341,7 @@ def _name_classes_first(args: list[str]) -> None:
 
 def _default_folder(config: dict[str, Any], seed: int) -> Path:
     """Return the folder of a trial that was given none: made of what it is and, under a W&B agent, of its run."""
-    name = f"{config['model']}-{config['data']}-seed{seed}"
+    name = f"{class_name(config['model'])}-{class_name(config['data'])}-seed{seed}"
     if run := _agent_run():
         return Path("runs") / os.environ["WANDB_SWEEP_ID"] / f"{name}-{run}"
     return Path("runs") / "train" / f"{name}-{records.config_hash(config)}"

@@ -56,7 +56,7 @@ def _wrong_history(record: Record) -> str | None:
 def _wrong_rig(record: Record) -> str | None:
     for name in RIG:
         value = record.rig.get(name)
-        if not (isinstance(value, str | None) or _is_number(value)):
+        if not (isinstance(value, str | bool | None) or _is_number(value)):
             return f"its rig.{name} is neither a name nor a number: {str(value)[:40]}"
     return None if isinstance(record.rig.get("versions"), dict | None) else "its rig.versions does not name any"
 

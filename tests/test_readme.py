@@ -24,7 +24,8 @@ def test_bring_your_own(workplace, monkeypatch):
     done = subprocess.run([sys.executable, ROOT / "sweep.py", "mine.yaml"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    subprocess.run([sys.executable, "-m", "results", "runs/mine"], check=True, capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "results", "runs/mine"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
     runs = pd.read_csv(workplace / "results" / "mine" / "runs.csv")
     assert sorted(zip(runs.model, runs.seed, strict=True)) == [
         ("Linear", 0),
@@ -33,6 +34,10 @@ def test_bring_your_own(workplace, monkeypatch):
         ("SimpleCNN", 1),
     ]
     assert set(runs.data) == {"Stripes"}
+    report = (workplace / "results" / "mine" / "report.html").read_text()
+    assert "--model=mine.Linear" in report  # the commands run again as they stand
+    assert "--data=my_data.Stripes" in report
+    assert "--model=SimpleCNN" in report
     linear = runs[runs.model == "Linear"]
     assert (linear.params == 28 * 28 * 2 + 2).all()
     assert (linear.test_acc > 90).all()

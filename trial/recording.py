@@ -44,6 +44,7 @@ TRAINER_ARGUMENTS = (
 # Where data lie, who reads them and in which order of pixels changes no result.
 NOT_CONFIG = {"data.data_dir", "data.num_workers", "data.memory_format"}
 FROM_THE_DATA = {"model.in_channels", "model.image_size", "model.num_classes"}
+OURS = ("lit_models", "datamodules")  # their classes need no module on the command line
 THROUGHPUT_BATCH = 256
 
 
@@ -52,10 +53,14 @@ def resolved_config(config: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         config: of the subcommand, as nested dicts.
+
+    Returns:
+        The arguments; ours are named as on the command line, a user's own class keeps its module: ``mine.Linear``.
     """
     flat: dict[str, Any] = {}
     for part in ("model", "data"):
-        flat[part] = config[part]["class_path"].rpartition(".")[2]
+        path = config[part]["class_path"]
+        flat[part] = class_name(path) if path.partition(".")[0] in OURS else path
         arguments = {**config[part].get("init_args", {}), **config[part].get("dict_kwargs", {})}
         flat |= {f"{part}.{name}": value for name, value in arguments.items()}
     trainer = config["trainer"]
@@ -64,6 +69,11 @@ def resolved_config(config: dict[str, Any]) -> dict[str, Any]:
     return {
         key: value if isinstance(value, int | float | str | bool | None) else str(value) for key, value in flat.items()
     }
+
+
+def class_name(path: str) -> str:
+    """Return the last part of a dotted name."""
+    return path.rpartition(".")[2]
 
 
 class Recorder(Callback):
@@ -120,8 +130,8 @@ class Recorder(Callback):
         score = self.best.best_model_score
         measured = size(model, *example)
         return Record(
-            model=self.config["model"],
-            data=self.config["data"],
+            model=class_name(self.config["model"]),
+            data=class_name(self.config["data"]),
             seed=self.seed,
             config=self.config,
             config_hash=config_hash(self.config),
