@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,12 @@ def reported(runs: pd.DataFrame, claims: list[Claim]) -> Grid:
         for head, texts in zip(heads, zip(*rows, strict=True), strict=True)
     ]
     return Grid("Reported by the seeds and measured here", columns)
+
+
+def in_words(grid: Grid) -> str:
+    """Return in a sentence how many of the claims got which verdict."""
+    verdicts = [cell.text for column in grid.columns if column.head == "verdict" for cell in column.cells]
+    return f"{len(verdicts)} claims: {', '.join(f'{n} × {said}' for said, n in Counter(verdicts).most_common())}."
 
 
 def _said(claim: Claim) -> str:

@@ -164,4 +164,5 @@ def _at_what_cost(rows: pd.DataFrame, pair: Pair) -> str:
         for name, said in costs.items()
         if other[name] > 0 and one[name] > 0 and (name != "epoch_seconds" or one.rig == other.rig)
     ]
-    return f" It takes {', '.join(shares[:-1])} and {shares[-1]}." if len(shares) > 1 else ""
+    said = f" It takes {', '.join(shares[:-1])} and {shares[-1]}." if len(shares) > 1 else ""
+    return said + (" Recipe or rig differ: see the table." if one.setting != other.setting else "")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from results.kinds import COSTS, SIZES, Kind
 from results.pairs import Pair, p_value
-from results.record import write_text
 
 # Heads of costs where there is less room.
 NARROW = {
@@ -156,24 +153,6 @@ def latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
         text = style.apply(lambda _, bold=bold: bold, axis=None).to_latex(hrules=True, column_format=align)
         parts.append(f"% {_line(grid.title)}\n{text.replace('−', '$-$').strip()}")
     return "\n\n".join([*parts, "\n".join(f"% {_line(note)}" for note in notes)]) + "\n"
-
-
-def update_readme(readme: Path, name: str, table: str) -> bool:
-    """Replace the table between ``<!-- table: name -->`` and ``<!-- /table -->`` in a Markdown file.
-
-    Returns:
-        Whether the file has such a place.
-    """
-    if not readme.is_file():
-        return False
-    text = readme.read_text(encoding="utf-8")
-    place = re.compile(rf"(<!-- table: {re.escape(name)} -->\n).*?(<!-- /table -->)", re.DOTALL)
-    if not place.search(text):
-        return False
-    changed = place.sub(lambda match: f"{match[1]}{table}{match[2]}", text)
-    if changed != text:
-        write_text(readme, changed)
-    return True
 
 
 def _words(head: str, texts: Iterable[str]) -> Column:

@@ -10,9 +10,10 @@ from results import claims
 from results import record as records
 from results.collect import LEFT_OUT, Trials
 from results.figures import draw_all
+from results.readme import update_readme
 from results.report import html
 from results.sheet import Sheet
-from results.table import Grid, latex, markdown, update_readme
+from results.table import Grid, latex, markdown
 from results.terminal import LEGEND, WIDTH, terminal
 
 
@@ -21,7 +22,7 @@ def write(sheet: Sheet, folder: Path) -> list[Path]:
 
     Args:
         sheet: of the sweep.
-        folder: of its results; a table of the same name in the README two folders above is replaced.
+        folder: of its results; the sweep's verdicts in the README two folders above are brought up to date.
 
     Returns:
         The files, without the records.
@@ -40,7 +41,7 @@ def write(sheet: Sheet, folder: Path) -> list[Path]:
     if reported:
         paths.append(records.write_text(folder / "reported.md", markdown([reported], [], claims.NOTES)))
     readme = folder.resolve().parent.parent / "README.md"
-    if update_readme(readme, sheet.trials.name, table):
+    if update_readme(readme, sheet, reported):
         paths.append(readme)
     return paths
 

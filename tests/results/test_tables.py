@@ -12,15 +12,11 @@ from rich.console import Console
 from results import record as records
 from results.__main__ import main
 from results.collect import COLUMNS, collect
-from results.figures import draw_all
 from results.kinds import in_words
-from results.report import html
 from results.sheet import make as make_sheet
 from results.summary import notes, summarize
-from results.table import update_readme
 from results.terminal import terminal
-from results.write import latex_of, markdown_of, reported_of
-from tests.conftest import ROOT
+from results.write import latex_of, markdown_of
 from tests.results.test_record import make
 
 
@@ -340,35 +336,3 @@ def test_latex_has_rules_and_bold_winners(tmp_path):
     assert "\\textbf{90.00}" in text
     assert "\\textbf{50.00}" not in text
     assert "$-$40.00" in text
-
-
-def test_readme_is_updated_only_between_its_marks(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(
-        "a\n<!-- table: mine -->\nold\n<!-- /table -->\nb\n<!-- table: other -->\nkept\n<!-- /table -->\n"
-    )
-    assert update_readme(readme, "mine", "new \\1\n")
-    assert (
-        readme.read_text()
-        == "a\n<!-- table: mine -->\nnew \\1\n<!-- /table -->\nb\n<!-- table: other -->\nkept\n<!-- /table -->\n"
-    )
-    assert not update_readme(readme, "third", "x")
-    assert not update_readme(tmp_path / "none.md", "mine", "x")
-
-
-@pytest.mark.parametrize("name", re.findall(r"<!-- table: (\w+) -->", (ROOT / "README.md").read_text()))
-def test_readme_shows_what_the_records_give(name):
-    table = (ROOT / "results" / name / "table.md").read_text()
-    assert f"<!-- table: {name} -->\n{table}<!-- /table -->" in (ROOT / "README.md").read_text()
-
-
-@pytest.mark.parametrize("folder", sorted(path.parent.name for path in (ROOT / "results").glob("*/runs.csv")))
-def test_committed_results_equal_their_records(folder, tmp_path):
-    path = ROOT / "results" / folder
-    sheet = make_sheet(collect(path))
-    assert (path / "runs.csv").read_text() == sheet.csv
-    assert (path / "table.md").read_text() == markdown_of(sheet)
-    assert (path / "table.tex").read_text() == latex_of(sheet)
-    # the figures as committed: another version of matplotlib draws other strokes
-    figures = [dataclasses.replace(figure, svg=path / figure.svg.name) for figure in draw_all(sheet.trials, tmp_path)]
-    assert (path / "report.html").read_text() == html(sheet, figures, reported_of(sheet))
