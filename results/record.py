@@ -35,7 +35,7 @@ class Record:
             and ``versions``.
         size: ``params``, ``macs`` for one image, ``bytes`` of parameters and buffers.
         quality: ``val_acc`` or ``val_l1`` of the tested checkpoint and what the test found, see ``Classifier``
-            and ``Inpainter``.
+            and ``Inpainter``; the ``class_names`` of a confusion matrix.
         cost: ``epoch_seconds`` (median), ``train_images_per_second``, ``latency_seconds`` (batch 1),
             ``inference_images_per_second``, ``peak_memory_mb`` and ``total_seconds`` over all starts.
         history: a dict per epoch.

@@ -58,6 +58,7 @@ def test_fit_tests_and_writes_the_record(workplace):
     assert (record.model, record.data, record.seed) == ("EqCNN", "Tiny", 3)
     assert record.size["params"] == 7_834
     assert record.quality["test_images"] == 200
+    assert record.quality["class_names"] == list("0123456789")
     assert [epoch["epoch"] for epoch in record.history] == [0, 1]
     assert record.quality["val_acc"] == pytest.approx(max(epoch["val_acc"] for epoch in record.history))
     assert {"train_loss", "train_acc", "val_loss", "val_acc", "seconds"} <= set(record.history[0])

@@ -128,6 +128,9 @@ class Recorder(Callback):
         epoch_seconds = statistics.median(epoch["seconds"] for epoch in self.history.epochs)
         images = _images_per_epoch(trainer, data) if hasattr(data, "train") else float("nan")
         score = self.best.best_model_score
+        quality = {model.monitor: float("nan") if score is None else round(float(score), 6), **model.test_report}
+        if "confusion" in quality and hasattr(data, "class_names"):
+            quality["class_names"] = list(data.class_names)
         measured = size(model, *example)
         return Record(
             model=class_name(self.config["model"]),
@@ -138,7 +141,7 @@ class Recorder(Callback):
             commit=code_commit(),
             rig=_rig(trainer, model, memory_format),
             size={"params": measured.params, "macs": measured.macs, "bytes": measured.bytes},
-            quality={model.monitor: float("nan") if score is None else round(float(score), 6), **model.test_report},
+            quality=quality,
             cost={
                 "epoch_seconds": epoch_seconds,
                 "train_images_per_second": images / epoch_seconds,
