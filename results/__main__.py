@@ -38,9 +38,9 @@ def main(args: Sequence[str] | None = None) -> int:
 def _main(args: Sequence[str] | None) -> int:
     args = sys.argv[1:] if args is None else args
     if args[:1] == ["figures"]:
-        from results import checkpoint  # only here, because it imports torch
+        from results.checkpoint.command import main as draw  # only here, because it imports torch
 
-        return checkpoint.main(args[1:])
+        return draw(args[1:])
     parser = OneLineParser("results", usage=USAGE, description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "runs",

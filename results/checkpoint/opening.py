@@ -1,0 +1,139 @@
+"""Opens a checkpoint, which may be a stranger's, without running what it says."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pickle
+import sys
+import textwrap
+import zipfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch import LightningModule
+
+import datamodules
+import lit_models
+from datamodules import ImageDataModule
+
+
+class CheckpointError(ValueError):
+    """The figures cannot be drawn; the message is one line and says what would work."""
+
+
+def load(path: Path, name: str | None = None) -> LightningModule:
+    """Build the network of a checkpoint, ready to be looked at.
+
+    Its class and arguments stand in the checkpoint itself (``hyper_parameters``). Weights are read without running
+    code; a class that the checkpoint names is used only if it is one of ``lit_models``, for importing any other
+    would run what a stranger wrote. Lightning's ``load_from_checkpoint`` is not used, because it can call functions
+    that a checkpoint names.
+
+    Args:
+        path: of the checkpoint.
+        name: class of the network, if the user says so: one of ``lit_models``, or ``module.Class``.
+
+    Raises:
+        CheckpointError: the file is missing or no checkpoint, or does not fit the class.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"CHECKPOINT: no file {path}")
+    try:
+        raw = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged input makes its readers raise nearly anything
+        refused = zipfile.is_zipfile(path) and isinstance(error, pickle.UnpicklingError)
+        reason = "not loaded: it holds more than weights and plain values" if refused else "not a checkpoint"
+        raise CheckpointError(f"CHECKPOINT: {path}: {reason}") from None
+    if not isinstance(raw, dict) or not isinstance(raw.get("state_dict"), dict):
+        raise CheckpointError(f"CHECKPOINT: {path}: not a checkpoint of Lightning: it has no state_dict")
+    arguments = raw.get("hyper_parameters")
+    arguments = {str(key): value for key, value in arguments.items()} if isinstance(arguments, dict) else {}
+    said = str(arguments.get("_class_path") or "")
+    kind = _find("model", lit_models, name, said, LightningModule)
+    try:
+        model: LightningModule = kind(**{key: value for key, value in arguments.items() if not key.startswith("_")})
+        model.load_state_dict(raw["state_dict"])
+    except Exception as error:  # of a constructor that may be anybody's
+        why = textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__
+        raise CheckpointError(f"CHECKPOINT: {path} does not fit {kind.__name__}: {why}") from None
+    return model.eval()
+
+
+def find_data(path: Path, name: str | None = None) -> ImageDataModule | None:
+    """Build the data module that a checkpoint was trained on, as far as that is known; nothing is read yet.
+
+    Args:
+        path: of the checkpoint. Lightning's command line leaves a ``config.yaml`` in the folder of the trial, which
+            names the data.
+        name: class of the data, if the user says so: one of ``datamodules``, or ``module.Class``.
+
+    Raises:
+        CheckpointError: ``name`` cannot be imported or built.
+    """
+    config: Any = None
+    for folder in (path.parent, path.parent.parent):
+        try:
+            config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+            break
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+    part = config.get("data") if isinstance(config, dict) else None
+    part = part if isinstance(part, dict) else {}
+    said = str(part.get("class_path") or "")
+    if name is None and not _is_ours(datamodules, said):
+        if said:
+            print(f"not read: the data {said}; if you trust that code, say --data={said}", file=sys.stderr)
+        return None
+    kind = _find("data", datamodules, name, said, ImageDataModule)
+    found = part.get("init_args")
+    known = found if isinstance(found, dict) else {}
+    wanted = {key: known[key] for key, of in (("data_dir", str), ("normalize", bool)) if isinstance(known.get(key), of)}
+    try:
+        data: ImageDataModule = kind(**wanted)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"--data: {kind.__name__}: {' '.join(str(error).split())}") from None
+    return data
+
+
+def _is_ours(home: ModuleType, path: str) -> bool:
+    """Say whether a class path, such as ``lit_models.EqCNN``, names a class that ``home`` exports."""
+    return path.partition(".")[0] == home.__name__ and path.rpartition(".")[2] in home.__all__
+
+
+def _find(option: str, home: ModuleType, name: str | None, said: str, base: type) -> Any:
+    """Return a class: by the user's word any, by a file's only one of ours.
+
+    Args:
+        option: of the command line, ``model`` or ``data``.
+        home: our own classes.
+        name: what the user gave.
+        said: what a file says.
+        base: what it must be a subclass of.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    ours = [key for key in home.__all__ if issubclass(getattr(home, key), base)]
+    if name is None:
+        name = said.rpartition(".")[2]
+        if not _is_ours(home, said):
+            what = (
+                f"names {said}, which is none of ours; if you trust that code," if said else "does not name its class;"
+            )
+            raise CheckpointError(f"CHECKPOINT: it {what} say --{option}={said or 'module.Class'}")
+    if "." not in name:
+        if name not in ours:
+            raise CheckpointError(f"--{option}: no {option} is named {name!r}; there are {', '.join(ours)}")
+        return getattr(home, name)
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise CheckpointError(f"--{option}: {name}: {' '.join(str(error).split())}") from None
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise CheckpointError(f"--{option}: {name} is no {base.__name__}")
+    return found

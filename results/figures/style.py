@@ -1,0 +1,102 @@
+"""What all figures share: how they look, and how they are written."""
+
+from __future__ import annotations
+
+import io
+import math
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+from matplotlib.figure import Figure as Canvas  # not pyplot's: no window, no state that a caller would share
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from PIL import Image
+
+# Okabe and Ito's palette, told apart in every common colour blindness; styles and markers tell them apart in grey.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "#BBBBBB"
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    # Letters stay letters: smaller than outlines, found by a search and read aloud by a screen reader.
+    "svg.fonttype": "none",
+}
+WIDTH, HEIGHT = 6.4, 4.2  # of a single panel, in inches
+COLUMNS = 3  # of panels, where there are several
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure that is drawn and not yet written; its parts are those of :class:`Figure`."""
+
+    name: str
+    title: str
+    caption: str
+    canvas: Canvas
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that was written.
+
+    Args:
+        name: of the files, without their suffix.
+        title: a heading for it.
+        caption: what there is to see, in a sentence or two; it stands in for the figure where that is not seen.
+        svg: the file for screens and print.
+        png: the same for what shows no SVG.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: Path
+    png: Path
+
+
+def style() -> AbstractContextManager[None]:
+    """Return the context in which figures are drawn and saved: whatever the user's own settings, they look alike."""
+    return matplotlib.style.context(["default", STYLE])
+
+
+def save(picture: Picture, folder: Path) -> Figure:
+    """Write a figure as SVG and PNG; drawn again, it gives the same bytes.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    name, title, caption, canvas = picture.name, picture.title, picture.caption, picture.canvas
+    figure = Figure(name, title, caption, folder / f"{name}.svg", folder / f"{name}.png")
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = io.BytesIO()
+    with style(), matplotlib.rc_context({"svg.hashsalt": name}):
+        canvas.draw_without_rendering()
+        canvas.set_layout_engine("none")  # it has done its work, and would do it again for either file
+        canvas.savefig(figure.svg, metadata={"Title": title, "Description": caption, "Date": None, "Creator": None})
+        canvas.savefig(pixels, format="png", dpi=150)
+    with Image.open(pixels) as image:  # 256 colours are plenty, and a third of the bytes
+        image.convert("RGB").quantize(256).save(figure.png, optimize=True)
+    return figure
+
+
+def log_ticks(axis: Any) -> None:
+    """Write numbers, not powers, on a logarithmic axis, also within one power of ten."""
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low) if low > 0 else 9.0
+    subs = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades < 0.8 else (1, 2, 5) if decades < 2 else (1,)
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
