@@ -37,7 +37,7 @@ def bare(model: SimpleCNN, data: Grey, precision: str | None = None) -> float:
         with autocast(precision):
             loss = F.cross_entropy(model(images), labels)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         schedule.step()
         ends.append(time.perf_counter())

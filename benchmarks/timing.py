@@ -115,7 +115,7 @@ def training_step(model: nn.Module, images: Tensor, labels: Tensor, precision: s
         with autocast(precision):
             loss = F.cross_entropy(model(images), labels)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
 
     return step

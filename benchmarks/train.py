@@ -93,7 +93,7 @@ def seed_003(batches: Batches, model: nn.Module, size: int) -> float:
         optimizer.zero_grad()
         logits = model(images)
         loss = F.cross_entropy(logits, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         seen += len(labels)
         correct += (logits.argmax(1) == labels).sum().item()
@@ -111,7 +111,7 @@ def seed_000(batches: Batches, model: nn.Module, size: int) -> float:
     for images, labels in batches:
         optimizer.zero_grad()
         loss = F.cross_entropy(model(images), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         ends.append(time.perf_counter())
     return rate(ends, size)

@@ -56,8 +56,8 @@ def html(sheet: Sheet, figures: Sequence[Figure] = (), reported: Grid | None = N
         # only this style and this script, pictures from within, nothing from anywhere else
         policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'",
-        style=Markup(style),  # noqa: S704  # both are files of ours
-        script=Markup(script),  # noqa: S704
+        style=Markup(style),  # noqa: S704  # a file of ours
+        script=Markup(script),  # noqa: S704  # a file of ours
     )
     return text + "\n"
 

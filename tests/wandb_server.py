@@ -71,10 +71,10 @@ class Server:
 
     _Viewer = _GetViewer = _GetDefaultEntity = _viewer
 
-    def _ServerFeaturesQuery(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _ServerFeaturesQuery(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"serverInfo": {"features": []}}
 
-    def _UpsertSweep(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _UpsertSweep(self, asked: dict[str, Any]) -> dict[str, Any]:
         config = yaml.safe_load(asked["config"])
         name = f"sweep{len(self.sweeps):03}"
         axes = [
@@ -90,11 +90,11 @@ class Server:
         }
         return {"upsertSweep": {"sweep": {"name": name, "project": _project(self.sweeps[name]["project"])}}}
 
-    def _SweepWithRuns(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _SweepWithRuns(self, asked: dict[str, Any]) -> dict[str, Any]:
         sweep = self._sweep(asked["sweep"])
         return {"project": {"sweep": sweep and {**sweep, "runs": {"edges": []}}}}
 
-    def _GetSweep(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _GetSweep(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"project": {"sweep": self._sweep(asked["name"])}}
 
     _GetSweepLegacy = _GetSweep
@@ -110,12 +110,12 @@ class Server:
             "runCountExpected": sweep["count"],
         }  # fmt: skip
 
-    def _CreateAgent(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _CreateAgent(self, asked: dict[str, Any]) -> dict[str, Any]:
         name = f"agent{len(self.agents)}"
         self.agents[name] = asked["sweep"]
         return {"createAgent": {"agent": {"id": name}}}
 
-    def _Heartbeat(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _Heartbeat(self, asked: dict[str, Any]) -> dict[str, Any]:
         commands: list[dict[str, Any]] = []
         name = self.agents[asked["id"]]
         mine = [run for run in self.runs.values() if run["sweepName"] == name]
@@ -144,7 +144,7 @@ class Server:
         }  # fmt: skip
         return self.runs.setdefault(name, new)
 
-    def _UpsertBucket(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _UpsertBucket(self, asked: dict[str, Any]) -> dict[str, Any]:
         name = asked.get("name") or (asked["id"] or "").removeprefix("id-")
         inserted = name not in self.runs or self.runs[name]["state"] == "pending"
         run = self._run(name, asked.get("sweep"), asked.get("project") or PROJECT)
@@ -158,7 +158,7 @@ class Server:
         bucket |= {"description": None, "project": _project(run["project"]), "historyLineCount": lines}
         return {"upsertBucket": {"bucket": bucket, "inserted": inserted}}
 
-    def _RunResumeStatus(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _RunResumeStatus(self, asked: dict[str, Any]) -> dict[str, Any]:
         run = self.runs.get(asked["name"])
         model = {"id": "project", "name": asked["project"], "entity": {"id": "entity", "name": ENTITY}, "bucket": None}
         if run and run["starts"]:
@@ -170,17 +170,17 @@ class Server:
             model["bucket"] = {**bucket, **counts, **tails, "notes": None, "wandbConfig": config}
         return {"model": model}
 
-    def _RunState(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _RunState(self, asked: dict[str, Any]) -> dict[str, Any]:
         run = self.runs.get(asked.get("run") or asked["name"])
         return {"project": {"run": run and {key: run[key] for key in ("id", "state", "stopped")}}}
 
     _RunStoppedStatus = _RunState
 
-    def _Run(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _Run(self, asked: dict[str, Any]) -> dict[str, Any]:
         run = self.runs.get(asked["name"])
         return {"project": {"run": run and _node(run)}}
 
-    def _Runs(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _Runs(self, asked: dict[str, Any]) -> dict[str, Any]:
         keys = {"sweep": "sweepName", "group": "group"}
         wanted = {keys[key]: value for key, value in json.loads(asked["filters"]).items()}
         projects = {thing["project"] for thing in (*self.runs.values(), *self.sweeps.values())}
@@ -195,7 +195,7 @@ class Server:
         shown = {"runs": {"edges": edges, "pageInfo": more}, "runCount": len(runs), "internalId": "1"}
         return {"project": {**shown, "readOnly": False}}
 
-    def _RunFiles(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _RunFiles(self, asked: dict[str, Any]) -> dict[str, Any]:
         kept = [name for run, name in self.files if run == asked["name"]]
         kept = [name for name in kept if not asked["fileNames"] or name in asked["fileNames"]]
         edges = [{"node": self._file(asked["name"], name), "cursor": str(i)} for i, name in enumerate(kept)]
@@ -207,14 +207,14 @@ class Server:
         facts = {"sizeBytes": len(self.files[run, name]), "mimetype": "", "updatedAt": _now(), "md5": ""}
         return {"id": name, "name": name, "url": url, "directUrl": url, **facts}
 
-    def _CreateRunFiles(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _CreateRunFiles(self, asked: dict[str, Any]) -> dict[str, Any]:
         files = [{"name": name, "uploadUrl": self._storage(asked["run"], name)} for name in asked["files"]]
         return {"createRunFiles": {"runID": f"id-{asked['run']}", "uploadHeaders": [], "files": files}}
 
-    def _ArtifactType(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _ArtifactType(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"project": {"artifact": None}}
 
-    def _CreateArtifact(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _CreateArtifact(self, asked: dict[str, Any]) -> dict[str, Any]:
         artifact = {
             "id": f"artifact{len(self.asked)}",
             "state": "PENDING",
@@ -222,14 +222,14 @@ class Server:
         }
         return {"createArtifact": {"artifact": artifact}}
 
-    def _CreateArtifactManifest(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _CreateArtifactManifest(self, asked: dict[str, Any]) -> dict[str, Any]:
         file = {"id": "file", "uploadUrl": self._storage("artifacts", "manifest.json"), "uploadHeaders": []}
         return {"createArtifactManifest": {"artifactManifest": {"id": "manifest", "file": file}}}
 
-    def _UpdateArtifactManifest(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _UpdateArtifactManifest(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"updateArtifactManifest": self._CreateArtifactManifest(asked)["createArtifactManifest"]}
 
-    def _CreateArtifactFiles(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _CreateArtifactFiles(self, asked: dict[str, Any]) -> dict[str, Any]:
         nodes = [
             {
                 "storagePath": file["name"],
@@ -242,7 +242,7 @@ class Server:
         ]
         return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
 
-    def _CommitArtifact(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _CommitArtifact(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"commitArtifact": {"artifact": {"id": asked["artifactID"], "digest": ""}}}
 
     def _storage(self, run: str, name: str) -> str:
@@ -344,7 +344,7 @@ def wandb_server() -> Iterator[Server]:
     state = Server()
     http = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     http.daemon_threads = True
-    http.state = state  # type: ignore[attr-defined]
+    http.state = state
     state.url = f"http://127.0.0.1:{http.server_address[1]}"
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()

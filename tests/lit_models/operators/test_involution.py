@@ -196,7 +196,7 @@ def test_autocast_follows_conv2d() -> None:
     assert x.grad.dtype == torch.float32
 
 
-class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Largest(TorchDispatchMode):
     """Remembers the largest storage, in elements, of any tensor made while it is on."""
 
     elements: int = 0
@@ -212,7 +212,7 @@ class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def largest(function: Callable[[Tensor, Tensor, int], Tensor], x: Tensor, kernel: Tensor) -> int:
     """The largest storage used by ``function`` and its gradients."""
-    mode = Largest()  # type: ignore[no-untyped-call]
+    mode = Largest()
     with mode:
         with_gradients(function, x, kernel, 1)
     return mode.elements
