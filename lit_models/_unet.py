@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from lit_models.operators import PartialConv2d
+from lit_models.operators import PartialConv2d, _check
 
 KERNELS = (7, 5, 5, 3)  # of the encoder: the first four levels of the paper's eight
 LEAK = 0.2  # slope of the decoder's LeakyReLU
@@ -32,8 +32,7 @@ class UNetLayers(nn.Module):
         self, convolution: type[nn.Conv2d] | type[PartialConv2d], in_channels: int, out_channels: int, width: int
     ) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width must be at least 1: got {width}; the paper has 64")
+        _check.at_least(1, width=width, hint="the paper has 64")
         channels = [in_channels, *(width * 2**level for level in range(len(KERNELS)))]
         self.down, self.down_norms = nn.ModuleList(), nn.ModuleList()
         for level, kernel in enumerate(KERNELS):

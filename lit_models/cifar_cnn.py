@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
+from lit_models.operators import _check
 
 
 class CifarCNN(Classifier):
@@ -39,12 +40,9 @@ class CifarCNN(Classifier):
         **recipe: Any,
     ) -> None:
         super().__init__(in_channels, image_size, num_classes, **recipe)
-        if image_size < 8:
-            raise ValueError(f"image_size must be at least 8 for CifarCNN (three poolings): got {image_size}")
-        if width < 1:
-            raise ValueError(f"width must be at least 1: got {width}; the seed has 32")
-        if hidden < 2:
-            raise ValueError(f"hidden must be at least 2: got {hidden}; the seed has 1024")
+        _check.at_least(8, image_size=image_size, why="for CifarCNN (three poolings)")
+        _check.at_least(1, width=width, hint="the seed has 32")
+        _check.at_least(2, hidden=hidden, hint="the seed has 1024")
         self.features = nn.Sequential(
             *_block(in_channels, width, 2 * width),
             *_block(2 * width, 4 * width, 4 * width),

@@ -15,6 +15,7 @@ from torchmetrics.classification import (
     MulticlassConfusionMatrix,
 )
 
+from lit_models.operators import _check
 from lit_models.task import IGNORED, Batch, Task
 
 QUARTER_TURNS = (0, 90, 180, 270)
@@ -45,8 +46,7 @@ class Classifier(Task):
 
     def __init__(self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, **recipe: Any) -> None:
         super().__init__(in_channels, image_size, num_classes, **recipe)
-        if num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2: got {num_classes}")
+        _check.at_least(2, num_classes=num_classes)
         self.num_classes = num_classes
 
         def accuracy() -> MulticlassAccuracy:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
+from lit_models.operators import _check
 
 
 class CNN(Classifier):
@@ -41,12 +42,9 @@ class CNN(Classifier):
         **recipe: Any,
     ) -> None:
         super().__init__(in_channels, image_size, num_classes, **recipe)
-        if image_size < 4:
-            raise ValueError(f"image_size must be at least 4 for CNN (two poolings): got {image_size}")
-        if width < 1:
-            raise ValueError(f"width must be at least 1: got {width}; the seed has 32")
-        if hidden < 1:
-            raise ValueError(f"hidden must be at least 1: got {hidden}; the seed has 64")
+        _check.at_least(4, image_size=image_size, why="for CNN (two poolings)")
+        _check.at_least(1, width=width, hint="the seed has 32")
+        _check.at_least(1, hidden=hidden, hint="the seed has 64")
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1),
             nn.ReLU(),

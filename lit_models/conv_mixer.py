@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
-from lit_models.operators import DepthwiseConv2d
+from lit_models.operators import DepthwiseConv2d, _check
 
 
 class ConvMixer(Classifier):
@@ -47,14 +47,10 @@ class ConvMixer(Classifier):
         **recipe: Any,
     ) -> None:
         super().__init__(in_channels, image_size, num_classes, **recipe)
-        for name, value, seed in (
-            ("width", width, 256),
-            ("depth", depth, 8),
-            ("kernel_size", kernel_size, 5),
-            ("patch_size", patch_size, 2),
-        ):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1: got {value}; the seed has {seed}")
+        _check.at_least(1, width=width, hint="the seed has 256")
+        _check.at_least(1, depth=depth, hint="the seed has 8")
+        _check.at_least(1, kernel_size=kernel_size, hint="the seed has 5")
+        _check.at_least(1, patch_size=patch_size, hint="the seed has 2")
         if kernel_size % 2 == 0:
             raise ValueError(
                 f"kernel_size must be odd to keep the size: got {kernel_size}; use {kernel_size - 1} or "

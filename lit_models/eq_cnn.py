@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
+from lit_models.operators import _check
 
 
 class EqCNN(Classifier):
@@ -37,12 +38,8 @@ class EqCNN(Classifier):
         self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 8, **recipe: Any
     ) -> None:
         super().__init__(in_channels, image_size, num_classes, **recipe)
-        if image_size < 26:
-            raise ValueError(
-                f"image_size must be at least 26 for EqCNN (three convolutions without padding): got {image_size}"
-            )
-        if width < 1:
-            raise ValueError(f"width must be at least 1: got {width}; the seed has 8")
+        _check.at_least(26, image_size=image_size, why="for EqCNN (three convolutions without padding)")
+        _check.at_least(1, width=width, hint="the seed has 8")
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, width, 3),
             nn.SiLU(),

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
+from lit_models.operators import _check
 
 
 class FCNet(Classifier):
@@ -33,8 +34,7 @@ class FCNet(Classifier):
         self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 200, **recipe: Any
     ) -> None:
         super().__init__(in_channels, image_size, num_classes, **recipe)
-        if width < 1:
-            raise ValueError(f"width must be at least 1: got {width}; the seed has 200")
+        _check.at_least(1, width=width, hint="the seed has 200")
         self.layers = nn.Sequential(
             nn.Linear(in_channels * image_size**2, width),
             nn.ReLU(),

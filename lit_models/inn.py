@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
-from lit_models.operators import Involution2d
+from lit_models.operators import Involution2d, _check
 
 
 class INN(Classifier):
@@ -45,12 +45,10 @@ class INN(Classifier):
         **recipe: Any,
     ) -> None:
         super().__init__(in_channels, image_size, num_classes, **recipe)
-        if image_size < 4:
-            raise ValueError(f"image_size must be at least 4 for INN (two poolings): got {image_size}")
+        _check.at_least(4, image_size=image_size, why="for INN (two poolings)")
         if width is not None and width < 1:
             raise ValueError(f"width must be at least 1, or null for the image's channels, as in the seed: got {width}")
-        if hidden < 1:
-            raise ValueError(f"hidden must be at least 1: got {hidden}; the seed has 64")
+        _check.at_least(1, hidden=hidden, hint="the seed has 64")
         channels = in_channels if width is None else width
         self.stem = nn.Identity() if width is None else nn.Conv2d(in_channels, width, 1)
         self.features = nn.Sequential(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
-from lit_models.operators import GroupBatchNorm, GroupMaxPool2d, GroupPool, P4ConvP4, P4ConvZ2
+from lit_models.operators import GroupBatchNorm, GroupMaxPool2d, GroupPool, P4ConvP4, P4ConvZ2, _check
 
 
 class P4CNN(Classifier):
@@ -47,17 +47,13 @@ class P4CNN(Classifier):
         **recipe: Any,
     ) -> None:
         super().__init__(in_channels, image_size, num_classes, **recipe)
-        if image_size < 28:
-            raise ValueError(
-                f"image_size must be at least 28 for P4CNN (seven convolutions without padding): got {image_size}"
-            )
+        _check.at_least(28, image_size=image_size, why="for P4CNN (seven convolutions without padding)")
         if image_size % 2:
             raise ValueError(
                 f"image_size must be even for P4CNN, so that the pooling turns with the image: got {image_size}; "
                 f"use {image_size - 1} or {image_size + 1}"
             )
-        if width < 1:
-            raise ValueError(f"width must be at least 1: got {width}; the paper has 10")
+        _check.at_least(1, width=width, hint="the paper has 10")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1): got {dropout}; the authors' code has 0")
         self.features = nn.Sequential(

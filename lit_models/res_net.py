@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
-from lit_models.operators import DepthwiseSeparableConv2d, GroupBatchNorm, Involution2d, P4ConvP4, P4ConvZ2
+from lit_models.operators import DepthwiseSeparableConv2d, GroupBatchNorm, Involution2d, P4ConvP4, P4ConvZ2, _check
 
 OPERATORS = ("conv", "separable", "involution", "p4")
 GROUP_CHANNELS = 16  # channels that share an involution's filters, as in RedNet
@@ -68,16 +68,14 @@ class ResNet(Classifier):
         if depth < 8 or depth % 6 != 2:
             below = max(8, (depth - 2) // 6 * 6 + 2)
             raise ValueError(f"depth must be 6n + 2 with n at least 1: got {depth}; use {below} or {below + 6}")
-        if image_size < 4:
-            raise ValueError(f"image_size must be at least 4 for ResNet (it is halved twice): got {image_size}")
+        _check.at_least(4, image_size=image_size, why="for ResNet (it is halved twice)")
         if operator == "p4" and image_size % 4:
             below = image_size // 4 * 4
             raise ValueError(
                 f"image_size must be a multiple of 4 for operator=p4, so that halving turns with the image: "
                 f"got {image_size}; use {below} or {below + 4}"
             )
-        if width < 1:
-            raise ValueError(f"width must be at least 1: got {width}; the paper has 16")
+        _check.at_least(1, width=width, hint="the paper has 16")
         self.operator = operator
         self.stem = (
             P4ConvZ2(in_channels, width, 3, padding=1, bias=False)

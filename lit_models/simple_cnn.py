@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
+from lit_models.operators import _check
 
 
 class SimpleCNN(Classifier):
@@ -33,12 +34,8 @@ class SimpleCNN(Classifier):
         self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 8, **recipe: Any
     ) -> None:
         super().__init__(in_channels, image_size, num_classes, **recipe)
-        if image_size < 28:
-            raise ValueError(
-                f"image_size must be at least 28 for SimpleCNN (two poolings, then a 7x7 kernel): got {image_size}"
-            )
-        if width < 1:
-            raise ValueError(f"width must be at least 1: got {width}; the seed has 8")
+        _check.at_least(28, image_size=image_size, why="for SimpleCNN (two poolings, then a 7x7 kernel)")
+        _check.at_least(1, width=width, hint="the seed has 8")
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1),
             nn.SiLU(),

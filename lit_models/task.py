@@ -12,6 +12,8 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import Metric
 
+from lit_models.operators import _check
+
 IGNORED = -1  # the label of an image that pads a shard: counted nowhere
 
 Batch = tuple[Tensor, Tensor]
@@ -57,9 +59,7 @@ class Task(LightningModule):
         schedule: Literal["constant", "cosine"] = "cosine",
     ) -> None:
         super().__init__()
-        for name, value in (("in_channels", in_channels), ("image_size", image_size)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1: got {value}")
+        _check.at_least(1, in_channels=in_channels, image_size=image_size)
         if not (lr > 0 and math.isfinite(lr)):
             raise ValueError(f"lr must be a positive number: got {lr}; 0.001 is the default")
         if not (weight_decay >= 0 and math.isfinite(weight_decay)):

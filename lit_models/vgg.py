@@ -7,6 +7,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
+from lit_models.operators import _check
 
 # Per stage, each of which ends in a pooling: the kernel sizes of its convolutions (table 1 of the paper).
 CONFIGURATIONS = {
@@ -67,10 +68,8 @@ class VGG(Classifier):
             raise ValueError(f"configuration must be one of {', '.join(CONFIGURATIONS)}: got {configuration}")
         if head not in HEADS:
             raise ValueError(f"head must be one of {', '.join(HEADS)}: got {head}")
-        if image_size < 16:
-            raise ValueError(f"image_size must be at least 16 for VGG (four poolings): got {image_size}")
-        if width < 1:
-            raise ValueError(f"width must be at least 1: got {width}; the paper has 64")
+        _check.at_least(16, image_size=image_size, why="for VGG (four poolings)")
+        _check.at_least(1, width=width, hint="the paper has 64")
         layers: list[nn.Module] = []
         channels = in_channels
         for stage, (kernel_sizes, multiple) in enumerate(zip(CONFIGURATIONS[configuration], MULTIPLES, strict=True)):

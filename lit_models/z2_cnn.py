@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
+from lit_models.operators import _check
 
 
 class Z2CNN(Classifier):
@@ -42,12 +43,8 @@ class Z2CNN(Classifier):
         **recipe: Any,
     ) -> None:
         super().__init__(in_channels, image_size, num_classes, **recipe)
-        if image_size < 27:
-            raise ValueError(
-                f"image_size must be at least 27 for Z2CNN (seven convolutions without padding): got {image_size}"
-            )
-        if width < 1:
-            raise ValueError(f"width must be at least 1: got {width}; the paper has 20")
+        _check.at_least(27, image_size=image_size, why="for Z2CNN (seven convolutions without padding)")
+        _check.at_least(1, width=width, hint="the paper has 20")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1): got {dropout}; the authors' code has 0.3")
         self.features = nn.Sequential(

@@ -1,15 +1,22 @@
-"""Refusals shared by the operators: one line that names the argument, its value and what would work."""
+"""Refusals of operators and networks: one line that names the argument, its value and what would work."""
 
 
-def at_least(minimum: int, **arguments: int) -> None:
+def at_least(minimum: int, *, why: str = "", hint: str = "", **arguments: int) -> None:
     """Refuses any of ``arguments`` that is below ``minimum``.
+
+    Args:
+        minimum: the least that works.
+        why: what needs it, such as ``for CNN (two poolings)``.
+        hint: what is usual, such as ``the seed has 32``.
+        **arguments: by name.
 
     Raises:
         ValueError: names the first argument that is too small.
     """
     for name, value in arguments.items():
         if value < minimum:
-            raise ValueError(f"{name} must be at least {minimum}: got {value}")
+            reason, usual = why and f" {why}", hint and f"; {hint}"
+            raise ValueError(f"{name} must be at least {minimum}{reason}: got {value}{usual}")
 
 
 def odd(name: str, value: int) -> None:
