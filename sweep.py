@@ -28,6 +28,7 @@ from rich.text import Text
 from results import record as records
 from results.arguments import OneLineParser
 from results.kinds import in_words
+from results.output import lasting_output
 from runner import process as processes
 from runner.sweep_file import Sweep, SweepError, Trial, read_sweep
 from trial.machine import cores
@@ -38,6 +39,7 @@ BUSY_DELAY = 1.0  # seconds before a trial that another runner has is looked at 
 FAILED = "failed.txt"
 
 
+@lasting_output()
 def main(args: Sequence[str] | None = None) -> int:
     """Run a sweep.
 

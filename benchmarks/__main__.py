@@ -22,6 +22,7 @@ import torch
 
 from benchmarks import NAMES
 from benchmarks.timing import Missing, Row
+from results.output import lasting_output
 from results.record import write_text
 from trial.recording import code_commit, cpu_name
 from trial.rig import best_precision
@@ -29,6 +30,7 @@ from trial.rig import best_precision
 FOLDER = Path("results") / "benchmarks"
 
 
+@lasting_output()
 def main(args: Sequence[str] | None = None) -> int:
     """Run benchmarks.
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from results import server
 from results.arguments import OneLineParser
 from results.collect import Trials, collect, find_sweeps
+from results.output import lasting_output
 from results.sheet import make
 from results.write import show, write
 
 USAGE = "python -m results [RUNS] [--out OUT] [--target TARGET]"
 
 
+@lasting_output()
 def main(args: Sequence[str] | None = None) -> int:
     """Write the tables of one sweep or of several.
 

@@ -15,6 +15,7 @@ import train
 from results import record as records
 from runner.sweep_file import read_sweep
 from tests.conftest import ROOT
+from tests.results.test_output import unread
 
 GRID = """
 program: train.py
@@ -75,6 +76,15 @@ def test_a_sweep_runs_each_trial_once_and_then_none(workplace):
     assert len(list(workplace.glob("runs/tiny/*/wandb/offline-run-*"))) == 4
     dry = run(file, "--dry-run")
     assert dry.stdout.count("finished ") == 4
+
+
+@pytest.mark.slow
+def test_a_pager_that_is_quit_stops_no_trial(workplace):
+    file = write(workplace, 1, "[SimpleCNN, EqCNN]", "[SimpleCNN]")
+    for found, option in ((0, ["--dry-run"]), (2, [])):
+        done = unread(ROOT / "sweep.py", file, *option)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(contents(workplace)) == found
 
 
 def test_a_failing_trial_stops_nothing_and_is_tried_again(workplace):
