@@ -9,8 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from results import server
-from results.arguments import OneLineParser
+from results.arguments import OneLineParser, UsageError, is_address
 from results.collect import Trials, collect, find_sweeps
 from results.output import lasting_output
 from results.sheet import make
@@ -64,13 +63,18 @@ def _main(args: Sequence[str] | None) -> int:
         "--push", action="store_true", help="log table, figures and report to the project that the runs are read from"
     )
     options = parser.parse_args(args)
-    remote = server.is_address(options.runs)
+    remote = is_address(options.runs)
     try:
         if options.target is not None and not 0 < options.target < 1:
             raise UsageError(f"--target: must be a share between 0 and 1, such as 0.95: got {options.target:g}")
         if options.push and not remote:
             raise UsageError(f"--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got {options.runs}")
-        sweeps = [server.fetch(options.runs)] if remote else _collect(Path(options.runs))
+        if remote:
+            from results import server  # only here, because it imports wandb
+
+            sweeps = [server.fetch(options.runs)]
+        else:
+            sweeps = _collect(Path(options.runs))
         for trials in sweeps:
             for problem in trials.problems:
                 print(f"{trials.name}: left out: {problem}", file=sys.stderr)
@@ -82,14 +86,10 @@ def _main(args: Sequence[str] | None) -> int:
             show(sheet, write(sheet, folder))
             if options.push:
                 print(f"pushed to {server.push(options.runs, trials.name, folder, sheet.runs)}")
-    except (UsageError, server.ServerError) as error:
+    except UsageError as error:
         print(f"results: {error}", file=sys.stderr)
         return 2
     return 0 if any(trials.records for trials in sweeps) else 2
-
-
-class UsageError(Exception):
-    """The command line cannot be followed; the message is one line and says what would work."""
 
 
 def _collect(path: Path) -> list[Trials]:

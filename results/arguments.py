@@ -1,11 +1,16 @@
-"""A parser of command lines that says in one line what is wrong, and what was probably meant."""
+"""Reads command lines, and says in one line what is wrong with them and what was probably meant."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
 import re
+from pathlib import Path
 from typing import NoReturn
+
+
+class UsageError(Exception):
+    """The command line cannot be followed; the message is one line and says what would work."""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -19,3 +24,8 @@ class OneLineParser(argparse.ArgumentParser):
             there_are = f"there are {', '.join(name for name in self._option_string_actions if name.startswith('--'))}"
             message = f"{unknown[1]}: no such argument; " + (f"did you mean {near[0]}?" if near else there_are)
         self.exit(2, f"{self.prog}: {message}\n")
+
+
+def is_address(text: str) -> bool:
+    """Tell whether ``text`` is W&B's ``ENTITY/PROJECT`` or ``ENTITY/PROJECT/SWEEP`` rather than a folder."""
+    return bool(re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*){1,2}", text)) and not Path(text.partition("/")[0]).exists()

@@ -12,21 +12,13 @@ import wandb
 from rich.console import Console
 from rich.progress import track
 
+from results.arguments import UsageError
 from results.collect import Trials, collect
 from results.record import FILE_NAME
 
 PER_PAGE = 100  # runs in an answer of the server
 LARGEST = 20_000_000  # bytes of a record; the usual one has some 10,000
 JOB_TYPE = "results"  # of the runs that hold tables and figures, which are no trials
-
-
-class ServerError(Exception):
-    """The records cannot be had; the message is one line."""
-
-
-def is_address(text: str) -> bool:
-    """Tell whether ``text`` is W&B's ``ENTITY/PROJECT`` or ``ENTITY/PROJECT/SWEEP`` rather than a folder."""
-    return bool(re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*){1,2}", text)) and not Path(text.partition("/")[0]).exists()
 
 
 def fetch(address: str) -> Trials:
@@ -40,7 +32,7 @@ def fetch(address: str) -> Trials:
             and was uploaded, by its name.
 
     Raises:
-        ServerError: nobody is logged in, there is no such project or sweep, or the server does not answer.
+        UsageError: nobody is logged in, there is no such project or sweep, or the server does not answer.
     """
     try:
         _log_in()
@@ -50,10 +42,10 @@ def fetch(address: str) -> Trials:
         runs = api.runs(f"{entity}/{project}", filters=filters, order="+created_at", per_page=PER_PAGE)
         with tempfile.TemporaryDirectory() as folder:
             return _collect(runs, Path(folder) / _harmless(title))
-    except ServerError:
+    except UsageError:
         raise
     except Exception as error:  # wandb raises whatever its layers raise
-        raise ServerError(f"RUNS: {address}: {' '.join(str(error).split())}") from error
+        raise UsageError(f"RUNS: {address}: {' '.join(str(error).split())}") from error
 
 
 def push(address: str, name: str, folder: Path, runs: pd.DataFrame) -> str:
@@ -69,7 +61,7 @@ def push(address: str, name: str, folder: Path, runs: pd.DataFrame) -> str:
         The run's address.
 
     Raises:
-        ServerError: the server did not take them.
+        UsageError: the server did not take them.
     """
     entity, project = address.split("/")[:2]
     try:
@@ -91,17 +83,17 @@ def push(address: str, name: str, folder: Path, runs: pd.DataFrame) -> str:
             finally:
                 run.finish()
             return str(run.url)
-    except ServerError:
+    except UsageError:
         raise
     except Exception as error:
-        raise ServerError(f"RUNS: {address}: {' '.join(str(error).split())}") from error
+        raise UsageError(f"RUNS: {address}: {' '.join(str(error).split())}") from error
 
 
 def _log_in() -> None:
     # silent: else wandb tells of its credentials; online: WANDB_MODE=offline is meant for trials
     wandb.setup(wandb.Settings(silent=True, mode="online"))
     if not wandb.login(prompt=False, verify=False):
-        raise ServerError("RUNS: not logged in to W&B: run wandb login, or set WANDB_API_KEY")
+        raise UsageError("RUNS: not logged in to W&B: run wandb login, or set WANDB_API_KEY")
 
 
 def _sweep(api: Any, address: str, sweep: str) -> tuple[str, dict[str, Any]]:

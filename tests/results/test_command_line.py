@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 
-def test_tables_need_no_torch():
-    code = "import sys, results.__main__, results.figures; assert not {'torch', 'lightning'} & set(sys.modules)"
+def test_tables_need_neither_torch_nor_wandb():
+    heavy = "{'torch', 'lightning', 'wandb'}"
+    code = f"import sys, results.__main__, results.figures; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
