@@ -50,22 +50,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0 when every trial has a record, 1 when one failed, 2 when the file or an argument is wrong,
         130 when it was interrupted.
     """
-    parser = OneLineParser(
-        "sweep.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("file", type=Path, help="a W&B sweep file with method: grid or random")
-    parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="trials are kept in RUNS/<sweep>/<trial> (default: runs)"
-    )
-    parser.add_argument("--jobs", type=int, default=1, help="trials at once; they share the cores (default: 1)")
-    parser.add_argument(
-        "--shard",
-        default="1/1",
-        metavar="I/N",
-        help="run the I-th of N parts, the same on every machine (default: 1/1)",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="check the file, list its trials and stop")
-    options = parser.parse_args(args)
+    options = _parser().parse_args(args)
     shard = _shard(options.shard)
     if shard is None:
         return _usage_error([f"--shard: must be one of 1/N to N/N, such as 1/8: got {options.shard}"])
@@ -226,6 +211,25 @@ class Run:
         for trial, started in self.running.values():
             ahead += max(0.0, statistics.mean(self.seconds.get(_kind(trial), every)) - (time.monotonic() - started))
         return f"{timedelta(seconds=round(ahead / self.jobs))} left"
+
+
+def _parser() -> OneLineParser:
+    parser = OneLineParser(
+        "sweep.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("file", type=Path, help="a W&B sweep file with method: grid or random")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="trials are kept in RUNS/<sweep>/<trial> (default: runs)"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="trials at once; they share the cores (default: 1)")
+    parser.add_argument(
+        "--shard",
+        default="1/1",
+        metavar="I/N",
+        help="run the I-th of N parts, the same on every machine (default: 1/1)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check the file, list its trials and stop")
+    return parser
 
 
 def _interrupt(*_: object) -> None:

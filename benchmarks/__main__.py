@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import importlib
 import logging
@@ -22,9 +21,11 @@ import torch
 
 from benchmarks import NAMES
 from benchmarks.timing import Missing, Row
+from results.arguments import OneLineParser
 from results.output import lasting_output
 from results.record import write_text
-from trial.recording import code_commit, cpu_name
+from trial.machine import cpu_name
+from trial.recording import code_commit
 from trial.rig import best_precision
 
 FOLDER = Path("results") / "benchmarks"
@@ -40,7 +41,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0; 1 when a benchmark failed; 2 when no benchmark has that name.
     """
-    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__, allow_abbrev=False)
+    parser = OneLineParser("python -m benchmarks", description=__doc__, allow_abbrev=False)
     parser.add_argument("name", nargs="?", metavar="NAME", help=f"all, or one of {', '.join(NAMES)}")
     parser.add_argument("--list", action="store_true", help="say what each measures, and stop")
     options = parser.parse_args(args)

@@ -38,11 +38,12 @@ def run(tiny: bool = False) -> list[Row]:
     precision = best_precision("cpu")
     step = training_step(CifarCNN(), images, torch.arange(batch) % 10, precision)
     side = 128 if tiny else 2048
+    flops = batch * flops_per_image()
     reached, possible, single = [], [], []
     for _ in range(2 if tiny else 6):
         start = time.perf_counter()
         step()
-        reached.append(batch * flops_per_image() / (time.perf_counter() - start) / 1e9)
+        reached.append(flops / (time.perf_counter() - start) / 1e9)
         possible.append(product_rate(torch.bfloat16, side, 2))
         single.append(product_rate(torch.float32, side, 2))
     note = f"training in {precision}; products in float32 reach {max(single):.0f} GFLOP/s"

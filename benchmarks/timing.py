@@ -127,7 +127,7 @@ def autocast(precision: str | None = None) -> AbstractContextManager[Any]:
 
 
 class Rate(Callback):
-    """Measures the images per second of a fit, from the end of a step to the end of the last.
+    """Measures the images per second of a fit, from the end of its warm-up to the end of its last step.
 
     Args:
         batch_size: images per step, over all processes.

@@ -24,7 +24,7 @@ Batch = tuple[Tensor, Tensor]
 
 SPLIT_SEED = 20_260  # of the validation split and the rotated test images: the same for every trial, whatever its seed
 CIRCLE_SIZE = 1_000  # test images for the accuracy over the circle
-EVAL_BATCH_SIZE = 128  # what is in the caches of a CPU: twice as fast as 1,000 there; no result depends on it
+EVAL_BATCH_SIZE = 128  # fits into the caches of a CPU: twice as fast as 1,000 there; no result depends on it
 
 
 class ImageDataModule(LightningDataModule):

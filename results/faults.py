@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
-from results.kinds import COSTS, KINDS, SIZES, Kind, kind_of
+from results.kinds import COSTS, KINDS, SIZES, Kind, is_number, kind_of
 from results.record import Record
 
 RIG = ["device", "devices", "precision", "memory_format", "compiled", "threads", "trials_at_once"]
@@ -23,12 +22,12 @@ def fault(record: Record) -> str | None:
 
 def _wrong_share(quality: Mapping[str, Any], kind: Kind) -> str | None:
     circle = quality.get("circle") or {}
-    if not isinstance(circle, dict) or not all(_is_number(value) for value in circle.values()):
+    if not isinstance(circle, dict) or not all(is_number(value) for value in circle.values()):
         return "its quality.circle does not give a number for each angle"
     called = {name: f"quality.{name}" for name in sorted(kind.per_cent)} | {kind.main: kind.called}
     shares = {said: quality.get(name) for name, said in called.items()}
     for said, value in {**shares, **{f"quality.circle at {angle}°": value for angle, value in circle.items()}}.items():
-        if _is_number(value) and not 0 <= value <= 1:
+        if is_number(value) and not 0 <= value <= 1:
             return f"has a {said} of {value}, which is no share"
     return None
 
@@ -39,7 +38,7 @@ def _wrong_number(record: Record, kind: Kind) -> str | None:
         for name in names:
             value = values.get(name)
             needed = part == "size"
-            if (value is None and needed) or not (value is None or _is_number(value)):
+            if (value is None and needed) or not (value is None or is_number(value)):
                 return f"its {part}.{name} is no number: {str(value)[:40]}"
             if value is not None and value < 0 and part != "quality":
                 return f"its {part}.{name} is negative: {value}"
@@ -48,7 +47,7 @@ def _wrong_number(record: Record, kind: Kind) -> str | None:
 
 def _wrong_history(record: Record) -> str | None:
     for epoch in record.history:
-        if not isinstance(epoch, dict) or not all(value is None or _is_number(value) for value in epoch.values()):
+        if not isinstance(epoch, dict) or not all(value is None or is_number(value) for value in epoch.values()):
             return f"its history does not give numbers for each epoch: {str(epoch)[:40]}"
     return None
 
@@ -56,10 +55,6 @@ def _wrong_history(record: Record) -> str | None:
 def _wrong_rig(record: Record) -> str | None:
     for name in RIG:
         value = record.rig.get(name)
-        if not (isinstance(value, str | bool | None) or _is_number(value)):
+        if not (isinstance(value, str | bool | None) or is_number(value)):
             return f"its rig.{name} is neither a name nor a number: {str(value)[:40]}"
     return None if isinstance(record.rig.get("versions"), dict | None) else "its rig.versions does not name any"
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 
 @dataclass(frozen=True)
@@ -133,11 +133,15 @@ INPAINTING = Kind(
 KINDS = (CLASSIFICATION, INPAINTING)
 
 
+def is_number(value: Any) -> TypeGuard[float]:
+    """Tell whether a value of a record is a finite number, which True and False are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def kind_of(quality: Mapping[str, Any]) -> Kind | None:
     """Return the kind whose main number is in ``quality`` and is a number, or None."""
     for kind in KINDS:
-        value = quality.get(kind.main)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        if is_number(quality.get(kind.main)):
             return kind
     return None
 

@@ -66,15 +66,12 @@ def check_arguments(config: Mapping[str, Any], classes: Classes) -> None:
     _check_trainer(config["trainer"])
 
 
-def check_checkpoint(path: Path, model: str) -> dict[str, Any]:
+def check_checkpoint(path: Path, model: str) -> None:
     """Read a checkpoint as data, never as code, and refuse what is none or is another model's.
 
     Args:
         path: of the file.
         model: name of the class that is to be filled.
-
-    Returns:
-        The checkpoint, its tensors left on the disk.
 
     Raises:
         UsageError: says what is wrong with it.
@@ -93,7 +90,6 @@ def check_checkpoint(path: Path, model: str) -> dict[str, Any]:
         raise UsageError(f"--ckpt_path: {path} holds a {name}: --model={model} cannot be filled from it")
     if not isinstance(weights, dict) or any(isinstance(value, dict | list) for value in saved.values()):
         raise UsageError(f"--ckpt_path: {path} is not a checkpoint of this suite")
-    return dict(checkpoint)
 
 
 def classes() -> Classes:

@@ -1,4 +1,4 @@
-"""Callbacks of a trial: random numbers that survive an interruption, its history, its progress in plain lines."""
+"""Callbacks of a trial: its random numbers, its history, what ends it early, its progress in plain lines."""
 
 from __future__ import annotations
 

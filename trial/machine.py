@@ -1,10 +1,22 @@
-"""The machine as a trial sees it: the cores it may use, and how many trials share them."""
+"""The machine as a trial sees it: its processor, the cores it may use, and how many trials share them."""
 
 from __future__ import annotations
 
 import os
+import platform
+from pathlib import Path
 
 from trial.errors import UsageError
+
+
+def cpu_name() -> str:
+    """Return the processor's name and its number of cores; Python's own answer is empty on Linux."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = cpuinfo.read_text().splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name} ({os.cpu_count()} cores)"
 
 
 def cores() -> int:

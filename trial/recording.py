@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import statistics
@@ -23,7 +22,7 @@ from lit_models.measure import seconds_per_batch, size
 from results.kinds import in_words
 from results.record import Record, config_hash, write
 from trial.callbacks import History
-from trial.machine import trials_at_once
+from trial.machine import cpu_name, trials_at_once
 from trial.tracking import TrialLogger
 
 # Arguments of the Trainer that change what is learnt or measured. The others say where to run and what to show.
@@ -187,16 +186,6 @@ def _rig(trainer: Trainer, model: Task, memory_format: str) -> dict[str, Any]:
             "kornia": str(kornia.__version__),
         },
     }
-
-
-def cpu_name() -> str:
-    """Return the processor's name and its number of cores; Python's own answer is empty on Linux."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = cpuinfo.read_text().splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name} ({os.cpu_count()} cores)"
 
 
 def _peak_memory_mb(device: torch.device) -> float:

@@ -76,9 +76,9 @@ class TrialLogger(WandbLogger):
 def start_run(**arguments: Any) -> wandb.Run:
     """Start a run as ``wandb.init`` does, or an offline one where that cannot be, in bounded time."""
     wandb.setup(wandb.Settings(silent=True))  # else every process tells of its credentials
-    mode = os.environ.get("WANDB_MODE")
+    mode = os.environ.get("WANDB_MODE") or "online"
     try:
-        if (mode or "online") == "online" and wandb.login(prompt=False, verify=False):
+        if mode == "online" and wandb.login(prompt=False, verify=False):
             run = wandb.init(
                 **arguments,
                 group=_sweep_name(),
@@ -94,7 +94,7 @@ def start_run(**arguments: Any) -> wandb.Run:
         problem = None
     except Exception as error:  # whatever it is, the trial is worth more than its upload
         problem = _reason(error)
-    arguments |= {"mode": "offline" if (mode or "online") == "online" else mode}
+    arguments["mode"] = "offline" if mode == "online" else mode
     settings = wandb.Settings(silent=True, console="off")
     try:
         run = wandb.init(**arguments, settings=settings)

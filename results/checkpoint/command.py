@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from lightning.pytorch import LightningModule
 
+from results.arguments import OneLineParser
 from results.checkpoint.feature_maps import map_pictures
 from results.checkpoint.images import Sample, first_image, read_images
 from results.checkpoint.involutions import heat_maps
@@ -28,7 +28,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 when something that was given cannot be used.
     """
-    parser = argparse.ArgumentParser("python -m results figures", description=__doc__, allow_abbrev=False)
+    usage = "python -m results figures CHECKPOINT [options]"
+    parser = OneLineParser("results figures", usage=usage, description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "checkpoint", type=Path, help="runs/<sweep>/<trial>/checkpoints/best.ckpt, or any of Lightning's"
     )

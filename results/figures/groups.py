@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from results.collect import Trials, labels
-from results.kinds import Kind, kind_of
+from results.kinds import Kind, is_number, kind_of
 from results.record import Record
 
 Floats = npt.NDArray[np.float64]
@@ -87,7 +86,4 @@ def band(values: Floats) -> tuple[Floats, Floats, Floats]:
 
 def has_numbers(entry: Any, *names: str) -> bool:
     """Say whether ``entry`` is a dict with a finite number under each of the names."""
-    if not isinstance(entry, dict):
-        return False
-    values = [entry.get(name) for name in names]
-    return all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
+    return isinstance(entry, dict) and all(is_number(entry.get(name)) for name in names)

@@ -55,6 +55,13 @@ def test_one_command_writes_the_figures_beside_the_checkpoint(trained, monkeypat
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()}
 
 
+def exit_code(args):
+    try:
+        return main(args)
+    except SystemExit as end:
+        return end.code
+
+
 class Bomb:
     """What a malicious pickle holds."""
 
@@ -66,6 +73,7 @@ class Bomb:
     ("make", "args", "said"),
     [
         (None, [], "CHECKPOINT: no file "),
+        (None, ["--layr=x"], "--layr: no such argument; did you mean --layer?"),
         (lambda path: path.write_text("words"), [], "not a checkpoint"),
         (lambda path: torch.save([1], path), [], "has no state_dict"),
         (
@@ -92,7 +100,7 @@ def test_what_cannot_be_drawn_is_told_in_one_line_and_nothing_is_written(tmp_pat
     path = tmp_path / "some.ckpt"
     if make is not None:
         make(path)
-    assert main(["figures", str(path), *args]) == 2
+    assert exit_code(["figures", str(path), *args]) == 2
     printed = capsys.readouterr()
     assert said in printed.err
     assert len(printed.err.splitlines()) == 1
