@@ -79,11 +79,11 @@ def reported(runs: pd.DataFrame, claims: list[Claim]) -> Grid:
             cells = ["several recipes", "–", "–", "–"]
         elif claim.claim is None:
             other = runs[(runs.model == claim.against) & (runs.data == claim.data)]
-            cells = _better(_by_seed(alike, claim), _by_seed(other, claim), claim)
+            cells = _better(by_seed(alike, claim), by_seed(other, claim), claim)
         elif claim.quantity == "params":
             cells = _parameters(alike, claim.claim)
         else:
-            cells = _accuracy(_by_seed(alike, claim).to_numpy(dtype=float), claim.claim)
+            cells = _accuracy(by_seed(alike, claim).to_numpy(dtype=float), claim.claim)
         what = [claim.seed, claim.model, claim.data, QUANTITIES[claim.quantity], _said(claim)]
         rows.append([*what, *cells, str(len(alike)), claim.note])
     heads = ["seed", "system", "data", "what", "reported"]
@@ -108,7 +108,7 @@ def _said(claim: Claim) -> str:
     return f"{claim.claim:,.0f}" if claim.quantity == "params" else f"{claim.claim:.2f}"
 
 
-def _by_seed(runs: pd.DataFrame, claim: Claim) -> pd.Series[float]:
+def by_seed(runs: pd.DataFrame, claim: Claim) -> pd.Series[float]:
     """Return what was measured by seed; nothing where no trial has that number."""
     return runs.set_index("seed").reindex(columns=[claim.quantity])[claim.quantity].dropna()
 

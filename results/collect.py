@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,11 @@ def mixed_rigs(trials: Trials) -> list[str]:
             odd = ", ".join(f"{trial} ({said})" for trial, said in rigs.items() if said != usual)
             lines.append(f"{name} has no times: its trials ran on several rigs, {count} on {usual}, but {odd}")
     return lines
+
+
+def alone(found: Iterable[Record]) -> list[Record]:
+    """Return the trials whose times count: those that had their machine to themselves."""
+    return [record for record in found if record.rig.get("trials_at_once") == 1]
 
 
 def rig_name(rig: Mapping[str, Any] | pd.Series) -> str:

@@ -28,7 +28,8 @@ def confusion_matrices(group: Group) -> Iterator[Picture]:
     shares = {label: 100 * total / np.maximum(total.sum(1, keepdims=True), 1) for label, total in matrices.items()}
     errors = {label: share - np.diag(np.diag(share)) for label, share in shares.items()}
     title = f"Confusion matrices on the test set of {group.data}"
-    worst = "; ".join(_worst_error(label, wrong) for label, wrong in list(errors.items())[:4])
+    names = class_names(group, len(next(iter(matrices.values()))))
+    worst = "; ".join(_worst_error(label, wrong, names) for label, wrong in list(errors.items())[:4])
     of_many = " (the four best models)" if len(errors) > 4 else ""
     caption = f"{title}, in per cent of each true class, over all seeds. Most frequent error: {worst}{of_many}."
     top = max(1e-9, *(float(wrong.max()) for wrong in errors.values()))
@@ -41,7 +42,7 @@ def confusion_matrices(group: Group) -> Iterator[Picture]:
         for axes in grid.flat[len(matrices) :]:
             axes.remove()
         for axes, (label, share) in zip(grid.flat, shares.items(), strict=False):
-            image = _matrix(axes, share, errors[label], top)
+            image = _matrix(axes, share, errors[label], top, names)
             seeds = sum(confusion([record]) is not None for record in group.models[label])
             axes.set_title(textwrap.fill(f"{label}, {count(seeds, 'seed', 'seeds')}", 34))
         bar = canvas.colorbar(image, ax=list(grid.flat[: len(matrices)]), shrink=0.6, aspect=30, pad=0.02)
@@ -64,12 +65,25 @@ def confusion(found: Iterable[Record]) -> Floats | None:
     return np.sum(same, axis=0) if same else None
 
 
-def _matrix(axes: Axes, share: Floats, wrong: Floats, top: float) -> Any:
+def class_names(group: Group, count: int) -> list[str]:
+    """Return the names of the classes as the first record that has them says, else their numbers."""
+    for record in (record for found in group.models.values() for record in found):
+        names = record.quality.get("class_names")
+        if isinstance(names, list) and len(names) == count:
+            return [str(name).replace("$", r"\$") for name in names]  # a dollar would begin a formula
+    return [str(index) for index in range(count)]
+
+
+def _matrix(axes: Axes, share: Floats, wrong: Floats, top: float, names: list[str]) -> Any:
     """Draw one matrix: errors in colour, right answers, which would drown them, as numbers on white."""
     classes = len(share)
     image = axes.imshow(np.ma.masked_array(wrong, np.eye(classes, dtype=bool)), cmap="Blues", vmin=0, vmax=top)
     ticks = range(classes) if classes <= CLASSES_WITH_NUMBERS else range(0, classes, math.ceil(classes / 10))
     axes.set(xticks=ticks, yticks=ticks, xlabel="predicted class", ylabel="true class")
+    shown = [textwrap.shorten(names[index], 14, placeholder="…") for index in ticks]
+    upright = max(map(len, shown)) <= 2
+    axes.set_xticklabels(shown, rotation=0 if upright else 45, ha="center" if upright else "right")
+    axes.set_yticklabels(shown)
     axes.tick_params(length=0)
     axes.spines[["top", "right"]].set_visible(True)
     if classes <= CLASSES_WITH_NUMBERS:
@@ -89,6 +103,6 @@ def _matrix(axes: Axes, share: Floats, wrong: Floats, top: float) -> Any:
     return image
 
 
-def _worst_error(label: str, wrong: Floats) -> str:
+def _worst_error(label: str, wrong: Floats, names: list[str]) -> str:
     true, predicted = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    return f"{label} takes {true} for {predicted} in {wrong.max():.1f} %"
+    return f"{label} takes {names[true]} for {names[predicted]} in {wrong.max():.1f} %"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from results.collect import Trials
+from results import claims
+from results.collect import Trials, runs_table
 from results.figures.confusion import confusion_matrices
 from results.figures.curves import learning_curves, rotation
 from results.figures.groups import groups
 from results.figures.pareto import COSTS, pareto_fronts
+from results.figures.reported import reported_accuracies
 from results.figures.style import Figure, Picture, save
 
 NAMES = (
@@ -19,6 +21,7 @@ NAMES = (
     "rotation_polar",
     *(f"pareto_{cost}" for cost in COSTS),
     "confusion",
+    "reported",
 )
 
 
@@ -32,7 +35,8 @@ def draw_all(trials: Trials, folder: Path) -> list[Figure]:
     Returns:
         For each data set: learning curves (``validation``, ``training_loss``), accuracy over the angle
         (``rotation``, ``rotation_polar``), Pareto fronts (``pareto_params``, ``pareto_macs``, ``pareto_time``) and
-        ``confusion``. With several data sets their names end in that of the data set.
+        ``confusion``. With several data sets their names end in that of the data set. For the sweep that repeats the
+        seeds' claims, ``reported``.
     """
     figures = [save(picture, folder) for picture in draw(trials)]
     written = {path for figure in figures for path in (figure.svg, figure.png)}
@@ -48,3 +52,5 @@ def draw(trials: Trials) -> Iterator[Picture]:
     for group in groups(trials):
         for pictures in (learning_curves, rotation, pareto_fronts, confusion_matrices):
             yield from pictures(group)
+    if trials.name == claims.SWEEP:
+        yield from reported_accuracies(runs_table(trials), claims.read())

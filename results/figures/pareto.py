@@ -16,6 +16,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter
 from matplotlib.transforms import Bbox
 
+from results.collect import alone
 from results.faults import RIG
 from results.figures.captions import capital, count
 from results.figures.groups import Floats, Group, band, has_numbers
@@ -74,14 +75,16 @@ def cost_points(group: Group, cost: str) -> Points:
         cost: ``params``, ``macs`` or ``time``.
 
     Returns:
-        A point per model that has a positive cost. Times are compared only where all trials ran on one rig, one at
-        a time: otherwise there is no point.
+        A point per model that has a positive cost. Times are those of trials that had the machine to themselves, and
+        are compared only where all of these ran on one rig: otherwise there is no point.
     """
     comparable = _comparable(group)
     names, rows = [], []
     for label, found in group.models.items():
         if cost == "time":
-            times = [record.cost["epoch_seconds"] for record in found if has_numbers(record.cost, "epoch_seconds")]
+            times = [
+                record.cost["epoch_seconds"] for record in alone(found) if has_numbers(record.cost, "epoch_seconds")
+            ]
             x = float(np.mean(times)) if comparable and times else 0.0
         else:
             x = float(found[0].size[cost])
@@ -113,10 +116,9 @@ def pareto_front(costs: Sequence[float], scores: Sequence[float], goal: Literal[
 
 
 def _comparable(group: Group) -> bool:
-    """Say whether times can be compared: all trials ran on one rig, one at a time."""
-    every = [record for found in group.models.values() for record in found]
-    rigs = {tuple(str(record.rig.get(name)) for name in RIG) for record in every}
-    return len(rigs) == 1 and every[0].rig.get("trials_at_once") == 1
+    """Say whether times can be compared: the trials that had the machine to themselves ran on one rig."""
+    timed = [record for found in group.models.values() for record in alone(found)]
+    return len({tuple(str(record.rig.get(name)) for name in RIG) for record in timed}) == 1
 
 
 def _scatter(axes: Axes, points: Points, front: list[int], goal: Literal["max", "min"]) -> Floats:

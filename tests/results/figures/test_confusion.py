@@ -2,8 +2,9 @@
 
 import pytest
 
-from results.figures.confusion import confusion
-from tests.results.figures.trials import drawn, trial
+from results.figures.confusion import class_names, confusion
+from results.figures.groups import groups
+from tests.results.figures.trials import drawn, sweep, trial
 from tests.results.test_record import make
 
 
@@ -27,3 +28,14 @@ def test_matrices_as_drawn(pair):
     assert [text.get_text() for text in slow.texts] == ["90", "10", "30", "70"]
     assert slow.images[0].get_array().filled(0).tolist() == [[0, 10], [30, 0]]
     assert "Slow takes 1 for 0 in 30.0 %" in pair["confusion"].caption
+
+
+def test_classes_have_their_names():
+    named = {**trial().quality, "class_names": ["cat", "$dog"]}
+    picture = drawn(trial(quality=named))["confusion"]
+    axes = picture.canvas.axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["cat", r"\$dog"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["cat", r"\$dog"]
+    assert "EqCNN takes \\$dog for cat in 30.0 %" in picture.caption
+    (group,) = groups(sweep(trial(quality={**named, "class_names": ["one"]})))
+    assert class_names(group, 2) == ["0", "1"]

@@ -40,11 +40,19 @@ def test_points_have_costs_and_intervals():
     assert cost_points(group, "time").x == pytest.approx([2, 3])
 
 
-@pytest.mark.parametrize("change", [{"device": "another"}, {"trials_at_once": 2}])
-def test_times_of_different_or_shared_rigs_are_not_drawn(change):
-    (group,) = groups(sweep(trial(), trial("B", rig={**trial().rig, **change})))
+def test_times_of_different_rigs_are_not_drawn():
+    (group,) = groups(sweep(trial(), trial("B", rig={**trial().rig, "device": "another"})))
     assert cost_points(group, "time").label == []
     assert len(cost_points(group, "params").label) == 2
+
+
+def test_times_of_shared_rigs_are_not_drawn():
+    shared = {"rig": {**trial().rig, "trials_at_once": 2, "threads": 1}, "seconds": 9.0}
+    (group,) = groups(sweep(trial(), trial(seed=1, **shared), trial("B", **shared)))
+    points = cost_points(group, "time")
+    assert points.label == ["EqCNN"]
+    assert points.x == pytest.approx([2])
+    assert points.mean == pytest.approx([90])  # of both trials
 
 
 def test_a_front_as_drawn(pair):
