@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import logging
 import os
 import re
 import sys
 import time
-import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
@@ -20,7 +18,7 @@ import pandas as pd
 import torch
 
 from benchmarks import NAMES
-from benchmarks.timing import Missing, Row
+from benchmarks.timing import Missing, Row, quiet
 from results.arguments import OneLineParser
 from results.output import lasting_output
 from results.record import write_text
@@ -53,7 +51,9 @@ def main(args: Sequence[str] | None = None) -> int:
         given = "nothing" if options.name is None else options.name
         print(f"python -m benchmarks: NAME: must be all or one of {', '.join(NAMES)}: got {given}", file=sys.stderr)
         return 2
-    _prepare()
+    quiet()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(os.cpu_count() or 1)
     commit = code_commit()  # now: from the first row on, the file of rows is changed
     print(f"{rig()}; {torch.get_num_threads()} threads, precision {best_precision('cpu')}; {commit}", flush=True)
     failed = False
@@ -124,15 +124,6 @@ def in_words(row: Row) -> str:
         row.note,
     ]
     return "; ".join(part for part in parts if part)
-
-
-def _prepare() -> None:
-    """Keep what says nothing from being printed, and use all cores unless told otherwise."""
-    warnings.filterwarnings("ignore")
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(os.cpu_count() or 1)
 
 
 if __name__ == "__main__":

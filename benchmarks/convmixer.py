@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import nn
 
-from benchmarks.timing import Missing, Row, alternate, compare, training_step
+from benchmarks.timing import Missing, Row, apart, compare, training
 from lit_models import ConvMixer
 from trial.rig import best_precision
 
@@ -32,12 +34,10 @@ def available() -> None:
 def run(tiny: bool = False) -> list[Row]:
     """Measure."""
     batch, width, depth = (4, 16, 2) if tiny else (128, 256, 8)
-    images, labels = torch.rand(batch, 3, 32, 32), torch.arange(batch) % 10
-    precision = best_precision("cpu")
-    last = images.contiguous(memory_format=torch.channels_last)  # as the data module gives them
-    ours = training_step(ConvMixer(width=width, depth=depth), last, labels, precision)
-    peer = training_step(timms(width, depth), images, labels)
-    times = alternate(ours, peer, 2 if tiny else 4)
+    shape, precision = (batch, 3, 32, 32), best_precision("cpu")
+    last = torch.channels_last  # as the data module gives them
+    ours = partial(training, partial(ConvMixer, width=width, depth=depth), shape, precision, last)
+    times = apart(ours, partial(training, partial(timms, width, depth), shape), 2 if tiny else 4)
     case = f"training step of ConvMixer-{width}/{depth}, batch {batch}"
     return [compare(case, "ms", *times, "less", 2.5, note=f"ours in {precision}")]
 

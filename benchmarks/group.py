@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.timing import Missing, Row, alternate, compare, training_step
+from benchmarks.timing import Missing, Row, apart, compare, training
 from lit_models import P4CNN
 from lit_models.operators import P4ConvP4, P4ConvZ2
 from trial.rig import best_precision
@@ -64,12 +65,10 @@ class E2P4CNN(nn.Module):
 def run(tiny: bool = False) -> list[Row]:
     """Measure."""
     batch, width = (4, 2) if tiny else (128, 10)
-    images, labels = torch.rand(batch, 1, 28, 28), torch.arange(batch) % 10
-    precision = best_precision("cpu")
-    last = images.to(memory_format=torch.channels_last)  # as the data module gives them
-    ours = training_step(P4CNN(width=width), last, labels, precision)
-    peer = training_step(E2P4CNN(width), images, labels)
-    times = alternate(ours, peer, 2 if tiny else 15)
+    shape, precision = (batch, 1, 28, 28), best_precision("cpu")
+    last = torch.channels_last  # as the data module gives them
+    ours = partial(training, partial(P4CNN, width=width), shape, precision, last)
+    times = apart(ours, partial(training, partial(E2P4CNN, width), shape), 2 if tiny else 15)
     return [compare(f"training step, batch {batch}", "ms", *times, "less", 2.0, note=f"ours in {precision}")]
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
+import os
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any, Literal
 
 import torch
@@ -14,7 +19,9 @@ import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from trial.rig import best_precision
+from trial.rig import best_precision, keep_freed_memory
+
+Measure = Callable[[], float]  # one round of one side
 
 
 class Missing(Exception):  # noqa: N818  # not an error: the row is left out
@@ -101,10 +108,78 @@ def alternate(ours: Callable[[], Any], peer: Callable[[], Any], rounds: int) -> 
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds + 1):
         for side, function in zip(times, (ours, peer), strict=True):
-            start = time.perf_counter()
-            function()
-            side.append(1e3 * (time.perf_counter() - start))
+            side.append(_milliseconds(function))
     return times[0][1:], times[1][1:]
+
+
+def apart(ours: Callable[[], Measure], peer: Callable[[], Measure], rounds: int) -> tuple[list[float], list[float]]:
+    """Let both measure in turn, A B A B, each in a process of its own.
+
+    What a step costs depends on how its process keeps memory: ours does as ``train.py`` has it done, the peer's is left
+    as Python starts.
+
+    Args:
+        ours: what makes, in its process, the function that is called once a round and returns what it measured.
+        peer: likewise.
+        rounds: how many; one more goes before them, which warms up and does not count.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.train"])
+    results: tuple[list[float], list[float]] = ([], [])
+    pipes, processes = [], []
+    for make, keep in ((ours, True), (peer, False)):
+        here, there = context.Pipe()
+        processes.append(context.Process(target=_serve, args=(make, keep, torch.get_num_threads(), there)))
+        processes[-1].start()
+        there.close()
+        pipes.append(here)
+    for _ in range(rounds + 1):
+        for side, pipe in zip(results, pipes, strict=True):
+            pipe.send(True)
+            side.append(pipe.recv())
+    for pipe, process in zip(pipes, processes, strict=True):
+        pipe.send(False)
+        process.join()
+    return results[0][1:], results[1][1:]
+
+
+def _serve(make: Callable[[], Measure], keep: bool, threads: int, pipe: Connection) -> None:
+    """Measure whenever the parent says so; an error ends the process, which the parent sees as the end of the pipe."""
+    quiet()
+    multiprocessing.set_start_method(None, force=True)  # of the workers of a DataLoader: as anywhere, not as of this
+    torch.set_num_threads(threads)
+    if keep:
+        keep_freed_memory()
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        measure = make()
+        while pipe.recv():
+            pipe.send(measure())
+
+
+def _milliseconds(function: Callable[[], Any]) -> float:
+    """Return how long a call takes."""
+    start = time.perf_counter()
+    function()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def training(
+    network: Callable[[], nn.Module],
+    shape: tuple[int, int, int, int],
+    precision: str = "32-true",
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> Measure:
+    """Return a function that trains a new network one step further and returns the milliseconds that it took.
+
+    Args:
+        network: makes it; it has 10 classes.
+        shape: ``(B, C, H, W)`` of the images, which are random.
+        precision: as for the Trainer.
+        memory_format: of the images.
+    """
+    images = torch.rand(shape).to(memory_format=memory_format)
+    step = training_step(network(), images, torch.arange(len(images)) % 10, precision)
+    return lambda: _milliseconds(step)
 
 
 def training_step(model: nn.Module, images: Tensor, labels: Tensor, precision: str = "32-true") -> Callable[[], None]:
@@ -119,6 +194,13 @@ def training_step(model: nn.Module, images: Tensor, labels: Tensor, precision: s
         optimizer.step()
 
     return step
+
+
+def quiet() -> None:
+    """Keep what says nothing from being printed."""
+    warnings.filterwarnings("ignore")
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def autocast(precision: str | None = None) -> AbstractContextManager[Any]:

@@ -27,7 +27,7 @@ from trial.checkpoints import SafeCheckpointIO
 from trial.errors import TrialFailed, UsageError, explain, is_out_of_memory, one_line, refusal, smaller
 from trial.machine import cores, trials_at_once
 from trial.recording import Recorder, class_name, resolved_config, scalars
-from trial.rig import best_precision
+from trial.rig import best_precision, keep_freed_memory
 
 
 class TrialCLI(LightningCLI):
@@ -104,7 +104,7 @@ class TrialCLI(LightningCLI):
                 raise UsageError(f"--ckpt_path: {explain(str(error), classes(), self._options())}") from None
 
     def before_instantiate_classes(self) -> None:
-        """Settle the trial's folder, precision and threads before anything is built."""
+        """Settle the trial's folder, precision, threads and memory before anything is built."""
         config = self.config[self.subcommand]
         self.resolved = resolved_config(config.as_dict())
         if config.trainer.default_root_dir is None:
@@ -121,6 +121,7 @@ class TrialCLI(LightningCLI):
         threads = max(1, cores() // trials_at_once())  # trials at once times threads is the number of cores
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(threads)
+        keep_freed_memory()
 
     def instantiate_classes(self) -> None:
         """Build model, data and Trainer; an argument that one of them refuses becomes one line."""

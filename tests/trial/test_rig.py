@@ -1,5 +1,10 @@
 """The precision that a rig gets when nobody names one."""
 
+import platform
+import resource
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -27,3 +32,25 @@ def test_bfloat16_only_where_the_hardware_multiplies_in_it(monkeypatch, amx, cud
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: cuda is not None)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: cuda and not including_emulation)
     assert best_precision(accelerator) == expected
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_is_kept():
+    faults = """
+import resource, statistics, torch, trial.rig
+def faults():
+    counts = []
+    for _ in range(15):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        (torch.ones(2**23) + 1).relu()
+        counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    return statistics.median(counts)
+print(faults())
+trial.rig.keep_freed_memory()
+print(faults())
+"""
+    output = subprocess.run([sys.executable, "-c", faults], capture_output=True, text=True, check=True).stdout
+    by_default, kept = map(float, output.split())
+    pages = 3 * 2**25 // resource.getpagesize()
+    assert by_default > 0.9 * pages
+    assert kept < 0.01 * pages
