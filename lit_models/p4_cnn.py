@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
@@ -74,9 +73,6 @@ class P4CNN(Classifier):
         """
         if images.shape[-1] != images.shape[-2]:
             raise ValueError(f"P4CNN needs square images: got height {images.shape[-2]} and width {images.shape[-1]}")
-        if images.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-            # In float32 the maps with a plane for each turn are slower with their channels last.
-            images = images.clone(memory_format=torch.contiguous_format)
         logits: Tensor = self.pool(self.top(self.features(images))).amax((2, 3))
         return logits
 

@@ -125,11 +125,10 @@ class _GroupConv2d(nn.Module):
             expected = ", ".join(str(n) for n in (self.in_channels, *planes))
             raise ValueError(f"{type(self).__name__} takes (B, {expected}, H, W): got {tuple(x.shape)}")
         # One conv2d with the planes of input and output folded into their channels.
-        weight = self.filters().flatten(2, 3).flatten(0, 1)
-        bias = None if self.bias is None else self.bias.repeat_interleave(self.order)
-        folded = x.flatten(1, 2) if planes else x
-        output = F.conv2d(folded, weight, bias, self.stride, self.padding)
-        return output.view(len(x), self.out_channels, self.order, *output.shape[2:])
+        weight = self.filters().permute(1, 0, 3, 2, 4, 5).flatten(2, 3).flatten(0, 1)
+        bias = None if self.bias is None else self.bias.repeat(self.order)
+        folded = _fold(x) if planes else x
+        return _unfold(F.conv2d(folded, weight, bias, self.stride, self.padding), self.order)
 
     def extra_repr(self) -> str:
         """The arguments."""
@@ -274,8 +273,9 @@ class GroupMaxPool2d(nn.Module):
                     f"{name} must be kernel_size={self.kernel_size} plus a multiple of stride={self.stride} "
                     f"for exact equivariance: got {size}; use {choices}"
                 )
-        output = F.max_pool2d(x.flatten(1, -3), self.kernel_size, self.stride)
-        return output.view(*x.shape[:-2], *output.shape[-2:])
+        if x.dim() == 4:
+            return F.max_pool2d(x, self.kernel_size, self.stride)
+        return _unfold(F.max_pool2d(_fold(x), self.kernel_size, self.stride), x.shape[2])
 
     def extra_repr(self) -> str:
         """The arguments."""
@@ -304,6 +304,28 @@ class GroupBatchNorm(nn.BatchNorm3d):
 
     It is ``nn.BatchNorm3d`` on (B, C, |G|, H, W), arguments included, under the name of what it is used for.
     """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, C, |G|, H, W) to the same shape."""
+        planes = x.transpose(1, 2)
+        if planes.is_contiguous():  # as a convolution leaves them: to batch norm, planes are more images
+            return super().forward(planes.flatten(0, 1).unsqueeze(2)).view(planes.shape).transpose(1, 2)
+        # With the channels last, planes are more pixels. Batch norm copies what it finds in any other order.
+        return super().forward(x.permute(0, 1, 3, 4, 2)).permute(0, 1, 4, 2, 3)
+
+
+def _fold(x: Tensor) -> Tensor:
+    """Views (B, C, |G|, H, W) as (B, |G| * C, H, W), plane by plane.
+
+    So it is a view whether or not the channels come last, and so batch norm, whose statistics are those of a channel
+    over all its planes, finds its channels side by side.
+    """
+    return x.transpose(1, 2).flatten(1, 2)
+
+
+def _unfold(x: Tensor, order: int) -> Tensor:
+    """Views (B, |G| * C, H, W) as (B, C, |G|, H, W)."""
+    return x.unflatten(1, (order, -1)).transpose(1, 2)
 
 
 def _act(x: Tensor, g: int, order: int) -> Tensor:

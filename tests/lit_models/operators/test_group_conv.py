@@ -302,6 +302,36 @@ def test_batch_norm_is_per_channel() -> None:
     torch.testing.assert_close(out.std((0, 2, 3, 4), correction=0), torch.ones(3), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@both_groups
+def test_batch_norm_between_layers_is_batch_norm_3d(
+    order: int, lifting: Any, conv: Any, action: Action, layout: torch.memory_format
+) -> None:
+    """Whatever lies next to what in memory; the plain layer gets a copy that is contiguous."""
+    torch.manual_seed(0)
+    first, second, norm = lifting(3, 5, 3).double(), conv(5, 4, 3).double(), GroupBatchNorm(5).double()
+    plain = nn.BatchNorm3d(5).double()
+    images = torch.randn(4, 3, 9, 9, dtype=torch.double).to(memory_format=layout)
+    results = []
+    for layer, copy in ((norm, lambda x: x), (plain, lambda x: x.contiguous())):
+        output = second(layer(copy(first(images))))
+        parameters = (first.weight, layer.weight, layer.bias, second.weight)
+        gradients = torch.autograd.grad(output.pow(2).sum(), parameters)
+        results.append((output, *gradients, layer.running_mean, layer.running_var))
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+@both_groups
+def test_channels_last_stay_last_without_a_copy(order: int, lifting: Any, conv: Any, action: Action) -> None:
+    images = torch.randn(2, 3, 10, 10).to(memory_format=torch.channels_last)
+    x = lifting(3, 5, 3)(images)
+    for layer in (GroupBatchNorm(5), nn.ReLU(), GroupMaxPool2d(2), conv(5, 4, 3)):
+        x = layer(x)
+        channels = x.shape[1]
+        assert x.stride()[1:] == (1, channels, order * channels * x.shape[-1], order * channels), layer
+
+
 @pytest.mark.parametrize("layer", [P4ConvZ2, P4ConvP4, P4MConvZ2, P4MConvP4])
 @pytest.mark.parametrize(
     ("changes", "message"),
