@@ -325,7 +325,7 @@ def _fold(x: Tensor) -> Tensor:
 
 def _unfold(x: Tensor, order: int) -> Tensor:
     """Views (B, |G| * C, H, W) as (B, C, |G|, H, W)."""
-    return x.unflatten(1, (order, -1)).transpose(1, 2)
+    return x.view(len(x), order, -1, *x.shape[2:]).transpose(1, 2)
 
 
 def _act(x: Tensor, g: int, order: int) -> Tensor:
