@@ -143,21 +143,25 @@ class ImageDataModule(LightningDataModule):
         """Turn uint8 images ``(B, C, H, W)`` into what the network sees; runs on the device."""
         images, labels = batch
         augment = self.augment if self.trainer is not None and self.trainer.training else nn.Identity()
-        if isinstance(augment, RandomCropFlip):
-            images, augment = augment(images), nn.Identity()
-        images = self.normalized(augment(images.float().div_(255)))
+        if isinstance(augment, RandomCropFlip | nn.Identity):  # on bytes, whose white is 255: one pass less
+            images = self.normalized(augment(images).float(), white=255)
+        else:
+            images = self.normalized(augment(images.float().div_(255)))
         if self.memory_format == "channels_last":  # last: all of the above is faster channel by channel
             # Not contiguous(): it takes one channel to be in either format, and convolutions go by the strides.
             images = images.to(memory_format=torch.channels_last)
         return images, labels
 
-    def normalized(self, images: Tensor) -> Tensor:
-        """Normalise images ``(B, C, H, W)`` in [0, 1], if so asked; statistics go to the device once, not each time."""
+    def normalized(self, images: Tensor, white: float = 1.0) -> Tensor:
+        """Normalise float images ``(B, C, H, W)`` in [0, ``white``], if so asked, and else scale them to [0, 1].
+
+        The statistics go to the device once, not each time.
+        """
         if not self.normalize:
-            return images
+            return images if white == 1 else images / white
         if self._statistics.device != images.device:
             self._statistics = self._statistics.to(images.device)
-        mean, std = self._statistics
+        mean, std = self._statistics * white
         normalised: Tensor = (images - mean).div_(std)
         return normalised
 

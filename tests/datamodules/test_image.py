@@ -247,3 +247,17 @@ def test_real_splits(real_data):
         torch.testing.assert_close(pixels.mean((0, 2, 3)), torch.tensor(data.mean), rtol=0, atol=2e-3)
         torch.testing.assert_close(pixels.std((0, 2, 3)), torch.tensor(data.std), rtol=0, atol=2e-3)
     assert torch.bincount(data.val.labels).tolist() == [500] * 10
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_bytes_are_normalised_as_floats_are(normalize):
+    data = CIFAR10(normalize=normalize)
+    images = torch.randint(256, (4, 3, 8, 8)).float()
+    before = images.clone()
+    expected = images.double() / 255
+    if normalize:
+        mean, std = (torch.tensor(numbers, dtype=torch.double).view(-1, 1, 1) for numbers in (data.mean, data.std))
+        expected = (expected - mean) / std
+    torch.testing.assert_close(data.normalized(images, white=255).double(), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(data.normalized(images / 255).double(), expected, rtol=1e-5, atol=1e-6)
+    assert torch.equal(images, before)
