@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,25 +89,40 @@ def labels(trials: Trials) -> dict[str, str]:
 
     ``EqCNN`` alone, or ``EqCNN (model.width=11)`` beside another EqCNN: two recipes are never one row.
     """
-    configs = {record.config_hash: record for record in trials.records.values()}
+    alike: dict[tuple[str, str], dict[str, Record]] = {}
+    for record in trials.records.values():
+        alike.setdefault((record.model, record.data), {})[record.config_hash] = record
     result = {}
-    for key, record in configs.items():
-        others = [
-            other.config for other in configs.values() if (other.model, other.data) == (record.model, record.data)
-        ]
-        names = sorted({name for config in others for name in config})
-        differing = [name for name in names if len({repr(config.get(name)) for config in others}) > 1]
-        details = ", ".join(f"{name}={record.config.get(name)}" for name in differing)
-        result[key] = f"{record.model} ({details})" if details else record.model
+    for (model, _), configs in alike.items():
+        differing = [name for name, values in values_of(configs.values()).items() if len(values) > 1]
+        for key, record in configs.items():
+            details = ", ".join(f"{name}={record.config.get(name)}" for name in differing)
+            result[key] = f"{model} ({details})" if details else model
     return result
+
+
+def values_of(records: Iterable[Record], missing: str = "None") -> dict[str, set[str]]:
+    """Return by argument, in the order of their names, which values some records have, as Python writes them.
+
+    Args:
+        records: one per configuration.
+        missing: what stands for an argument that a record does not have; it is left out if empty.
+    """
+    configs = [record.config for record in records]
+    names = sorted({name for config in configs for name in config})
+    found = {name: {repr(config[name]) if name in config else missing for config in configs} for name in names}
+    return {name: values - {""} for name, values in found.items()}
 
 
 def mixed_rigs(trials: Trials) -> list[str]:
     """Name the trials that ran on another rig than most of their model: that row of a table shows no times."""
     lines = []
     names = labels(trials)
+    by_row: dict[str, dict[str, str]] = {}
+    for trial, record in trials.records.items():
+        by_row.setdefault(record.config_hash, {})[trial] = _rig(record)
     for key, name in names.items():
-        rigs = {trial: _rig(record) for trial, record in trials.records.items() if record.config_hash == key}
+        rigs = by_row[key]
         (usual, count), *others = Counter(rigs.values()).most_common()
         if others:
             odd = ", ".join(f"{trial} ({said})" for trial, said in rigs.items() if said != usual)

@@ -17,6 +17,8 @@ import matplotlib.style
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas  # not pyplot's: no window, no state that a caller would share
 from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -27,7 +29,7 @@ from scipy import stats
 from results.collect import Trials, labels
 from results.faults import RIG
 from results.kinds import Kind, kind_of
-from results.record import Record
+from results.record import Record, write_bytes
 
 Floats = npt.NDArray[np.float64]
 
@@ -53,6 +55,7 @@ STYLE = {
 }
 WIDTH, HEIGHT = 6.4, 4.2  # of a single panel, in inches
 COLUMNS = 3  # of panels, where there are several
+MOST_MODELS = 24  # in a figure: the names of more have no room
 CLASSES_WITH_NUMBERS = 12  # more in a confusion matrix leave no room for a number in each cell
 COSTS = {"params": "parameters", "macs": "MACs for one image", "time": "seconds per epoch"}
 NAMES = (
@@ -100,7 +103,7 @@ class Group:
     """The trials of one kind on one data set, by model, the best first.
 
     Args:
-        data: name of the data set.
+        data: name of the data set; of very many models also how many are shown.
         kind: of its trials.
         models: their records by what the model is called.
         suffix: of the names of its figures, where there is more than one group.
@@ -160,8 +163,11 @@ def groups(trials: Trials) -> list[Group]:
         means = {name: sign * np.mean([record.quality[main] for record in models[name]]) for name in models}
         several_kinds = sum(other == data for other, _ in found) > 1
         suffix = f"-{data}" * (len(found) > 1) + f"-{main}" * several_kinds
-        ranked = {name: models[name] for name in sorted(models, key=lambda name: (means[name], name))}
-        result.append(Group(data, kinds[main], ranked, re.sub(r"[^\w-]+", "_", suffix)))
+        ranked = sorted(models, key=lambda name: (means[name], name))
+        if len(models) > MOST_MODELS:
+            data += f" (the best {MOST_MODELS} of {len(models)})"
+        shown = {name: models[name] for name in ranked[:MOST_MODELS]}
+        result.append(Group(data, kinds[main], shown, re.sub(r"[^\w-]+", "_", suffix)))
     return result
 
 
@@ -215,12 +221,17 @@ def save(canvas: Canvas, folder: Path, name: str, title: str, caption: str) -> F
     canvas.draw_without_rendering()
     canvas.set_layout_engine("none")  # it has done its work, and would do it again for either file
     about = {"Title": title, "Description": caption, "Date": None, "Creator": None}
+    svg, png = io.BytesIO(), io.BytesIO()
+    backends: Any = FigureCanvasSVG, FigureCanvasAgg  # which have no types; savefig would draw it twice for each
     with matplotlib.rc_context({"svg.hashsalt": name}):
-        canvas.savefig(figure.svg, metadata=about)
-    pixels = io.BytesIO()
-    canvas.savefig(pixels, format="png", dpi=150)
-    with Image.open(pixels) as image:  # 256 colours are plenty, and a third of the bytes
-        image.convert("RGB").quantize(256).save(figure.png, optimize=True)
+        backends[0](canvas).print_svg(svg, metadata=about)
+    canvas.set_dpi(150)
+    pixels = backends[1](canvas)
+    pixels.draw()
+    # 256 colours are plenty, and a third of the bytes
+    Image.fromarray(np.asarray(pixels.buffer_rgba())).convert("RGB").quantize(256).save(png, "png", optimize=True)
+    for path, content in ((figure.svg, svg), (figure.png, png)):
+        write_bytes(path, content.getvalue(), durable=False)
     return figure
 
 
@@ -334,7 +345,7 @@ def _pareto_fronts(group: Group, folder: Path) -> Iterator[Figure]:
         with style():
             canvas = Canvas(figsize=(WIDTH, HEIGHT + 0.05 * len(points.label)), layout="constrained")
             axes = canvas.subplots()
-            axes.set_title(title)
+            axes.set_title(title, y=1)
             stairs = _scatter(axes, points, front, group.goal)
             axes.set(xlabel=f"{what} (log scale)", ylabel=f"{called}{unit}")
             _log_ticks(axes.xaxis)
@@ -490,7 +501,7 @@ def _confusion(group: Group, folder: Path) -> Iterator[Figure]:
         for axes, (label, share) in zip(grid.flat, shares.items(), strict=False):
             image = _matrix(axes, share, errors[label], top)
             seeds = sum(confusion([record]) is not None for record in group.models[label])
-            axes.set_title(textwrap.fill(f"{label}, {_count(seeds, 'seed', 'seeds')}", 34))
+            axes.set_title(textwrap.fill(f"{label}, {_count(seeds, 'seed', 'seeds')}", 34), y=1)
         bar = canvas.colorbar(image, ax=list(grid.flat[: len(matrices)]), shrink=0.6, aspect=30, pad=0.02)
         bar.set_label("wrong answers, % of the true class")
         canvas.suptitle(title)
@@ -548,7 +559,7 @@ def _panels(curves: Sequence[Curve], title: str, polar: bool = False) -> tuple[C
         height = HEIGHT + 0.17 * len(curves) + (1.2 if polar else 0)
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         axes = canvas.subplots(subplot_kw=kind)
-        axes.set_title(title)
+        axes.set_title(title, y=None if polar else 1)  # above the numbers of the circle
         order = sorted(curve.label for curve in curves)
         for curve in curves:
             _draw(axes, curve, order.index(curve.label), polar)
@@ -569,7 +580,7 @@ def _panels(curves: Sequence[Curve], title: str, polar: bool = False) -> tuple[C
             x = np.deg2rad(other.x) if polar else other.x
             axes.plot(x, other.mean, color=GREY, linewidth=0.7, zorder=1.5)
         _draw(axes, curve, 0, polar)
-        axes.set_title(textwrap.fill(curve.label, 36), fontsize=9)
+        axes.set_title(textwrap.fill(curve.label, 36), y=None if polar else 1, fontsize=9)
     if not polar:
         for index, axes in enumerate(panels):
             axes.tick_params(labelbottom=index + COLUMNS >= len(panels))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import math
@@ -72,11 +71,25 @@ def write(record: Record, folder: Path) -> Path:
 
 def dumps(record: Record) -> str:
     """Return a record as JSON."""
-    return json.dumps(_without_nan(dataclasses.asdict(record)), indent=1) + "\n"
+    fields = {name: getattr(record, name) for name in _FIELDS}
+    try:
+        return json.dumps(fields, indent=1, allow_nan=False) + "\n"
+    except ValueError:
+        return json.dumps(_without_nan(fields), indent=1) + "\n"
 
 
-def write_text(path: Path, text: str) -> Path:
-    """Replace the file at ``path`` by ``text`` in one step.
+def write_text(path: Path, text: str, durable: bool = True) -> Path:
+    """Replace the file at ``path`` by ``text``; see :func:`write_bytes`."""
+    return write_bytes(path, text.encode(), durable)
+
+
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> Path:
+    """Replace the file at ``path`` by ``content`` in one step.
+
+    Args:
+        path: of the file.
+        content: all that it is to hold.
+        durable: wait for the disk, so that it is there after a power cut. A copy of what lies elsewhere need not be.
 
     Raises:
         OSError: the file cannot be written; what it held before is intact.
@@ -84,11 +97,12 @@ def write_text(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, 0o644)  # mkstemp makes it readable by its owner only
-            file.write(text)
+            file.write(content)
             file.flush()
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

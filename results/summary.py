@@ -8,18 +8,38 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results.collect import TIMES, Trials, labels, rig_name, runs_table
+from results.collect import TIMES, Trials, labels, rig_name, values_of
 from results.faults import RIG
 from results.kinds import KINDS, SIZES, Kind
+from results.record import Record
 from results.statistics import mean_interval, sampling_error
 
 
-def summarize(trials: Trials, target: float | None = None) -> pd.DataFrame:
+def best_rows(trials: Trials, runs: pd.DataFrame, most: int) -> Trials:
+    """Return the trials of as many rows of each table, the best, or all trials if there are no more rows.
+
+    Args:
+        trials: of a sweep.
+        runs: a row for each, from :func:`results.collect.runs_table`.
+        most: rows of a table.
+    """
+    kept: set[str] = set()
+    for kind in KINDS:
+        if kind.main in runs:
+            measured = runs.dropna(subset=kind.main)
+            means = measured.groupby(["data", "config_hash"], sort=False)[[kind.main]].mean().reset_index()
+            ranked = means.sort_values(kind.main, ascending=kind.shown[kind.main].goal == "min", kind="stable")
+            kept |= set(ranked.groupby("data").head(most).config_hash)
+    found = {name: record for name, record in trials.records.items() if record.config_hash in kept}
+    return Trials(trials.name, found, trials.problems)
+
+
+def summarize(trials: Trials, runs: pd.DataFrame) -> pd.DataFrame:
     """Group the trials of a sweep by data and configuration.
 
     Args:
         trials: of a sweep.
-        target: see :func:`results.collect.runs_table`.
+        runs: from :func:`results.collect.runs_table`, with a row for each of them; others are not looked at.
 
     Returns:
         A row per configuration, by data and kind with the best first: ``data, model, n, epochs, rig, setting, target,
@@ -30,7 +50,8 @@ def summarize(trials: Trials, target: float | None = None) -> pd.DataFrame:
     """
     names, settings = labels(trials), differences(trials)
     rows = []
-    for (data, key), group in runs_table(trials, target).groupby(["data", "config_hash"], sort=False):
+    runs = runs[runs.config_hash.isin(set(names))]
+    for (data, key), group in runs.groupby(["data", "config_hash"], sort=False):
         row = {"data": data, "model": names[str(key)], "config_hash": key, "setting": settings[str(key)]}
         rows.append(row | _numbers(group) | _costs(group))
     rows.sort(key=_rank)
@@ -55,20 +76,20 @@ def differences(trials: Trials) -> dict[str, str]:
 
     An argument that only one architecture has is part of that architecture, not of the recipe.
     """
-    configs = {record.config_hash: record for record in trials.records.values()}
+    by_data: dict[str, dict[str, Record]] = {}
+    for record in trials.records.values():
+        by_data.setdefault(record.data, {})[record.config_hash] = record
     result = {}
-    for key, record in configs.items():
-        rows = [other.config for other in configs.values() if other.data == record.data]
-        shared = [name for name in record.config if name != "model" and sum(name in row for row in rows) > 1]
-        said = [
-            f"{name.partition('.')[2] or name}={record.config[name]}"
-            for name in shared
-            if len({repr(row[name]) for row in rows if name in row}) > 1
-        ]
-        rigs = {
-            other.config_hash: rig_name(other.rig) for other in trials.records.values() if other.data == record.data
-        }
-        result[key] = ", ".join([*said, *([rigs[key]] if len(set(rigs.values())) > 1 else [])])
+    for configs in by_data.values():
+        values = values_of(configs.values(), missing="")  # of an argument that only one row has there is but one
+        rigs = {key: rig_name(record.rig) for key, record in configs.items()}
+        for key, record in configs.items():
+            said = [
+                f"{name.partition('.')[2] or name}={record.config[name]}"
+                for name in record.config
+                if name != "model" and len(values[name]) > 1
+            ]
+            result[key] = ", ".join([*said, *([rigs[key]] if len(set(rigs.values())) > 1 else [])])
     return result
 
 

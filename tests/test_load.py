@@ -1,7 +1,7 @@
 """A thousand trials and ten thousand records: neither memory nor time per trial may grow with their number.
 
-The thousand take an hour on one core: ``SUITE_LOAD_TRIALS=1000 python -m pytest -m slow -s tests/test_load.py``. Without
-that variable a few stand for them.
+The thousand trials are run by ``SUITE_LOAD_TRIALS=1000 python -m pytest -m slow -s tests/test_load.py``; without that
+variable a few stand for them.
 """
 
 import os
@@ -81,7 +81,7 @@ def test_a_sweep_of_many_trials_takes_no_more_for_the_last_than_for_the_first(wo
     spans = [(half.time - first.time) / (TRIALS // 2 - 1), (last.time - half.time) / (TRIALS - TRIALS // 2)]
     own = [half.cpu_seconds - first.cpu_seconds, last.cpu_seconds - half.cpu_seconds]
     print(
-        f"{TRIALS} trials in {last.time - start:.0f} s, checked and the first one run after {first.time - start:.0f} s; "
+        f"{TRIALS} trials in {last.time - start:.0f} s, the first of them after {first.time - start:.0f} s; "
         f"seconds per trial {spans[0]:.2f} in the first half, {spans[1]:.2f} in the second; "
         f"the runner's own CPU seconds {own[0]:.2f} and {own[1]:.2f}; "
         f"memory of runner and server {first.megabytes:.0f}, {half.megabytes:.0f}, {last.megabytes:.0f} MB; "
