@@ -19,6 +19,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Canvas  # not pyplot's: no window, no state that a caller would share
 from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -55,7 +56,7 @@ STYLE = {
 }
 WIDTH, HEIGHT = 6.4, 4.2  # of a single panel, in inches
 COLUMNS = 3  # of panels, where there are several
-MOST_MODELS = 24  # in a figure: the names of more have no room
+MOST_MODELS = 15  # in a figure: the names of more have no room
 CLASSES_WITH_NUMBERS = 12  # more in a confusion matrix leave no room for a number in each cell
 COSTS = {"params": "parameters", "macs": "MACs for one image", "time": "seconds per epoch"}
 NAMES = (
@@ -218,7 +219,8 @@ def save(canvas: Canvas, folder: Path, name: str, title: str, caption: str) -> F
     """Write a figure as SVG and PNG; drawn again, it gives the same bytes."""
     figure = Figure(name, title, caption, folder / f"{name}.svg", folder / f"{name}.png")
     folder.mkdir(parents=True, exist_ok=True)
-    canvas.draw_without_rendering()
+    if (engine := canvas.get_layout_engine()) is not None:
+        engine.execute(canvas)
     canvas.set_layout_engine("none")  # it has done its work, and would do it again for either file
     about = {"Title": title, "Description": caption, "Date": None, "Creator": None}
     svg, png = io.BytesIO(), io.BytesIO()
@@ -576,9 +578,8 @@ def _panels(curves: Sequence[Curve], title: str, polar: bool = False) -> tuple[C
         axes.remove()
     panels = list(grid.flat[: len(curves)])
     for axes, curve in zip(panels, curves, strict=True):
-        for other in curves:
-            x = np.deg2rad(other.x) if polar else other.x
-            axes.plot(x, other.mean, color=GREY, linewidth=0.7, zorder=1.5)
+        lines = [np.column_stack([np.deg2rad(other.x) if polar else other.x, other.mean]) for other in curves]
+        axes.add_collection(LineCollection(lines, colors=GREY, linewidths=0.7, zorder=1.5))
         _draw(axes, curve, 0, polar)
         axes.set_title(textwrap.fill(curve.label, 36), y=None if polar else 1, fontsize=9)
     if not polar:

@@ -121,7 +121,7 @@ def smallest_adjusted(pairs: npt.ArrayLike) -> Floats:
     """
     n = np.asarray(pairs, dtype=float)
     sampled = 1 / (MOST_FLIPS + 1)
-    return holm(np.maximum(2.0 ** (1 - n), np.where(2.0**n > MOST_FLIPS, sampled, 0)))
+    return holm(np.maximum(2.0 ** (1 - n), np.where(n > np.log2(MOST_FLIPS), sampled, 0)))
 
 
 def sampling_error(share: float, images: float) -> float:

@@ -4,6 +4,7 @@ The thousand trials are run by ``SUITE_LOAD_TRIALS=1000 python -m pytest -m slow
 variable a few stand for them.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from results import record as records
 from tests.conftest import ROOT
 
 TRIALS = int(os.environ.get("SUITE_LOAD_TRIALS", "16"))
@@ -92,3 +94,45 @@ def test_a_sweep_of_many_trials_takes_no_more_for_the_last_than_for_the_first(wo
     assert last.megabytes < half.megabytes + 5
     assert spans[1] < 1.5 * spans[0]  # other processes of the machine are in it
     assert own[1] < 1.25 * own[0] + 0.5
+
+
+def copies(folder: Path, configs: int, seeds: int) -> None:
+    """Write records that differ from real ones in a learning rate, the seed and a little in accuracy."""
+    kept = sorted((ROOT / "results" / "plain_vs_equivariant" / "records").glob("*.json"))
+    real = [json.loads(path.read_text()) for path in (kept[0], kept[-1])]
+    for config in range(configs):
+        record = real[config % 2]
+        record["config"]["model.lr"] = 1e-4 * (1 + config)
+        record["config_hash"] = records.config_hash(record["config"])
+        accuracy = record["quality"]["test_acc"]
+        for seed in range(seeds):
+            record["seed"] = seed
+            quality = {**record["quality"], "test_acc": accuracy - 1e-5 * config - 1e-5 * (seed * 7919 % 97)}
+            trial = folder / f"{record['model']}-{config}-{seed}"
+            trial.mkdir(parents=True)
+            (trial / records.FILE_NAME).write_text(json.dumps({**record, "quality": quality}, indent=1))
+
+
+@pytest.mark.parametrize(("configs", "seeds"), [(10, 1_000), (10_000, 1)])
+def test_results_of_ten_thousand_records(workplace, configs, seeds):
+    copies(workplace / "runs" / "many", configs, seeds)
+    start = time.monotonic()
+    process = subprocess.Popen([sys.executable, "-m", "results", "runs/many"], stdout=subprocess.PIPE, text=True)
+    printed = process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)  # of this process alone; getrusage knows the largest of all children
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    cpu, megabytes = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    print(
+        f"{configs} x {seeds} records: {time.monotonic() - start:.1f} s, of which {cpu:.1f} s on the CPU, "
+        f"{megabytes:.0f} MB"
+    )
+    assert cpu < 20  # not the clock's: other processes of the machine are in that
+    assert megabytes < 1_000
+    out = workplace / "results" / "many"
+    assert len(list((out / "records").glob("*.json"))) == 10_000
+    assert (out / "runs.csv").read_text().count("\n") == 10_001
+    assert (out / "report.html").stat().st_size < 10e6
+    assert "which has all 10000" in (out / "report.html").read_text()
+    few = "The best 300 of 10,000 rows are shown; runs.csv has every trial."
+    assert (few in " ".join(printed.split())) == (configs > 300)
