@@ -13,7 +13,7 @@ from results.pairs import Pair, compare, pair_notes, verdicts
 from results.summary import best_rows, by_table, notes, summarize
 from results.table import Grid, comparison, costs, quality
 
-MOST_ROWS = 300  # of a table
+MOST_ROWS = 120  # of a table
 
 
 @dataclass(frozen=True)

@@ -134,5 +134,5 @@ def test_results_of_ten_thousand_records(workplace, configs, seeds):
     assert (out / "runs.csv").read_text().count("\n") == 10_001
     assert (out / "report.html").stat().st_size < 10e6
     assert "which has all 10000" in (out / "report.html").read_text()
-    few = "The best 300 of 10,000 rows are shown; runs.csv has every trial."
-    assert (few in " ".join(printed.split())) == (configs > 300)
+    few = "The best 120 of 10,000 rows are shown; runs.csv has every trial."
+    assert (few in " ".join(printed.split())) == (configs > 120)
