@@ -119,16 +119,17 @@ class Run:
         self.waiting = list(self.waiting)
         self.console = Console()
         self.planned = len(self.trials)
+        unfinished = {trial.name for trial in self.waiting}
         for trial in self.trials:
-            if trial not in self.waiting:
+            if trial.name not in unfinished:
                 self._note_seconds(trial)
 
     def run(self) -> None:
         """Run all that wait."""
         done = self.planned - len(self.waiting)
         print(f"{self.name}: {self.planned} trials, {done} finished, {len(self.waiting)} to run", flush=True)
-        left = TextColumn("{task.fields[left]}")
-        bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), left)
+        columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
+        bar = Progress(TextColumn("{task.description}", markup=False), *columns)
         task = bar.add_task(self.name, total=self.planned, completed=done, left="")
         reported = time.monotonic()
         with Live(bar, console=self.console) if self.console.is_terminal else nullcontext() as live:
@@ -141,14 +142,17 @@ class Run:
                 for process in [p for p in self.running if p.exitcode is not None]:
                     self._finish(process)
                 done = self.planned - len(self.waiting) - len(self.running)
-                bar.update(task, completed=done, left=self._time_left())
+                if live is None and time.monotonic() - reported <= REPORT:
+                    continue
                 lines = [f"  {_label(t)}: {_last_line(self.folder / t.name)}" for t, _ in self.running.values()]
-                if live is not None:
-                    live.update(Group(bar, *(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)))
-                elif time.monotonic() - reported > REPORT:
+                left = self._time_left()
+                if live is None:
                     reported = time.monotonic()
                     for line in lines:
-                        print(f"{line} | {self._time_left()}", flush=True)
+                        print(f"{line} | {left}", flush=True)
+                else:
+                    bar.update(task, completed=done, left=left)
+                    live.update(Group(bar, *(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)))
 
     def stop(self) -> None:
         """End the running trials; their checkpoints stay."""
@@ -206,10 +210,12 @@ class Run:
         every = [seconds for times in self.seconds.values() for seconds in times]
         if not every:
             return "time left: known after the first trial"
-        expected = {trial.name: statistics.mean(self.seconds.get(_kind(trial), every)) for trial in self.waiting}
-        ahead = sum(expected.values())
+        # once for each kind, not for each of what may be thousands of trials
+        expected = {kind: statistics.fmean(times) for kind, times in self.seconds.items()}
+        usual = statistics.fmean(every)
+        ahead = sum(expected.get(_kind(trial), usual) for trial in self.waiting)
         for trial, started in self.running.values():
-            ahead += max(0.0, statistics.mean(self.seconds.get(_kind(trial), every)) - (time.monotonic() - started))
+            ahead += max(0.0, expected.get(_kind(trial), usual) - (time.monotonic() - started))
         return f"{timedelta(seconds=round(ahead / self.jobs))} left"
 
 

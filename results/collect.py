@@ -89,17 +89,29 @@ def labels(trials: Trials) -> dict[str, str]:
 
     ``EqCNN`` alone, or ``EqCNN (model.width=11)`` beside another EqCNN: two recipes are never one row.
     """
-    configs = {record.config_hash: record for record in trials.records.values()}
+    alike: dict[tuple[str, str], dict[str, Record]] = {}
+    for record in trials.records.values():
+        alike.setdefault((record.model, record.data), {})[record.config_hash] = record
     result = {}
-    for key, record in configs.items():
-        others = [
-            other.config for other in configs.values() if (other.model, other.data) == (record.model, record.data)
-        ]
-        names = sorted({name for config in others for name in config})
-        differing = [name for name in names if len({repr(config.get(name)) for config in others}) > 1]
-        details = ", ".join(f"{name}={record.config.get(name)}" for name in differing)
-        result[key] = f"{record.model} ({details})" if details else record.model
+    for (model, _), configs in alike.items():
+        differing = [name for name, values in values_of(configs.values()).items() if len(values) > 1]
+        for key, record in configs.items():
+            details = ", ".join(f"{name}={record.config.get(name)}" for name in differing)
+            result[key] = f"{model} ({details})" if details else model
     return result
+
+
+def values_of(records: Iterable[Record]) -> dict[str, set[str]]:
+    """Return by argument, in the order of their names, which values some records have, as Python writes them.
+
+    What a record does not have has the value None there.
+
+    Args:
+        records: one per configuration.
+    """
+    configs = [record.config for record in records]
+    names = sorted({name for config in configs for name in config})
+    return {name: {repr(config.get(name)) for config in configs} for name in names}
 
 
 def mixed_rigs(trials: Trials) -> list[str]:
@@ -109,12 +121,12 @@ def mixed_rigs(trials: Trials) -> list[str]:
     """
     lines = []
     names = labels(trials)
+    by_row: dict[str, dict[str, str]] = {}
+    for trial, record in trials.records.items():
+        if record.rig.get("trials_at_once") == 1:
+            by_row.setdefault(record.config_hash, {})[trial] = rig_name(record.rig)
     for key, name in names.items():
-        rigs = {
-            trial: rig_name(record.rig)
-            for trial, record in trials.records.items()
-            if record.config_hash == key and record.rig.get("trials_at_once") == 1
-        }
+        rigs = by_row.get(key, {})
         if len(set(rigs.values())) > 1:
             usual, count = Counter(rigs.values()).most_common(1)[0]
             odd = ", ".join(f"{trial} ({said})" for trial, said in rigs.items() if said != usual)

@@ -7,10 +7,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from results.kinds import Kind
-from results.statistics import LEAST_PAIRS, LEVEL, holm, improvement, mean_interval, sign_flip_test, smallest_adjusted
+from results.statistics import (
+    LEAST_PAIRS,
+    LEVEL,
+    Floats,
+    holm,
+    improvement,
+    mean_interval,
+    sign_flip_test,
+    smallest_adjusted,
+)
+
+MOST_ROWS = 30  # of a table of which every two are compared; of a longer one each is compared with the best
 
 
 @dataclass(frozen=True)
@@ -53,33 +65,48 @@ class Pair:
 
 
 def compare(runs: pd.DataFrame, kind: Kind, rows: pd.DataFrame) -> list[Pair]:
-    """Compare every two rows of a table in the numbers that stand for its kind.
+    """Compare every two rows of a table, or all with the best, in the numbers that stand for its kind.
 
     Args:
         runs: a row per trial, from :func:`results.collect.runs_table`.
         kind: of the table.
         rows: of a summary, one table's, the best first.
     """
-    by_row = {key: group.set_index("seed") for key, group in runs.groupby("config_hash")}
-    pairs = []
-    for (_, above), (_, below) in itertools.combinations(rows.iterrows(), 2):
+    keys = list(rows.config_hash)
+    names = [str(name) for name in rows.model]
+    alike = runs[runs.config_hash.isin(keys)].drop_duplicates(["seed", "config_hash"])
+    by_seed = alike.set_index(["seed", "config_hash"])
+    values = {number: by_seed[number].unstack()[keys].to_numpy(dtype=float) for number in kind.compared}
+    pairs, samples = [], []
+    for above, below in itertools.combinations(range(len(keys)), 2):
+        if above > 0 and len(keys) > MOST_ROWS:
+            break
         for number in kind.compared:
-            a, b = by_row[below.config_hash][number].dropna(), by_row[above.config_hash][number].dropna()
-            seeds = a.index.intersection(b.index)
-            if len(seeds):
+            a, b = values[number][:, below], values[number][:, above]
+            both = ~np.isnan(a) & ~np.isnan(b)
+            if both.any():
                 sign = 1 if kind.shown[number].goal == "max" else -1
-                pairs.append(_pair(str(below.model), str(above.model), number, a, b, seeds, sign))
-    return _adjusted(pairs)
+                better = improvement(sign * a[~np.isnan(a)], sign * b[~np.isnan(b)])
+                samples.append(a[both] - b[both])
+                pairs.append(_pair(names[below], names[above], number, samples[-1], better))
+    return _adjusted(_tested(pairs, samples))
 
 
-def _pair(
-    model: str, other: str, number: str, a: pd.Series[float], b: pd.Series[float], seeds: pd.Index[int], sign: int
-) -> Pair:
-    x, y = a.loc[seeds].to_numpy(dtype=float), b.loc[seeds].to_numpy(dtype=float)
-    low, high = mean_interval(x - y)
-    p = float(sign_flip_test(x, y))
-    better = improvement(sign * a.to_numpy(dtype=float), sign * b.to_numpy(dtype=float))
-    return Pair(model, other, number, len(seeds), float((x - y).mean()), float(high - low) / 2, better, p)
+def _pair(model: str, other: str, number: str, difference: Floats, better: float) -> Pair:
+    low, high = mean_interval(difference)
+    half = float(high - low) / 2
+    return Pair(model, other, number, len(difference), float(difference.mean()), half, better, math.nan)
+
+
+def _tested(pairs: Sequence[Pair], differences: Sequence[Floats]) -> list[Pair]:
+    """Give every pair its p-value; those of as many seeds are tested at once."""
+    result = list(pairs)
+    for n in {pair.n for pair in pairs}:
+        alike = [i for i, pair in enumerate(pairs) if pair.n == n]
+        found = sign_flip_test(np.stack([differences[i] for i in alike]), 0)
+        for i, p in zip(alike, found, strict=True):
+            result[i] = replace(pairs[i], p=float(p))
+    return result
 
 
 def _adjusted(pairs: list[Pair]) -> list[Pair]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import math
@@ -72,11 +71,20 @@ def write(record: Record, folder: Path) -> Path:
 
 def dumps(record: Record) -> str:
     """Return a record as JSON."""
-    return json.dumps(_without_nan(dataclasses.asdict(record)), indent=1) + "\n"
+    fields = {name: getattr(record, name) for name in _FIELDS}
+    try:
+        return json.dumps(fields, indent=1, allow_nan=False) + "\n"
+    except ValueError:
+        return json.dumps(_without_nan(fields), indent=1) + "\n"
 
 
-def write_text(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str, durable: bool = True) -> Path:
     """Replace the file at ``path`` by ``text`` in one step.
+
+    Args:
+        path: of the file.
+        text: all that it is to hold.
+        durable: wait for the disk, so that it is there after a power cut. A copy of what lies elsewhere need not be.
 
     Raises:
         OSError: the file cannot be written; what it held before is intact.
@@ -88,7 +96,8 @@ def write_text(path: Path, text: str) -> Path:
             os.fchmod(descriptor, 0o644)  # mkstemp makes it readable by its owner only
             file.write(text)
             file.flush()
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -25,6 +25,7 @@ from results.record import Record
 from results.sheet import Sheet
 from results.table import Cell, Column, Grid
 
+MOST_TRIALS = 1000  # in the table of every trial: with ten thousand no browser is quick
 TEMPLATES = Path(__file__).parent / "templates"
 SWEEPS = Path(__file__).parents[1] / "sweeps"
 # autoescape: a name such as <script> is text
@@ -40,7 +41,7 @@ def html(sheet: Sheet, figures: Sequence[Figure] = (), reported: Grid | None = N
         reported: a table of what was claimed beside what was measured.
     """
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "sort.js"))
-    records = list(sheet.trials.records.values())
+    shown = list(sheet.shown.records.values())
     sweep = SWEEPS / f"{sheet.trials.name}.yaml"
     text = ENVIRONMENT.get_template("report.html").render(
         sheet=sheet,
@@ -48,10 +49,10 @@ def html(sheet: Sheet, figures: Sequence[Figure] = (), reported: Grid | None = N
         lead=_lead(sheet),
         figures=[(figure, _data_uri(figure.svg), _is_wide(figure.svg)) for figure in figures],
         reported=reported,
-        commands=commands(records),
+        commands=commands(shown),
         sweep_command=f"python sweep.py sweeps/{sweep.name}" if sweep.is_file() else "",
-        recipes=_recipes(records, labels(sheet.trials)),
-        rigs=_rigs(records),
+        recipes=_recipes(shown, labels(sheet.shown)),
+        rigs=_rigs(list(sheet.trials.records.values())),
         every_trial=_every_trial(sheet.csv),
         # only this style and this script, pictures from within, nothing from anywhere else
         policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
@@ -82,13 +83,17 @@ def command(config: dict[str, Any]) -> str:
 def _over_seeds(call: str, seeds: list[int]) -> str:
     if len(seeds) == 1:
         return f"{call} \\\n  --seed_everything={seeds[0]}"
+    if len(seeds) > 20 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        listed = f"$(seq {seeds[0]} {seeds[-1]})"
+    else:
+        listed = " ".join(map(str, seeds))
     indented = call.replace("\n", "\n  ")
-    return f"for seed in {' '.join(map(str, seeds))}; do\n  {indented} \\\n    --seed_everything=$seed\ndone"
+    return f"for seed in {listed}; do\n  {indented} \\\n    --seed_everything=$seed\ndone"
 
 
 def _lead(sheet: Sheet) -> str:
     data = ", ".join(dict.fromkeys(part.data for part in sheet.parts))
-    rows, trials = len(sheet.summary), len(sheet.runs)
+    rows, trials = sheet.runs.config_hash.nunique(), len(sheet.runs)
     seeds = sheet.runs.seed.nunique()
     return (
         f"{rows} {'row' if rows == 1 else 'rows'} on {data}; {trials} {'trial' if trials == 1 else 'trials'} of "
@@ -137,8 +142,8 @@ def _rigs(records: Sequence[Record]) -> Grid:
 
 
 def _every_trial(text: str) -> Grid:
-    """Return the table of ``runs.csv``, its texts as they stand there, the trial's name first."""
-    heads, *rows = csv.reader(io.StringIO(text))
+    """Return the table of ``runs.csv`` or of its first rows, its texts as they stand there, the trial's name first."""
+    heads, *rows = itertools.islice(csv.reader(io.StringIO(text)), 1 + MOST_TRIALS)
     columns = [_csv_column(head, list(cells)) for head, cells in zip(heads, zip(*rows, strict=True), strict=True)]
     columns.sort(key=lambda column: column.head != "trial")
     return Grid("Every trial", columns)

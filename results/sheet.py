@@ -10,8 +10,10 @@ import pandas as pd
 from results.collect import Trials, mixed_rigs, runs_table
 from results.kinds import Kind
 from results.pairs import Pair, compare, pair_notes, verdicts
-from results.summary import by_table, notes, summarize
+from results.summary import best_rows, by_table, notes, summarize
 from results.table import Grid, comparison, costs, quality
+
+MOST_ROWS = 120  # of a table
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Sheet:
     Args:
         trials: its records.
         runs: a row per trial.
+        shown: the trials of the rows in the summary: of very many rows, the best.
         summary: a row per model and recipe.
         parts: of each kind and data set.
         notes: sentences without which the tables would mislead.
@@ -57,6 +60,7 @@ class Sheet:
 
     trials: Trials
     runs: pd.DataFrame
+    shown: Trials
     summary: pd.DataFrame
     parts: list[Part]
     notes: list[str]
@@ -75,7 +79,11 @@ def make(trials: Trials, target: float | None = None) -> Sheet:
         trials: with at least one record.
         target: see :func:`results.collect.runs_table`.
     """
-    runs, summary = runs_table(trials, target), summarize(trials, target)
+    runs = runs_table(trials, target)
+    shown = best_rows(trials, runs, MOST_ROWS)
+    summary = summarize(shown, runs)
     parts = [Part(kind, data, rows, compare(runs, kind, rows)) for kind, data, rows in by_table(summary)]
-    said = notes(summary) + pair_notes([part.pairs for part in parts]) + mixed_rigs(trials)
-    return Sheet(trials, runs, summary, parts, said)
+    said = notes(summary) + pair_notes([part.pairs for part in parts]) + mixed_rigs(shown)
+    if (rows := runs.config_hash.nunique()) > len(summary):
+        said.append(f"The best {len(summary):,} of {rows:,} rows are shown; runs.csv has every trial.")
+    return Sheet(trials, runs, shown, summary, parts, said)

@@ -8,18 +8,38 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results.collect import TIMES, Trials, labels, rig_name, runs_table
+from results.collect import TIMES, Trials, labels, rig_name, values_of
 from results.faults import RIG
-from results.kinds import KINDS, SIZES, Kind
+from results.kinds import KINDS, SIZES, Kind, kind_of
+from results.record import Record
 from results.statistics import mean_interval, sampling_error
 
 
-def summarize(trials: Trials, target: float | None = None) -> pd.DataFrame:
+def best_rows(trials: Trials, runs: pd.DataFrame, most: int) -> Trials:
+    """Return the trials of as many rows of each table, the best, or all trials if there are no more rows.
+
+    Args:
+        trials: of a sweep.
+        runs: a row for each, from :func:`results.collect.runs_table`.
+        most: rows of a table.
+    """
+    kept: set[str] = set()
+    for kind in KINDS:
+        if kind.main in runs:
+            measured = runs.dropna(subset=kind.main)
+            means = measured.groupby(["data", "config_hash"], sort=False)[[kind.main]].mean().reset_index()
+            ranked = means.sort_values(kind.main, ascending=kind.shown[kind.main].goal == "min", kind="stable")
+            kept |= set(ranked.groupby("data").head(most).config_hash)
+    found = {name: record for name, record in trials.records.items() if record.config_hash in kept}
+    return Trials(trials.name, found, trials.problems)
+
+
+def summarize(trials: Trials, runs: pd.DataFrame) -> pd.DataFrame:
     """Group the trials of a sweep by data and configuration.
 
     Args:
         trials: of a sweep.
-        target: see :func:`results.collect.runs_table`.
+        runs: from :func:`results.collect.runs_table`, with a row for each of them; others are not looked at.
 
     Returns:
         A row per configuration, by data and kind with the best first: ``data, model, n, epochs, rig, setting, target,
@@ -31,7 +51,8 @@ def summarize(trials: Trials, target: float | None = None) -> pd.DataFrame:
     """
     names, settings = labels(trials), differences(trials)
     rows = []
-    for (data, key), group in runs_table(trials, target).groupby(["data", "config_hash"], sort=False):
+    runs = runs[runs.config_hash.isin(set(names))]
+    for (data, key), group in runs.groupby(["data", "config_hash"], sort=False):
         row = {"data": data, "model": names[str(key)], "config_hash": key, "setting": settings[str(key)]}
         rows.append(row | _numbers(group) | _costs(group))
     rows.sort(key=_rank)
@@ -52,26 +73,29 @@ def by_table(summary: pd.DataFrame) -> list[tuple[Kind, str, pd.DataFrame]]:
 
 
 def differences(trials: Trials) -> dict[str, str]:
-    """Say for each ``config_hash`` in what its recipe and rig differ from other rows of the same data.
+    """Say for each ``config_hash`` in what its recipe and rig differ from other rows of the same table.
 
-    An argument that only one architecture has is part of that architecture, not of the recipe.
+    An argument of the model that not all rows have is part of an architecture, not of the recipe.
     """
-    configs = {record.config_hash: record for record in trials.records.values()}
+    tables: dict[tuple[str, str], dict[str, Record]] = {}
+    rigs: dict[str, set[str]] = {}
+    for record in trials.records.values():
+        kind = kind_of(record.quality)
+        tables.setdefault((record.data, kind.main if kind else ""), {})[record.config_hash] = record
+        rigs.setdefault(record.config_hash, set()).add(rig_name(record.rig))
     result = {}
-    for key, record in configs.items():
-        rows = [other.config for other in configs.values() if other.data == record.data]
-        shared = [name for name in record.config if name != "model" and sum(name in row for row in rows) > 1]
-        said = [
-            f"{name.partition('.')[2] or name}={record.config[name]}"
-            for name in shared
-            if len({repr(row[name]) for row in rows if name in row}) > 1
+    for rows in tables.values():
+        of_all = set.intersection(*(set(record.config) for record in rows.values()))
+        values = values_of(rows.values())
+        recipe = [
+            name
+            for name in dict.fromkeys(name for record in rows.values() for name in record.config)
+            if len(values[name]) > 1 and name != "model" and (name in of_all or not name.startswith("model."))
         ]
-        rigs: dict[str, set[str]] = {}
-        for other in trials.records.values():
-            if other.data == record.data:
-                rigs.setdefault(other.config_hash, set()).add(rig_name(other.rig))
-        differ = any(names != rigs[key] for names in rigs.values())
-        result[key] = ", ".join([*said, *(sorted(rigs[key]) if differ else [])])
+        several_rigs = len({frozenset(rigs[key]) for key in rows}) > 1
+        for key, record in rows.items():
+            said = [f"{name.partition('.')[2]}={record.config.get(name)}" for name in recipe]
+            result[key] = ", ".join([*said, *(sorted(rigs[key]) if several_rigs else [])])
     return result
 
 

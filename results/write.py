@@ -29,7 +29,7 @@ def write(sheet: Sheet, folder: Path) -> list[Path]:
     """
     _keep_records(sheet.trials, folder)
     table = markdown_of(sheet)
-    figures = draw_all(sheet.trials, folder)
+    figures = draw_all(sheet.shown, folder)
     reported = reported_of(sheet)
     paths = [
         records.write_text(folder / "runs.csv", sheet.csv),
@@ -77,10 +77,13 @@ def show(sheet: Sheet, paths: list[Path]) -> None:
 def _keep_records(trials: Trials, folder: Path) -> None:
     """Write the records beside the tables, and remove those of trials that are no longer in the sweep."""
     kept = folder / "records"
+    there = {path.name for path in kept.glob("*.json")}
     for name, record in trials.records.items():
-        records.write_text(kept / f"{name}.json", records.dumps(record))
-    for stale in set(kept.glob("*.json")) - {kept / f"{name}.json" for name in trials.records}:
-        stale.unlink()
+        path, text = kept / f"{name}.json", records.dumps(record)
+        if path.name not in there or path.read_bytes() != text.encode():
+            records.write_text(path, text, durable=False)
+    for stale in there - {f"{name}.json" for name in trials.records}:
+        (kept / stale).unlink()
     if trials.problems:
         records.write_text(folder / LEFT_OUT, "".join(f"{' '.join(problem.split())}\n" for problem in trials.problems))
     else:

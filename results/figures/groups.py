@@ -16,6 +16,7 @@ from results.kinds import Kind, is_number, kind_of
 from results.record import Record
 
 Floats = npt.NDArray[np.float64]
+MOST_MODELS = 15  # in a figure: the names of more have no room
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Group:
     """The trials of one kind on one data set, by model, the best first.
 
     Args:
-        data: name of the data set.
+        data: name of the data set; of very many models also how many are shown.
         kind: of its trials.
         models: their records by what the model is called.
         suffix: of the names of its figures, where there is more than one group.
@@ -61,8 +62,11 @@ def groups(trials: Trials) -> list[Group]:
         means = {name: sign * np.mean([record.quality[main] for record in models[name]]) for name in models}
         several_kinds = sum(other == data for other, _ in found) > 1
         suffix = f"-{data}" * (len(found) > 1) + f"-{main}" * several_kinds
-        ranked = {name: models[name] for name in sorted(models, key=lambda name: (means[name], name))}
-        result.append(Group(data, kinds[main], ranked, re.sub(r"[^\w-]+", "_", suffix)))
+        ranked = sorted(models, key=lambda name: (means[name], name))
+        if len(models) > MOST_MODELS:
+            data += f" (the best {MOST_MODELS} of {len(models)})"
+        shown = {name: models[name] for name in ranked[:MOST_MODELS]}
+        result.append(Group(data, kinds[main], shown, re.sub(r"[^\w-]+", "_", suffix)))
     return result
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from results import record as records
 from results.__main__ import main
-from results.collect import COLUMNS, collect
+from results.collect import COLUMNS, collect, runs_table
 from results.kinds import in_words
 from results.sheet import make as make_sheet
 from results.summary import notes, summarize
@@ -47,7 +47,8 @@ def save(folder, *found):
 
 
 def summary_of(folder):
-    return summarize(collect(folder))
+    trials = collect(folder)
+    return summarize(trials, runs_table(trials))
 
 
 def markdown_in(folder):

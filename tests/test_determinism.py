@@ -1,0 +1,89 @@
+"""The same configuration and seed on the same machine give the same record, times aside: for every architecture."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import lit_models
+import train
+from lit_models import Inpainter
+from results import record as records
+from tests.conftest import ROOT
+from tests.test_train import without_times
+from trial import recording
+
+ARCHITECTURES = [
+    *train._exported(lit_models, lit_models.Task),
+    *(f"ResNet {operator}" for operator in ("separable", "involution", "p4")),
+]
+SHARED = {
+    "data": "tests.tiny.Few",
+    "data.val_size": 20,
+    "data.batch_size": 20,
+    "data.augment": "crop_flip",  # draws random numbers on the way
+    "trainer.max_epochs": 2,
+    "trainer.accelerator": "cpu",
+    "seed_everything": 3,
+}
+
+
+def point(name: str) -> dict[str, object]:
+    """What sets an architecture apart, by command-line names."""
+    model, *operator = name.split()
+    chosen: dict[str, object] = {"model": model}
+    if operator:
+        chosen |= {"model.operator": operator[0], "model.depth": 8}
+    if issubclass(getattr(lit_models, model), Inpainter):
+        chosen |= {"data.normalize": False, "model.width": 8}
+    return chosen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_same_seed_same_record_with_workers_and_without(workplace, monkeypatch, name):
+    monkeypatch.setattr(recording, "seconds_per_batch", lambda *_: 1.0)  # times are set aside
+    values = {key: json.dumps(value).strip('"') for key, value in {**SHARED, **point(name)}.items()}
+    found, weights = [], []
+    for folder, workers in (("one", 0), ("two", 0), ("workers", 2)):
+        args = [f"--{key}={value}" for key, value in values.items()]
+        args += [f"--data.num_workers={workers}", f"--trainer.default_root_dir={folder}", "--trainer.logger=false"]
+        assert train.main(["fit", *args]) == 0
+        found.append(without_times(records.read(workplace / folder / records.FILE_NAME)))
+        weights.append(torch.load(Path(folder, "checkpoints", "last.ckpt"), weights_only=True)["state_dict"])
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]["history"]) == 2
+    for other in weights[1:]:
+        assert [key for key, value in weights[0].items() if not torch.equal(value, other[key])] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_one_trial_at_a_time_and_two_give_the_same_records(workplace, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    parameters = {
+        **{key: {"value": value} for key, value in SHARED.items()},
+        "model": {"values": [name for name in ARCHITECTURES if " " not in name]},
+        "trainer.max_epochs": {"value": 1},
+        "data.normalize": {"value": False},
+    }
+    command = ["${env}", "${interpreter}", "${program}", "fit", "${args}"]
+    # JSON is YAML
+    Path("all.yaml").write_text(
+        json.dumps({"program": "train.py", "method": "grid", "parameters": parameters, "command": command})
+    )
+    found = []
+    for jobs in (1, 2):
+        arguments = ["all.yaml", f"--jobs={jobs}", f"--runs=runs{jobs}"]
+        done = subprocess.run([sys.executable, ROOT / "sweep.py", *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        read = {path.parent.name: records.read(path) for path in workplace.glob(f"runs{jobs}/all/*/record.json")}
+        assert {record.rig["trials_at_once"] for record in read.values()} == {jobs}
+        found.append({name: without_times(record) for name, record in read.items()})
+        for record in found[-1].values():
+            record["rig"].pop("trials_at_once")
+    assert len(found[0]) == len(parameters["model"]["values"])
+    assert found[0] == found[1]
