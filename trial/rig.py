@@ -34,7 +34,7 @@ def keep_freed_memory() -> None:
 
     By itself it returns what is large to the system, which hands it out again page by page, each filled with zeros. At
     every step of a training on a CPU these page faults took 37 % of the time of ConvMixer, 30 % of CNN's and EqCNN's,
-    15 % of P4CNN's. The memory of the process then stays at its peak, which was up to a fifth higher in these.
+    15 % of P4CNN's. The memory of the process then stays at its peak, which was up to a third higher in these.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
