@@ -14,6 +14,9 @@ from results.kinds import KINDS, SIZES, Kind, kind_of
 from results.record import Record
 from results.statistics import mean_interval, sampling_error
 
+# The arguments that every architecture has, so that it can be trained as any other.
+RECIPE = {f"model.{name}" for name in ("optimizer", "lr", "weight_decay", "momentum", "schedule")}
+
 
 def best_rows(trials: Trials, runs: pd.DataFrame, most: int) -> Trials:
     """Return the trials of as many rows of each table, the best, or all trials if there are no more rows.
@@ -75,7 +78,7 @@ def by_table(summary: pd.DataFrame) -> list[tuple[Kind, str, pd.DataFrame]]:
 def differences(trials: Trials) -> dict[str, str]:
     """Say for each ``config_hash`` in what its recipe and rig differ from other rows of the same table.
 
-    An argument of the model that not all rows have is part of an architecture, not of the recipe.
+    The other arguments of a model are part of an architecture: where they tell two rows apart, the label has them.
     """
     tables: dict[tuple[str, str], dict[str, Record]] = {}
     rigs: dict[str, set[str]] = {}
@@ -85,12 +88,11 @@ def differences(trials: Trials) -> dict[str, str]:
         rigs.setdefault(record.config_hash, set()).add(rig_name(record.rig))
     result = {}
     for rows in tables.values():
-        of_all = set.intersection(*(set(record.config) for record in rows.values()))
         values = values_of(rows.values())
         recipe = [
             name
             for name in dict.fromkeys(name for record in rows.values() for name in record.config)
-            if len(values[name]) > 1 and name != "model" and (name in of_all or not name.startswith("model."))
+            if len(values[name]) > 1 and name != "model" and (name in RECIPE or not name.startswith("model."))
         ]
         several_rigs = len({frozenset(rigs[key]) for key in rows}) > 1
         for key, record in rows.items():

@@ -1,18 +1,21 @@
 """Records as they are found on real disks: broken, failed, doubled, old, new, of several machines."""
 
 import dataclasses
+import inspect
 import json
 import math
 import re
 
 import pytest
 
+import lit_models
 from results import record as records
 from results.__main__ import main
 from results.collect import Trials, collect, mixed_rigs
 from results.figures import draw_all
 from results.report import html
 from results.sheet import make as make_sheet
+from results.summary import RECIPE
 from results.write import latex_of, markdown_of, show
 from tests.results.test_record import make
 from tests.results.test_tables import other_config, save
@@ -86,6 +89,23 @@ def test_what_differs_between_rows_is_shown(tmp_path):
     )
     assert setting["EqCNN"].startswith("lr=0.001, normalize=True, precision=32-true, ")
     assert "differs in" in markdown_of(sheet)
+
+
+def test_what_belongs_to_an_architecture_is_no_difference_of_recipe(tmp_path):
+    small, large = other_config(**{"model.width": 8}), other_config(**{"model.width": 11})
+    sheet = make_sheet(collect(save(tmp_path, make(**small), make(**large))))
+    assert sorted(sheet.summary.model) == ["EqCNN (model.width=11)", "EqCNN (model.width=8)"]
+    assert set(sheet.summary.setting) == {""}
+    assert "Recipe or rig differ" not in markdown_of(sheet)
+    limited = other_config(model="INN", **{"trainer.limit_train_batches": 9})
+    sheet = make_sheet(collect(save(tmp_path / "limited", make(), make(model="INN", **limited))))
+    assert set(sheet.summary.setting) == {"limit_train_batches=None", "limit_train_batches=9"}
+    assert "Recipe or rig differ: see the table." in markdown_of(sheet)
+
+
+def test_the_recipe_is_what_every_task_takes():
+    own = set(inspect.signature(lit_models.Task).parameters) - {"in_channels", "image_size", "num_classes"}
+    assert {f"model.{name}" for name in own} == RECIPE
 
 
 def test_what_one_architecture_alone_has_is_no_difference(tmp_path):
