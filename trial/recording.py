@@ -198,7 +198,10 @@ def _peak_memory_mb(device: torch.device) -> float:
 
 def code_commit() -> str:
     """Return the commit of this code; empty outside a checkout."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    root = Path(__file__).parents[1]
+    if not (root / "pyproject.toml").is_file():  # installed: a repository around it is not its own
+        return ""
+    git = ["git", "-C", str(root)]
     try:
         commit = subprocess.run(
             [*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True
