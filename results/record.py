@@ -79,11 +79,16 @@ def dumps(record: Record) -> str:
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> Path:
-    """Replace the file at ``path`` by ``text`` in one step.
+    """Replace the file at ``path`` by ``text``; see :func:`write_bytes`."""
+    return write_bytes(path, text.encode(), durable)
+
+
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> Path:
+    """Replace the file at ``path`` by ``content`` in one step.
 
     Args:
         path: of the file.
-        text: all that it is to hold.
+        content: all that it is to hold.
         durable: wait for the disk, so that it is there after a power cut. A copy of what lies elsewhere need not be.
 
     Raises:
@@ -92,9 +97,9 @@ def write_text(path: Path, text: str, durable: bool = True) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, 0o644)  # mkstemp makes it readable by its owner only
-            file.write(text)
+            file.write(content)
             file.flush()
             if durable:
                 os.fsync(descriptor)

@@ -44,7 +44,7 @@ def confusion_matrices(group: Group) -> Iterator[Picture]:
         for axes, (label, share) in zip(grid.flat, shares.items(), strict=False):
             image = _matrix(axes, share, errors[label], top, names)
             seeds = sum(confusion([record]) is not None for record in group.models[label])
-            axes.set_title(textwrap.fill(f"{label}, {count(seeds, 'seed', 'seeds')}", 34))
+            axes.set_title(textwrap.fill(f"{label}, {count(seeds, 'seed', 'seeds')}", 34), y=1)
         bar = canvas.colorbar(image, ax=list(grid.flat[: len(matrices)]), shrink=0.6, aspect=30, pad=0.02)
         bar.set_label("wrong answers, % of the true class")
         canvas.suptitle(title)

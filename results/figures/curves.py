@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
@@ -127,7 +128,7 @@ def _panels(curves: Sequence[Curve], title: str, polar: bool = False) -> tuple[C
         height = HEIGHT + 0.17 * len(curves) + (1.2 if polar else 0)
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         axes = canvas.subplots(subplot_kw=kind)
-        axes.set_title(title)
+        axes.set_title(title, y=None if polar else 1)  # above the numbers of the circle
         order = sorted(curve.label for curve in curves)
         for curve in curves:
             _draw(axes, curve, order.index(curve.label), polar)
@@ -144,11 +145,10 @@ def _panels(curves: Sequence[Curve], title: str, polar: bool = False) -> tuple[C
         axes.remove()
     panels = list(grid.flat[: len(curves)])
     for axes, curve in zip(panels, curves, strict=True):
-        for other in curves:
-            x = np.deg2rad(other.x) if polar else other.x
-            axes.plot(x, other.mean, color=GREY, linewidth=0.7, zorder=1.5)
+        lines = [np.column_stack([np.deg2rad(other.x) if polar else other.x, other.mean]) for other in curves]
+        axes.add_collection(LineCollection(lines, colors=GREY, linewidths=0.7, zorder=1.5))
         _draw(axes, curve, 0, polar)
-        axes.set_title(textwrap.fill(curve.label, 36), fontsize=9)
+        axes.set_title(textwrap.fill(curve.label, 36), y=None if polar else 1, fontsize=9)
     if not polar:
         for index, axes in enumerate(panels):
             axes.tick_params(labelbottom=index + COLUMNS >= len(panels))

@@ -57,7 +57,7 @@ def pareto_fronts(group: Group) -> Iterator[Picture]:
         with style():
             canvas = Canvas(figsize=(WIDTH, HEIGHT + 0.05 * len(points.label)), layout="constrained")
             axes = canvas.subplots()
-            axes.set_title(title)
+            axes.set_title(title, y=1)
             stairs = _scatter(axes, points, front, group.goal)
             axes.set(xlabel=f"{what} (log scale)", ylabel=f"{called}{unit}")
             log_ticks(axes.xaxis)

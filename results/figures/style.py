@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas  # not pyplot's: no window, no state that a caller would share
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
+
+from results.record import write_bytes
 
 # Okabe and Ito's palette, told apart in every common colour blindness; styles and markers tell them apart in grey.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -81,14 +86,21 @@ def save(picture: Picture, folder: Path) -> Figure:
     name, title, caption, canvas = picture.name, picture.title, picture.caption, picture.canvas
     figure = Figure(name, title, caption, folder / f"{name}.svg", folder / f"{name}.png")
     folder.mkdir(parents=True, exist_ok=True)
-    pixels = io.BytesIO()
+    svg, png = io.BytesIO(), io.BytesIO()
+    about = {"Title": title, "Description": caption, "Date": None, "Creator": None}
+    backends: Any = FigureCanvasSVG, FigureCanvasAgg  # which have no types; savefig would draw it twice for each
     with style(), matplotlib.rc_context({"svg.hashsalt": name}):
-        canvas.draw_without_rendering()
+        if (engine := canvas.get_layout_engine()) is not None:
+            engine.execute(canvas)
         canvas.set_layout_engine("none")  # it has done its work, and would do it again for either file
-        canvas.savefig(figure.svg, metadata={"Title": title, "Description": caption, "Date": None, "Creator": None})
-        canvas.savefig(pixels, format="png", dpi=150)
-    with Image.open(pixels) as image:  # 256 colours are plenty, and a third of the bytes
-        image.convert("RGB").quantize(256).save(figure.png, optimize=True)
+        backends[0](canvas).print_svg(svg, metadata=about)
+        canvas.set_dpi(150)
+        pixels = backends[1](canvas)
+        pixels.draw()
+    # 256 colours are plenty, and a third of the bytes
+    Image.fromarray(np.asarray(pixels.buffer_rgba())).convert("RGB").quantize(256).save(png, "png", optimize=True)
+    for path, content in ((figure.svg, svg), (figure.png, png)):
+        write_bytes(path, content.getvalue(), durable=False)
     return figure
 
 
