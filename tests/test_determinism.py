@@ -15,9 +15,10 @@ from results import record as records
 from tests.conftest import ROOT
 from tests.test_train import without_times
 from trial import recording
+from trial.arguments import classes
 
 ARCHITECTURES = [
-    *train._exported(lit_models, lit_models.Task),
+    *classes()["model"],
     *(f"ResNet {operator}" for operator in ("separable", "involution", "p4")),
 ]
 SHARED = {
