@@ -38,7 +38,8 @@ def slow_download(facts: Facts, folder: Path) -> None:
 
 
 def slow_fsync(descriptor: int, fsync=os.fsync) -> None:
-    time.sleep(DELAY)
+    of_a_record = "record.json" in os.readlink(f"/proc/self/fd/{descriptor}")  # the one file of its kind in a trial
+    time.sleep(5 * DELAY if of_a_record else DELAY)
     fsync(descriptor)
 
 

@@ -226,6 +226,9 @@ def kill_a_sweep(place, left, chance, signals, seconds, hit) -> tuple[int, int |
         place.wait(runner, 120, until=lambda: bool(place.trials(runner.pid)))
         place.wait(runner, chance.uniform(0, seconds["trial"]))
     while left and runner.poll() is None:
+        if chance.random() < 0.3:  # what is short is seldom hit by chance
+            wanted = chance.choice(["data", "checkpoint", "record"])
+            place.wait(runner, 2 * seconds["trial"], until=lambda: place.phase(runner.pid, since) == wanted)  # noqa: B023
         number, phase = next(signals), place.phase(runner.pid, since)
         trials, family = place.trials(runner.pid), descendants(runner.pid)
         # mostly a trial alone: after the others PyTorch is imported anew, which takes longer than all the rest
