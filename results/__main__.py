@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,6 +76,7 @@ def _main(args: Sequence[str] | None) -> int:
             sweeps = [server.fetch(options.runs)]
         else:
             sweeps = _collect(Path(options.runs))
+        gc.freeze()  # thousands of records are there to stay: not to be looked through again and again
         for trials in sweeps:
             for problem in trials.problems:
                 print(f"{trials.name}: left out: {problem}", file=sys.stderr)
