@@ -35,7 +35,9 @@ TRIALS = 4
 SWEEP = [sys.executable, str(ROOT / "sweep.py"), "tiny.yaml"]
 RESULTS = [sys.executable, "-m", "results", "runs/tiny"]
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="finds the processes of a trial in /proc, which Linux has"
+)
 
 
 def children(pid: int) -> list[int]:
@@ -228,7 +230,7 @@ def kill_a_sweep(place, left, chance, signals, seconds, hit) -> tuple[int, int |
     while left and runner.poll() is None:
         if chance.random() < 0.3:  # what is short is seldom hit by chance
             wanted = chance.choice(["data", "checkpoint", "record"])
-            place.wait(runner, 2 * seconds["trial"], until=lambda: place.phase(runner.pid, since) == wanted)  # noqa: B023
+            place.wait(runner, 2 * seconds["trial"], until=lambda phase=wanted: place.phase(runner.pid, since) == phase)
         number, phase = next(signals), place.phase(runner.pid, since)
         trials, family = place.trials(runner.pid), descendants(runner.pid)
         # mostly a trial alone: after the others PyTorch is imported anew, which takes longer than all the rest

@@ -23,7 +23,9 @@ TRIALS = int(os.environ.get("SUITE_LOAD_TRIALS", "16"))
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600 + 30 * TRIALS),
-    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads /proc"),
+    pytest.mark.skipif(
+        not Path("/proc/self/fd").is_dir(), reason="reads memory and descriptors in /proc, which Linux has"
+    ),
 ]
 
 SWEEP = """
@@ -92,7 +94,7 @@ def test_a_sweep_of_many_trials_takes_no_more_for_the_last_than_for_the_first(wo
     # the next trial has started or not when the line of the last is read
     assert last.descriptors <= max(sample.descriptors for sample in samples[: TRIALS // 2])
     assert last.megabytes < half.megabytes + 5
-    assert spans[1] < 2.5 * spans[0]  # other processes of the machine are in it
+    assert spans[1] < 1.5 * spans[0]  # other processes of the machine are in it
     assert own[1] < 1.25 * own[0] + 0.5
 
 
@@ -127,7 +129,7 @@ def test_results_of_ten_thousand_records(workplace, configs, seeds):
         f"{configs} x {seeds} records: {time.monotonic() - start:.1f} s, of which {cpu:.1f} s on the CPU, "
         f"{megabytes:.0f} MB"
     )
-    assert cpu < 40  # 16 to 18 were measured; of the processor, for other processes are in the time of the clock
+    assert cpu < 20  # not the clock's: other processes of the machine are in that
     assert megabytes < 1_000
     out = workplace / "results" / "many"
     assert len(list((out / "records").glob("*.json"))) == 10_000

@@ -1,25 +1,19 @@
 """One trial from the command line: its record, its resumption, its error messages."""
 
-import inspect
 import json
-import math
 import os
 import re
 import subprocess
 import sys
-from typing import ClassVar
 
 import pytest
 import torch
-from lightning.pytorch import Callback
 
-import lit_models
 import train
 from results import record as records
 from tests.conftest import ROOT
 from tests.tiny import TINY
 from trial import command_line
-from trial.arguments import classes
 
 FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
 FLOAT32 = "--trainer.precision=32-true"  # where numbers are compared that another precision rounds
@@ -402,92 +396,3 @@ def test_normalised_images_are_refused_in_one_line(workplace, capfd):
     assert "train.py: inpainting needs images in [0, 1]" in printed
     assert "data.normalize=false" in printed
     assert "Traceback" not in printed
-
-
-@pytest.mark.slow
-@pytest.mark.data
-@pytest.mark.parametrize(
-    ("model", "upright", "turned"), [("SimpleCNN", (0.973, 1), (0, 0.2)), ("EqCNN", (0.955, 1), None)]
-)
-def test_mnist_by_the_seeds_recipe(workplace, real_data, model, upright, turned):
-    recipe = ["--model.lr=0.0005", "--model.schedule=constant", "--data.normalize=false", "--trainer.max_epochs=5"]
-    assert train.main(["fit", f"--model={model}", "--data=MNIST", f"--data.data_dir={real_data}", *recipe]) == 0
-    quality = only_record(workplace).quality
-    assert upright[0] <= quality["test_acc"] <= upright[1]
-    assert quality["test_images"] == 10_000
-    at_turns = [quality[f"test_acc_rot{angle}"] for angle in (90, 180, 270)]
-    if turned:
-        assert turned[0] <= at_turns[0] < turned[1]
-    else:
-        assert at_turns == [quality["test_acc"]] * 3
-        assert quality["test_logit_difference"] < 1e-4
-
-
-@pytest.mark.slow
-@pytest.mark.data
-@pytest.mark.parametrize("model", ["SimpleCNN", "EqCNN"])
-def test_cifar_through_the_same_path(workplace, real_data, model):
-    assert (
-        train.main(
-            ["fit", f"--model={model}", "--data=CIFAR10", f"--data.data_dir={real_data}", "--trainer.max_epochs=1"]
-        )
-        == 0
-    )
-    record = only_record(workplace)
-    assert record.quality["test_acc"] > 0.2
-    assert record.history[0]["train_loss"] < 2.3
-
-
-# Of an epoch, as many steps as show that it learns where a whole one takes long; the rest trains on every image.
-STEPS = {"VGG": 120, "ConvUNet": 40, "PConvUNet": 40, "ConvMixer": 60, "CifarCNN": 150, "ResNet": 60, "P4CNN": 200}
-OPERATORS = ("separable", "involution", "p4")
-
-
-class Losses(Callback):
-    """Keeps the loss of every step of the last training."""
-
-    losses: ClassVar[list[float]] = []  # the command line makes the instance, the test reads the class
-
-    def on_train_start(self, trainer, pl_module):
-        self.losses.clear()
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.losses.append(float(outputs["loss"]))
-
-
-@pytest.mark.slow
-@pytest.mark.data
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", [*classes()["model"], *(f"ResNet {op}" for op in OPERATORS)])
-def test_every_architecture_learns_in_an_epoch_of_real_data(workplace, real_data, name, capfd):
-    name, *operator = name.split()
-    kind = getattr(lit_models, name)
-    grey = inspect.signature(kind).parameters["in_channels"].default == 1
-    args = [f"--model={name}", f"--data={'MNIST' if grey else 'CIFAR10'}", f"--data.data_dir={real_data}"]
-    if operator:  # in the small form that the first look has, fast enough to show it in a minute
-        args += [f"--model.operator={operator[0]}", "--model.depth=8", "--model.lr=0.01"]
-    if name == "VGG":  # without batch norm 0.001 is too fast for it
-        args += ["--model.lr=0.0001", "--model.schedule=constant"]
-    args += ["--data.normalize=false"] if issubclass(kind, lit_models.Inpainter) else []
-    args += [f"--trainer.limit_train_batches={STEPS[name]}"] if name in STEPS else []
-    args += ["--trainer.limit_val_batches=1", "--trainer.limit_test_batches=1"]
-    assert (
-        train.main(
-            [
-                "fit",
-                *args,
-                "--trainer.max_epochs=1",
-                "--trainer.callbacks+=tests.test_train.Losses",
-                "--trainer.logger=false",
-            ]
-        )
-        == 0
-    )
-    losses = Losses.losses
-    assert len(losses) == STEPS.get(name, len(losses)) >= 40
-    start, end = (sum(part) / len(part) for part in (losses[:5], losses[-10:]))
-    assert end < 0.95 * start, (start, end)
-    assert all(map(math.isfinite, losses))
-    history = only_record(workplace).history
-    assert len(history) == 1
-    assert history[0]["train_loss"] == pytest.approx(sum(losses) / len(losses), rel=0.02)

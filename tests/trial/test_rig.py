@@ -34,7 +34,7 @@ def test_bfloat16_only_where_the_hardware_multiplies_in_it(monkeypatch, amx, cud
     assert best_precision(accelerator) == expected
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 def test_freed_memory_is_kept():
     faults = """
 import resource, statistics, torch, trial.rig
