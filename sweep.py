@@ -206,17 +206,18 @@ class Run:
             self.seconds.setdefault(_kind(trial), []).append(total)
 
     def _time_left(self) -> str:
-        """Estimate from finished trials of the same model and data, else from all."""
-        every = [seconds for times in self.seconds.values() for seconds in times]
-        if not every:
-            return "time left: known after the first trial"
+        """Estimate from finished trials of the same model and data; nothing is guessed of those that have none yet."""
         # once for each kind, not for each of what may be thousands of trials
         expected = {kind: statistics.fmean(times) for kind, times in self.seconds.items()}
-        usual = statistics.fmean(every)
-        ahead = sum(expected.get(_kind(trial), usual) for trial in self.waiting)
+        if not expected:
+            return "time left: known after the first trial"
+        ahead = sum(expected.get(_kind(trial), 0.0) for trial in self.waiting)
         for trial, started in self.running.values():
-            ahead += max(0.0, expected.get(_kind(trial), usual) - (time.monotonic() - started))
-        return f"{timedelta(seconds=round(ahead / self.jobs))} left"
+            ahead += max(0.0, expected.get(_kind(trial), 0.0) - (time.monotonic() - started))
+        ahead_of_us = [*self.waiting, *(trial for trial, _ in self.running.values())]
+        unknown = sum(_kind(trial) not in expected for trial in ahead_of_us)
+        more = f", and {unknown} trials of a kind not timed yet" if unknown else ""
+        return f"{timedelta(seconds=round(ahead / self.jobs))} left{more}"
 
 
 def _parser() -> OneLineParser:
