@@ -41,6 +41,28 @@ def test_a_verdict_is_written_between_its_marks_only(tmp_path):
     assert readme.read_text() == README.replace("old \\1", verdict)
 
 
+def test_a_ranking_names_the_first_three_and_how_sure_the_first_place_is(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- verdict: mine/MNIST -->\n<!-- /verdict -->")
+    models = [
+        with_accuracy(accuracy + seed / 100, seed, **other_config(**{"model.lr": lr}))
+        for lr, accuracy in ((0.1, 0.5), (0.2, 0.8), (0.3, 0.6), (0.4, 0.7))
+        for seed in (0, 1)
+    ]
+    sheet = make_sheet(collect(save(tmp_path / "mine", *models)))
+    assert update_readme(readme, sheet)
+    # two values a point apart: Student's t of one degree of freedom is 12.706, times 1 / 2 points
+    assert (
+        readme.read_text()
+        .splitlines()[1]
+        .startswith(
+            "Of 4 models by test accuracy on MNIST: EqCNN (model.lr=0.2) (80.50 ± 6.35 %, n = 2), then "
+            "EqCNN (model.lr=0.4) (70.50 ± 6.35 %, n = 2), then EqCNN (model.lr=0.3) (60.50 ± 6.35 %, n = 2). "
+            "EqCNN (model.lr=0.4) is 10.00 ± 0.00 points below EqCNN (model.lr=0.2) upright"
+        )
+    )
+
+
 def test_without_a_place_nothing_is_written(tmp_path):
     sheet = make_sheet(collect(save(tmp_path / "third", make())))
     readme = tmp_path / "README.md"
