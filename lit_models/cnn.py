@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
+from lit_models.keras_defaults import keras_defaults
 from lit_models.operators import _check
 
 
@@ -16,9 +17,8 @@ class CNN(Classifier):
     Its partner :class:`~lit_models.inn.INN` has involutions in place of the convolutions.
     319,178 parameters with the default arguments.
 
-    Source: seed 003 (the Keras example on involution). Deviations: weights start as PyTorch draws them, where Keras
-    draws Glorot's; the last feature map is flattened channel by channel, where Keras goes pixel by pixel, which only
-    reorders the columns of a weight matrix.
+    Source: seed 003 (the Keras example on involution), started as Keras starts it. Deviation: the last feature map is
+    flattened channel by channel, where Keras goes pixel by pixel, which only reorders the columns of a weight matrix.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.
@@ -58,6 +58,7 @@ class CNN(Classifier):
         self.head = nn.Sequential(
             nn.Linear(2 * width * (image_size // 4) ** 2, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
         )
+        keras_defaults(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, num_classes)`` for images ``(B, C, image_size, image_size)``."""

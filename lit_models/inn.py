@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lit_models.classifier import Classifier
+from lit_models.keras_defaults import keras_defaults
 from lit_models.operators import Involution2d, _check
 
 
@@ -17,8 +18,7 @@ class INN(Classifier):
     compare it with :class:`~lit_models.cnn.CNN` at equal size, give it a ``width``.
     13,074 parameters with the default arguments, 13,002 of them in the two linear layers.
 
-    Source: seed 003 (the Keras example on involution). Deviations: weights start as PyTorch draws them, where Keras
-    draws Glorot's; batch norm is PyTorch's (epsilon 1e-5, momentum 0.1; Keras has 1e-3 and 0.01); the last feature
+    Source: seed 003 (the Keras example on involution), with Keras's start and batch norm. Deviation: the last feature
     map is flattened channel by channel, where Keras goes pixel by pixel.
 
     Args:
@@ -64,6 +64,7 @@ class INN(Classifier):
         self.head = nn.Sequential(
             nn.Linear(channels * (image_size // 4) ** 2, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
         )
+        keras_defaults(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, num_classes)`` for images ``(B, C, image_size, image_size)``."""

@@ -76,6 +76,8 @@ def _main(args: Sequence[str] | None) -> int:
             sweeps = [server.fetch(options.runs)]
         else:
             sweeps = _collect(Path(options.runs))
+        for name in (trials.name for trials in sweeps if (options.out / trials.name / "__init__.py").exists()):
+            raise UsageError(f"--out: {options.out / name} is a folder of code, not of a sweep's results; name another")
         gc.freeze()  # thousands of records are there to stay: not to be looked through again and again
         for trials in sweeps:
             for problem in trials.problems:

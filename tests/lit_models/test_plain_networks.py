@@ -20,10 +20,10 @@ def shaken(model: nn.Module) -> nn.Module:
     return model.double()
 
 
-def norm(x: Tensor, layer: nn.Module) -> Tensor:
+def norm(x: Tensor, layer: nn.Module, eps: float = 1e-5) -> Tensor:
     if layer.training:
-        return F.batch_norm(x, None, None, layer.weight, layer.bias, True)
-    return F.batch_norm(x, layer.running_mean, layer.running_var, layer.weight, layer.bias)
+        return F.batch_norm(x, None, None, layer.weight, layer.bias, True, eps=eps)
+    return F.batch_norm(x, layer.running_mean, layer.running_var, layer.weight, layer.bias, eps=eps)
 
 
 def conv(x: Tensor, layer: nn.Module, padding: int) -> Tensor:
@@ -57,7 +57,7 @@ def seed_cnn(model: CNN, images: Tensor) -> Tensor:
 def seed_inn(model: INN, images: Tensor) -> Tensor:
     def involution(x: Tensor, layer: nn.Module) -> Tensor:
         batch, channels, height, width = x.shape
-        kernel = conv(F.relu(norm(conv(x, layer.reduce, 0), layer.norm)), layer.span, 0)
+        kernel = conv(F.relu(norm(conv(x, layer.reduce, 0), layer.norm, eps=1e-3)), layer.span, 0)  # Keras's
         patches = F.unfold(x, 3, padding=1).view(batch, channels, 9, height, width)
         return (kernel.unsqueeze(1) * patches).sum(2)
 

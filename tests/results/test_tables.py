@@ -290,6 +290,19 @@ def test_nothing_to_show_is_told_in_one_line(tmp_path, monkeypatch, capsys, args
     assert len(printed.splitlines()) == 1
 
 
+def test_a_sweep_named_like_a_package_writes_nothing_into_it(tmp_path, monkeypatch, capsys):
+    save(tmp_path / "runs" / "figures", make())
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "results" / "figures"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    assert main([]) == 2
+    assert "--out: results/figures is a folder of code" in capsys.readouterr().err
+    assert [path.name for path in package.iterdir()] == ["__init__.py"]
+    assert main(["--out=tables"]) == 0
+    assert (tmp_path / "tables" / "figures" / "report.html").is_file()
+
+
 def test_markup_in_a_name_is_text(tmp_path):
     save(tmp_path, make(model="[red]x"), make(model="a|b_<i>&%", **other_config(**{"model.lr": 1})))
     shown = shown_in_terminal(tmp_path, "[blue]")
