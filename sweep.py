@@ -209,15 +209,14 @@ class Run:
         """Estimate from finished trials of the same model and data; nothing is guessed of those that have none yet."""
         # once for each kind, not for each of what may be thousands of trials
         expected = {kind: statistics.fmean(times) for kind, times in self.seconds.items()}
-        if not expected:
-            return "time left: known after the first trial"
         ahead = sum(expected.get(_kind(trial), 0.0) for trial in self.waiting)
         for trial, started in self.running.values():
             ahead += max(0.0, expected.get(_kind(trial), 0.0) - (time.monotonic() - started))
-        ahead_of_us = [*self.waiting, *(trial for trial, _ in self.running.values())]
-        unknown = sum(_kind(trial) not in expected for trial in ahead_of_us)
-        more = f", and {unknown} trials of a kind not timed yet" if unknown else ""
-        return f"{timedelta(seconds=round(ahead / self.jobs))} left{more}"
+        unknown = sum(_kind(trial) not in expected for trial in (*self.waiting, *(t for t, _ in self.running.values())))
+        if not ahead and unknown:
+            return "time left: known after the first trial of each model"
+        besides = f" besides {unknown} trial{'s' * (unknown > 1)} of models not timed yet" if unknown else ""
+        return f"{timedelta(seconds=round(ahead / self.jobs))} left{besides}"
 
 
 def _parser() -> OneLineParser:

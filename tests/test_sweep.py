@@ -82,9 +82,9 @@ def test_time_left_is_of_what_has_been_timed(workplace):
     """The mean of a model's finished trials for each of its own; of a model without any nothing is guessed."""
     trials = read_sweep(write(workplace)).trials  # two of SimpleCNN, two of EqCNN
     state = sweep.Run("tiny", trials, workplace, trials, jobs=2)
-    assert state._time_left() == "time left: known after the first trial"
+    assert state._time_left() == "time left: known after the first trial of each model"
     state.seconds[sweep._kind(trials[0])] = [90.0, 110.0]
-    assert state._time_left() == "0:01:40 left, and 2 trials of a kind not timed yet"
+    assert state._time_left() == "0:01:40 left besides 2 trials of models not timed yet"
     state.seconds[sweep._kind(trials[-1])] = [10.0]
     assert state._time_left() == "0:01:50 left"
 

@@ -181,56 +181,6 @@ def test_two_processes_learn_what_one_learns(workplace):
     assert curves[0] == pytest.approx(curves[1], abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        (["fit", "--model=EqCN", *TINY], "--model: no model is named 'EqCN'; did you mean EqCNN?"),
-        (["fit", "--model=eqcnn", *TINY], "did you mean EqCNN?"),
-        (["fit", "--model=nowhere.Net", *TINY], "--model: no model is named 'nowhere.Net'"),
-        (["fit", "--model=EqCNN", "--data=MINST"], "--data: no data is named 'MINST'; did you mean MNIST?"),
-        (["fit", *TINY], "--model is required: one of CifarCNN, CNN, "),
-        (["fit", "--model=EqCNN"], "--data is required: one of CIFAR10, MNIST"),
-        ([*FIT, "--model.lrr=1"], "--model.lrr: EqCNN has no such argument; did you mean --model.lr?"),
-        ([*FIT, "--model.lr=fast"], "--model.lr: must be float: got fast"),
-        ([*FIT, "--model.lr=-1"], "lr must be a positive number: got -1.0"),
-        ([*FIT, "--model.optimizer=adamm"], "--model.optimizer: must be one of adamw, adam, sgd: got adamm"),
-        ([*FIT, "--data.augment=crop"], "--data.augment: must be one of default, none"),
-        ([*FIT, "--data.batch_size=0"], "batch_size must be at least 1: got 0"),
-        ([*FIT, "--data.batchsize=3"], "did you mean --data.batch_size?"),
-        ([*FIT, "--trainer.max_epoch=3"], "--trainer.max_epoch: no such argument; did you mean --trainer.max_epochs?"),
-        ([*FIT, "--trainer.max_epochs=0"], "--trainer.max_epochs: must be at least 1: got 0"),
-        ([*FIT, "--trainer.max_epochs=-3"], "--trainer.max_epochs: must be at least 1: got -3"),
-        ([*FIT, "--trainer.limit_train_batches=0"], "--trainer.limit_train_batches: must be more than 0: got 0"),
-        ([*FIT, "--trainer.max_steps=2"], "no epoch was trained and validated"),
-        ([*FIT, "--trainer.max_epochs=1.5"], "--trainer.max_epochs: must be int: got 1.5"),
-        ([*FIT, "--compile=fast"], "--compile: must be one of no, default, reduce-overhead, max-autotune: got fast"),
-        ([*FIT, "--data.memory_format=nhwc"], "--data.memory_format: must be one of channels_last, contiguous"),
-        ([*FIT, "--seed_everything=x"], "--seed_everything: must be bool or int: got x"),
-        ([*FIT, "--trainer.accelerator=gpux"], "gpux"),
-        ([*FIT, "--trainer.devices=0"], "devices"),
-        ([*FIT, "--config=none.yaml"], "--config: "),
-        ([*FIT, "words"], "words: no such argument"),
-        (["fut"], "'fut'"),
-        ([], "subcommand"),
-        (["fit", "--model=Classifier", *TINY], "Classifier has no forward; there are CNN, "),
-        (["fit", "--model=Inpainter", *TINY], "Inpainter has no forward"),
-        (["fit", "--model=Task", *TINY], "Task has no forward"),
-        (["fit", "--model=MNIST", *TINY], "--model"),
-        ([*FIT, "--data.val_size=600"], "val_size must leave training images: got 600 of 600"),
-        ([*FIT, "--trainer.max_epochs=-1"], "schedule=cosine needs an end"),
-    ],
-)
-def test_a_wrong_call_is_told_in_one_line(workplace, capfd, args, said):
-    code = train.main(args)
-    printed = capfd.readouterr().err
-    lines = [line for line in printed.splitlines() if line.startswith("train.py: ")]
-    assert code == 2, printed
-    assert len(lines) == 1, printed
-    assert said in lines[0]
-    assert "Traceback" not in printed
-    assert not re.search(r"<class|NestedArg|Namespace|Union", lines[0])
-
-
 def test_precision_is_the_rigs_unless_named_and_changes_no_identity(workplace, monkeypatch):
     seen = []
     for rigs, named in (("32-true", []), ("bf16-mixed", []), ("bf16-mixed", [FLOAT32])):
