@@ -230,7 +230,8 @@ def _check_parameters(parameters: Any, where: str, method: Any) -> list[str]:
         elif not PARAMETER_NAME.fullmatch(key):
             problems.append(f"{at}: a parameter's name is made of letters, digits, dots and underscores: got {key!r}")
         elif not isinstance(spec, dict):
-            wanted = f"values: {json.dumps(spec, default=str)}" if isinstance(spec, list) else f"value: {spec}"
+            plain = isinstance(spec, str) and re.fullmatch(r"[\w./-]+", spec)
+            wanted = f"value{'s' * isinstance(spec, list)}: {spec if plain else json.dumps(spec, default=str)}"
             problems.append(f"{at}: must be a mapping; write {key}: {{{wanted}}}")
         else:
             problems += _check_spec(spec, at, method)

@@ -181,6 +181,13 @@ def test_two_processes_learn_what_one_learns(workplace):
     assert curves[0] == pytest.approx(curves[1], abs=1e-4)
 
 
+def test_a_trial_that_ends_within_its_first_epoch_says_so_in_one_line(workplace, capfd):
+    assert train.main([*FIT, "--trainer.max_steps=2"]) == 2
+    printed = capfd.readouterr().err
+    assert "no epoch was trained and validated" in printed
+    assert "Traceback" not in printed
+
+
 def test_precision_is_the_rigs_unless_named_and_changes_no_identity(workplace, monkeypatch):
     seen = []
     for rigs, named in (("32-true", []), ("bf16-mixed", []), ("bf16-mixed", [FLOAT32])):

@@ -110,7 +110,6 @@ ADDED = {
     "--trainer.max_epoch=3": "--trainer.max_epoch: no such argument; did you mean --trainer.max_epochs?",
     "--max_epochs=3": "--max_epochs: no such argument; did you mean --trainer.max_epochs?",
     "--trainer.max_steps=-5": "--trainer.max_steps: must be at least 1: got -5",
-    "--trainer.max_steps=2": "no epoch was trained and validated",
     "--trainer.max_steps=0": "--trainer.max_steps: must be at least 1: got 0",
     "--trainer.max_time=soon": "--trainer.max_time: `Trainer(max_time='soon')` is not a valid duration",
     "--trainer.min_epochs=-1": "--trainer.min_epochs: must be at least 0: got -1",

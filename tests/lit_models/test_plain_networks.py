@@ -10,8 +10,10 @@ from lit_models.measure import size
 
 
 def shaken(model: nn.Module) -> nn.Module:
-    """The model in float64, with batch norms that do something."""
+    """The model in float64, with batch norms and biases that do something."""
     for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.normal_(module.bias, std=0.1)
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias)

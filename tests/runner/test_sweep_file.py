@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.distributions import DISTRIBUTIONS
@@ -236,6 +236,7 @@ def test_a_capped_grid_is_its_first_points(tmp_path):
     assert read_sweep(write(tmp_path, GOOD.replace("method: grid", "method: grid\nrun_cap: 4"))).trials == trials[:4]
 
 
+@example({"value": "\n"}, "grid")
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
