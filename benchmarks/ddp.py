@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,11 +12,14 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from benchmarks.augment import Random
-from benchmarks.timing import Rate, Row, compare
+from benchmarks.timing import Rate, Row, compare, quiet
 from benchmarks.train import trainer
 from lit_models import CNN, Classifier
 
 BATCH = 256
+
+if multiprocessing.parent_process() is not None:
+    quiet()  # this is one of the two processes, which import what they are given
 
 
 class Threads(Callback):
@@ -43,6 +47,7 @@ def fit(model: Classifier, processes: int, threads: int, steps: int, batch_size:
         rate, weights = (str(Path(folder) / name) for name in ("rate", "weights"))
         measured = Rate(batch_size, path=rate)
         arguments: dict[str, Any] = {"strategy": "ddp_spawn", "devices": 2} if processes == 2 else {"devices": 1}
+        arguments["enable_progress_bar"] = False
         trainer(measured, callbacks=[measured, Threads(threads, weights)], **arguments).fit(model, datamodule=data)
         torch.set_num_threads(before)
         return float(Path(rate).read_text()), torch.load(weights)
