@@ -18,7 +18,7 @@ from lit_models import CNN, Classifier
 
 BATCH = 256
 
-if multiprocessing.parent_process() is not None:
+if multiprocessing.current_process().name != "MainProcess":
     quiet()  # this is one of the two processes, which import what they are given
 
 
