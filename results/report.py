@@ -58,7 +58,7 @@ def html(sheet: Sheet, figures: Sequence[Figure] = (), reported: Grid | None = N
         policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'",
         style=Markup(style),  # noqa: S704 - of templates/, in which nothing of a record stands
-        script=Markup(script),  # noqa: S704 - the same
+        script=Markup(script),  # noqa: S704 - of templates/ too
     )
     return text + "\n"
 

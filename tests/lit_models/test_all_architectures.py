@@ -63,7 +63,7 @@ def test_learns(name, data):
     model, batch, labels = build(name, data), images(data, 4), torch.arange(4)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     losses = []
-    for _ in range(8):
+    for _ in range(12 if name == "INN" else 8):  # as in its seed's log, it hardly moves in its first epoch
         torch.manual_seed(1)  # the same dropout at each step, so that losses can be compared
         loss = F.cross_entropy(model(batch), labels)
         optimizer.zero_grad()
@@ -75,7 +75,7 @@ def test_learns(name, data):
         assert tensor.grad.isfinite().all(), parameter
         if tensor.dim() > 1:  # that of a bias ahead of a batch norm is 0 but for rounding
             assert tensor.grad.any(), parameter
-    assert min(losses) < losses[0] - 0.02
+    assert min(losses) < losses[0] - 0.03
 
 
 def test_checkpoint(name, data, tmp_path):

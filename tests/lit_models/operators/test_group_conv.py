@@ -332,6 +332,26 @@ def test_channels_last_stay_last_without_a_copy(order: int, lifting: Any, conv: 
         assert x.stride()[1:] == (1, channels, order * channels * x.shape[-1], order * channels), layer
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@both_groups
+def test_several_threads_lay_the_planes_out_one_by_one(
+    order: int, lifting: Any, conv: Any, action: Action, channels: int
+) -> None:
+    torch.manual_seed(0)
+    first, norm, second = lifting(channels, 5, 3).double(), GroupBatchNorm(5).double(), conv(5, 4, 3).double()
+    images = torch.randn(2, channels, 10, 10, dtype=torch.double).to(memory_format=torch.channels_last)
+    results = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            x = first(images)
+            assert x.transpose(1, 2).is_contiguous() == (threads == 2)
+            results.append([x, norm(x), second(norm(x)), *torch.autograd.grad(norm(x).pow(3).sum(), first.weight)])
+    finally:
+        torch.set_num_threads(1)  # as conftest.py has it
+    torch.testing.assert_close(*results)
+
+
 @pytest.mark.parametrize("layer", [P4ConvZ2, P4ConvP4, P4MConvZ2, P4MConvP4])
 @pytest.mark.parametrize(
     ("changes", "message"),
