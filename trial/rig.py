@@ -14,8 +14,8 @@ TRIM_THRESHOLD, MMAP_MAX = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of glibc's 
 def best_precision(accelerator: Any = "auto") -> Literal["bf16-mixed", "32-true"]:
     """Return Lightning's name for bfloat16 autocast where the hardware multiplies in it, for float32 elsewhere.
 
-    A processor has to have AMX: one that only converts bfloat16 is slower with it than without. A GPU of NVIDIA's has
-    to be an Ampere or later.
+    A processor has to have AMX or AVX512-BF16: one that has to convert bfloat16 first is slower with it than without.
+    A GPU of NVIDIA's has to be an Ampere or later.
 
     Args:
         accelerator: of the Trainer, as the command line takes it.
@@ -23,7 +23,7 @@ def best_precision(accelerator: Any = "auto") -> Literal["bf16-mixed", "32-true"
     if torch.cuda.is_available() and accelerator in ("auto", "gpu", "cuda"):
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     elif accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available()):
-        fast = torch.cpu._is_amx_tile_supported()
+        fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     else:
         fast = False
     return "bf16-mixed" if fast else "32-true"

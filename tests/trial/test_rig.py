@@ -12,7 +12,7 @@ from trial.rig import best_precision
 
 
 @pytest.mark.parametrize(
-    ("amx", "cuda", "accelerator", "expected"),
+    ("bf16", "cuda", "accelerator", "expected"),
     [
         (True, None, "auto", "bf16-mixed"),
         (True, None, "cpu", "bf16-mixed"),
@@ -26,8 +26,12 @@ from trial.rig import best_precision
         (True, None, "mps", "32-true"),
     ],
 )
-def test_bfloat16_only_where_the_hardware_multiplies_in_it(monkeypatch, amx, cuda, accelerator, expected):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+@pytest.mark.parametrize("instructions", ["_is_amx_tile_supported", "_is_avx512_bf16_supported"])
+def test_bfloat16_only_where_the_hardware_multiplies_in_it(
+    monkeypatch, instructions, bf16, cuda, accelerator, expected
+):
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda has=bf16 and name == instructions: has)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda is not None)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: cuda is not None)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: cuda and not including_emulation)

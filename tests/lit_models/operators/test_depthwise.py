@@ -17,11 +17,20 @@ def pair(*arguments):
     return ours, theirs
 
 
-@pytest.mark.parametrize("arguments", [(5, 1, 2, True), (3, 2, 1, False), (4, 1, 0, True), (1, 1, 0, False)])
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        *[(arguments, (8, 7)) for arguments in ((5, 1, 2, True), (3, 2, 1, False), (4, 1, 0, True), (1, 1, 0, False))],
+        ((7, 2, 3, True), (9, 11)),
+        ((6, 3, 1, False), (8, 10)),
+        ((9, 1, 4, False), (1, 1)),  # the outer columns meet nothing but padding
+        ((9, 2, 5, True), (3, 2)),
+    ],
+)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_output_and_gradients_are_those_of_conv2d(arguments, layout, dtype):
-    images = torch.randn(3, 6, 8, 7, dtype=dtype).contiguous(memory_format=layout)
+def test_output_and_gradients_are_those_of_conv2d(arguments, size, layout, dtype):
+    images = torch.randn(3, 6, *size, dtype=dtype).contiguous(memory_format=layout)
     found = []
     for layer in pair(*arguments):
         x = images.clone(memory_format=layout).requires_grad_()
