@@ -19,11 +19,13 @@ from pathlib import Path
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from datamodules.sources import DataUnavailable
+from results.output import lasting_output
 from trial import tracking
 from trial.command_line import TrialCLI
 from trial.errors import TERMINATED, Terminated, TrialFailed, UsageError, one_line
 
 
+@lasting_output()
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line.
 

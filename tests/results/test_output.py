@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.tiny import TINY
 
 WORK = """
 import sys
@@ -43,6 +44,7 @@ def test_work_goes_on_without_a_reader(workplace):
     [
         ["-m", "results", "--help"],
         [ROOT / "sweep.py", "--help"],
+        [ROOT / "train.py", "fit", "--model=SimpleCNN", *TINY, "--trainer.max_epochs=1", "--trainer.accelerator=cpu"],
         pytest.param(["-m", "results", ROOT / "results" / "plain_vs_equivariant"], marks=pytest.mark.slow),
         pytest.param(["-m", "benchmarks", "--list"], marks=pytest.mark.slow),
         pytest.param(["-m", "lit_models"], marks=pytest.mark.slow),
