@@ -15,22 +15,25 @@ from benchmarks.augment import Random
 from benchmarks.timing import Rate, Row, compare, quiet
 from benchmarks.train import trainer
 from lit_models import CNN, Classifier
+from trial.rig import keep_freed_memory
 
 BATCH = 256
+WARM_UP = 10  # steps: new processes first get the memory that they then keep
 
 if multiprocessing.current_process().name != "MainProcess":
     quiet()  # this is one of the two processes, which import what they are given
 
 
-class Threads(Callback):
-    """Gives each process its number of threads, and keeps the weights that rank 0 ends with."""
+class Process(Callback):
+    """Prepares each process as ``train.py`` prepares a rank, and keeps the weights that rank 0 ends with."""
 
     def __init__(self, threads: int, path: str) -> None:
         self.threads, self.path = threads, path
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Set the number of threads."""
+        """Set the number of threads; keep freed memory."""
         torch.set_num_threads(self.threads)
+        keep_freed_memory()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the weights."""
@@ -38,28 +41,30 @@ class Threads(Callback):
             torch.save(pl_module.state_dict(), self.path)
 
 
-def fit(model: Classifier, processes: int, threads: int, steps: int, batch_size: int) -> tuple[float, dict[str, Any]]:
+def fit(
+    model: Classifier, processes: int, threads: int, steps: int, batch_size: int, warm_up: int = 2
+) -> tuple[float, dict[str, Any]]:
     """Return the images per second of an epoch over all processes, and the weights after it."""
     data = Random(batch_size=batch_size, val_size=100, augment="none")
     data.count = batch_size * steps + 100
     before = torch.get_num_threads()
     with TemporaryDirectory() as folder:
         rate, weights = (str(Path(folder) / name) for name in ("rate", "weights"))
-        measured = Rate(batch_size, path=rate)
+        measured = Rate(batch_size, warm_up, path=rate)
         arguments: dict[str, Any] = {"strategy": "ddp_spawn", "devices": 2} if processes == 2 else {"devices": 1}
         arguments["enable_progress_bar"] = False
-        trainer(measured, callbacks=[measured, Threads(threads, weights)], **arguments).fit(model, datamodule=data)
+        trainer(measured, callbacks=[measured, Process(threads, weights)], **arguments).fit(model, datamodule=data)
         torch.set_num_threads(before)
         return float(Path(rate).read_text()), torch.load(weights)
 
 
 def run(tiny: bool = False) -> list[Row]:
     """Measure both in turn."""
-    steps, batch = (4, 8) if tiny else (20, BATCH)
+    steps, batch, warm_up = (4, 8, 2) if tiny else (40, BATCH, WARM_UP)
     rates: tuple[list[float], list[float]] = ([], [])
     for _ in range(1 if tiny else 3):
         for side, (processes, threads) in zip(rates, ((2, 1), (1, 2)), strict=True):
-            side.append(fit(CNN(schedule="constant"), processes, threads, steps, batch)[0])
+            side.append(fit(CNN(schedule="constant"), processes, threads, steps, batch, warm_up)[0])
     note = "" if (os.cpu_count() or 1) >= 2 else "the machine has one core"
     return [compare(f"CNN, batch {batch}", "images/s", *rates, "more", 0.95, note)]
 
