@@ -36,7 +36,7 @@ def run(tiny: bool = False) -> list[Row]:
     """Measure."""
     shape, precision = (4 if tiny else 128, 1, 28, 28), best_precision("cpu")
     ours = partial(training, EqCNN, shape, precision, torch.channels_last)  # as the data module gives them
-    times = apart(ours, partial(training, Conv3dEqCNN, shape), 2 if tiny else 30)
+    times = apart(ours, partial(training, Conv3dEqCNN, shape), 2 if tiny else 15)
     return [compare(f"training step, batch {shape[0]}", "ms", *times, "less", 2.5, note=f"ours in {precision}")]
 
 

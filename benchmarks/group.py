@@ -68,7 +68,7 @@ def run(tiny: bool = False) -> list[Row]:
     shape, precision = (batch, 1, 28, 28), best_precision("cpu")
     last = torch.channels_last  # as the data module gives them
     ours = partial(training, partial(P4CNN, width=width), shape, precision, last)
-    times = apart(ours, partial(training, partial(E2P4CNN, width), shape), 2 if tiny else 15)
+    times = apart(ours, partial(training, partial(E2P4CNN, width), shape), 2 if tiny else 8)
     return [compare(f"training step, batch {batch}", "ms", *times, "less", 2.0, note=f"ours in {precision}")]
 
 
