@@ -92,7 +92,8 @@ def _weight_gradient(
         left, wide = start - padding[1], (out - 1) * stride[1] + part.shape[3]
         first = max(left, 0)
         last = max(first, min(left + wide, width))
-        met = torch.empty((*input.shape[:3], wide), dtype=dtype, memory_format=torch.channels_last)
+        shape = (*input.shape[:3], wide)
+        met = torch.empty(shape, dtype=dtype, device=input.device, memory_format=torch.channels_last)
         met[..., : first - left] = 0
         met[..., first - left : last - left] = input[..., first:last]
         met[..., last - left :] = 0

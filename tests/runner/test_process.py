@@ -1,12 +1,11 @@
 """The server from which trials are forked."""
 
-import multiprocessing
 import subprocess
 import sys
 
 import pytest
 
-from runner.process import PRELOADED
+from runner.process import _METHOD, PRELOADED
 
 ASK = f"""
 from runner import process
@@ -20,9 +19,7 @@ raise SystemExit(trial.exitcode)
 """
 
 
-@pytest.mark.skipif(
-    "forkserver" not in multiprocessing.get_all_start_methods(), reason="elsewhere every trial imports for itself"
-)
+@pytest.mark.skipif(_METHOD != "forkserver", reason="elsewhere every trial imports for itself")
 def test_a_trial_finds_imported_what_takes_long(workplace):
     # what cannot be imported, the server leaves out without a word
     done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, timeout=120)
