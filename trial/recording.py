@@ -201,7 +201,8 @@ def code_commit() -> str:
     root = Path(__file__).parents[1]
     if not (root / "pyproject.toml").is_file():  # installed: a repository around it is not its own
         return ""
-    git = ["git", "-C", str(root)]
+    # without the lock that status would take: left behind by a trial that is killed, it would stop the user's commits
+    git = ["git", "--no-optional-locks", "-C", str(root)]
     try:
         commit = subprocess.run(
             [*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True
