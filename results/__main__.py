@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import gc
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from results.arguments import OneLineParser, UsageError, is_address
 from results.collect import Trials, collect, find_sweeps
@@ -70,29 +72,35 @@ def _main(args: Sequence[str] | None) -> int:
             raise UsageError(f"--target: must be a share between 0 and 1, such as 0.95: got {options.target:g}")
         if options.push and not remote:
             raise UsageError(f"--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got {options.runs}")
-        if remote:
-            from results import server  # only here, because it imports wandb
+        if not remote:
+            return _write_all(_collect(Path(options.runs)), options)
+        from results import server  # only here, because it imports wandb
 
-            sweeps = [server.fetch(options.runs)]
-        else:
-            sweeps = _collect(Path(options.runs))
-        for name in (trials.name for trials in sweeps if (options.out / trials.name / "__init__.py").exists()):
-            raise UsageError(f"--out: {options.out / name} is a folder of code, not of a sweep's results; name another")
-        gc.freeze()  # thousands of records are there to stay: not to be looked through again and again
-        for trials in sweeps:
-            for problem in trials.problems:
-                print(f"{trials.name}: left out: {problem}", file=sys.stderr)
-            if not trials.records:
-                print(f"{trials.name}: no trial that can be used", file=sys.stderr)
-                continue
-            folder = options.out / trials.name
-            sheet = make(trials, options.target)
-            show(sheet, write(sheet, folder))
-            if options.push:
-                print(f"pushed to {server.push(options.runs, trials.name, folder, sheet.runs)}")
+        with TemporaryDirectory() as downloaded:
+            return _write_all([server.fetch(options.runs, Path(downloaded))], options)
     except UsageError as error:
         print(f"results: {error}", file=sys.stderr)
         return 2
+
+
+def _write_all(sweeps: list[Trials], options: Namespace) -> int:
+    """Write the results of sweeps; return the exit code."""
+    for name in (trials.name for trials in sweeps if (options.out / trials.name / "__init__.py").exists()):
+        raise UsageError(f"--out: {options.out / name} is a folder of code, not of a sweep's results; name another")
+    gc.freeze()  # thousands of records are there to stay: not to be looked through again and again
+    for trials in sweeps:
+        for problem in trials.problems:
+            print(f"{trials.name}: left out: {problem}", file=sys.stderr)
+        if not trials.records:
+            print(f"{trials.name}: no trial that can be used", file=sys.stderr)
+            continue
+        folder = options.out / trials.name
+        sheet = make(trials, options.target)
+        show(sheet, write(sheet, folder))
+        if options.push:
+            from results import server
+
+            print(f"pushed to {server.push(options.runs, trials.name, folder, sheet.runs)}")
     return 0 if any(trials.records for trials in sweeps) else 2
 
 

@@ -26,20 +26,26 @@ COLUMNS = [*IDENTITY, *CLASSIFICATION.columns, *TIMES, *RUN]  # of classifiers
 
 @dataclass
 class Trials:
-    """The records of a sweep by trial name, and a line for every one that cannot be used."""
+    """The records of a sweep by trial name, and a line for every one that cannot be used.
+
+    Args:
+        name: of the sweep.
+        records: by trial name.
+        problems: a line each.
+        paths: of the records' files, by trial name.
+    """
 
     name: str
     records: dict[str, Record] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    paths: dict[str, Path] = field(default_factory=dict)
 
 
 def find_sweeps(path: Path) -> list[Path]:
     """Return the folders of sweeps at ``path``: itself if it holds trials, else those of its folders that do."""
-    if _trial_files(path) or _failed(path):
+    if _is_sweep(path):
         return [path]
-    return [
-        folder for folder in sorted(path.iterdir()) if folder.is_dir() and (_trial_files(folder) or _failed(folder))
-    ]
+    return [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _is_sweep(folder)]
 
 
 def collect(folder: Path) -> Trials:
@@ -161,7 +167,7 @@ def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, int], str]
     if identity in seen:
         return f"{path}: the same configuration and seed as {seen[identity]}, which is kept"
     seen[identity] = name
-    trials.records[name] = record
+    trials.records[name], trials.paths[name] = record, path
     return None
 
 
@@ -192,6 +198,11 @@ def _row(record: Record, kind: Kind | None, level: float) -> dict[str, Any]:
     }
     per_cent = kind.per_cent if kind else frozenset()
     return {name: 100 * value if name in per_cent and value is not None else value for name, value in row.items()}
+
+
+def _is_sweep(folder: Path) -> bool:
+    patterns = "records/*.json", f"*/{records.FILE_NAME}", "*/failed.txt"
+    return any(next(folder.glob(pattern), None) for pattern in patterns)
 
 
 def _trial_files(folder: Path) -> dict[str, Path]:

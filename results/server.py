@@ -21,7 +21,7 @@ LARGEST = 20_000_000  # bytes of a record; the usual one has some 10,000
 JOB_TYPE = "results"  # of the runs that hold tables and figures, which are no trials
 
 
-def fetch(address: str) -> Trials:
+def fetch(address: str, folder: Path) -> Trials:
     """Collect the records of the finished runs as :func:`results.collect.collect` does from a folder.
 
     Runs that failed, crashed or are still running are left out and listed in ``problems`` with their state. What comes
@@ -30,6 +30,7 @@ def fetch(address: str) -> Trials:
     Args:
         address: ``ENTITY/PROJECT/SWEEP`` or ``ENTITY/PROJECT``. A sweep is W&B's, by its id, or one that ran elsewhere
             and was uploaded, by its name.
+        folder: into which the records are downloaded.
 
     Raises:
         UsageError: nobody is logged in, there is no such project or sweep, or the server does not answer.
@@ -40,8 +41,7 @@ def fetch(address: str) -> Trials:
         entity, project, *sweep = address.split("/")
         title, filters = _sweep(api, address, sweep[0]) if sweep else (project, {})
         runs = api.runs(f"{entity}/{project}", filters=filters, order="+created_at", per_page=PER_PAGE)
-        with tempfile.TemporaryDirectory() as folder:
-            return _collect(runs, Path(folder) / _harmless(title))
+        return _collect(runs, folder / _harmless(title))
     except UsageError:
         raise
     except Exception as error:  # wandb raises whatever its layers raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -25,7 +26,7 @@ class Part:
     rows: pd.DataFrame
     pairs: Sequence[Pair]
 
-    @property
+    @cached_property
     def grids(self) -> list[Grid]:
         """The tables, without one of pairs if there is but one model."""
         pairs = comparison(self.kind, self.data, self.pairs)
@@ -33,12 +34,12 @@ class Part:
             [pairs] if pairs else []
         )
 
-    @property
+    @cached_property
     def verdicts(self) -> list[str]:
         """A sentence for every two models."""
         return verdicts(self.kind, self.rows, self.pairs)
 
-    @property
+    @cached_property
     def verdicts_against_best(self) -> list[str]:
         """A sentence for each model against the one that ranks first."""
         best = self.rows.model.iloc[0]
@@ -65,7 +66,7 @@ class Sheet:
     parts: list[Part]
     notes: list[str]
 
-    @property
+    @cached_property
     def csv(self) -> str:
         """Every trial, for other programs."""
         text: str = self.runs.to_csv(index=False, lineterminator="\n", float_format="%.6g")

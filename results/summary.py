@@ -34,7 +34,7 @@ def best_rows(trials: Trials, runs: pd.DataFrame, most: int) -> Trials:
             ranked = means.sort_values(kind.main, ascending=kind.shown[kind.main].goal == "min", kind="stable")
             kept |= set(ranked.groupby("data").head(most).config_hash)
     found = {name: record for name, record in trials.records.items() if record.config_hash in kept}
-    return Trials(trials.name, found, trials.problems)
+    return Trials(trials.name, found, trials.problems, trials.paths)
 
 
 def summarize(trials: Trials, runs: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -41,7 +42,7 @@ class Column:
     cells: list[Cell]
     words: bool = False
 
-    @property
+    @cached_property
     def long(self) -> bool:
         """Whether its words need lines of their own."""
         return self.words and any(len(cell.text) > 24 for cell in self.cells)

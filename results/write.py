@@ -78,10 +78,10 @@ def _keep_records(trials: Trials, folder: Path) -> None:
     """Write the records beside the tables, and remove those of trials that are no longer in the sweep."""
     kept = folder / "records"
     there = {path.name for path in kept.glob("*.json")}
-    for name, record in trials.records.items():
-        path, text = kept / f"{name}.json", records.dumps(record)
-        if path.name not in there or path.read_bytes() != text.encode():
-            records.write_text(path, text, durable=False)
+    for name in trials.records:
+        path, content = kept / f"{name}.json", trials.paths[name].read_bytes()
+        if path.name not in there or path.read_bytes() != content:
+            records.write_bytes(path, content, durable=False)
     for stale in there - {f"{name}.json" for name in trials.records}:
         (kept / stale).unlink()
     if trials.problems:
