@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +55,18 @@ def collect(folder: Path) -> Trials:
     of any kind (the test accuracy of a classifier, the error in holes of an inpainter), a second record of the same
     configuration and seed, a trial that failed. Beside kept records, ``left_out.txt`` says what was left out when they
     were made.
+
+    Trials of one configuration that ran in two precisions are given two: they are never one row.
     """
     trials = Trials(folder.name)
     left_out = folder / LEFT_OUT
     if left_out.is_file():
         trials.problems += left_out.read_text(encoding="utf-8", errors="replace").splitlines()
-    seen: dict[tuple[str, int], str] = {}
+    seen: dict[tuple[str, str, int], str] = {}
     for name, path in _trial_files(folder).items():
         if problem := _add(trials, name, path, seen):
             trials.problems.append(problem.replace(f"{folder}/", ""))
+    _name_precisions(trials)
     trials.problems += [f"{name}: failed: {reason}" for name, reason in _failed(folder).items()]
     return trials
 
@@ -147,28 +150,52 @@ def alone(found: Iterable[Record]) -> list[Record]:
 
 def rig_name(rig: Mapping[str, Any] | pd.Series) -> str:
     """Return one line that says what a trial ran on."""
-    count = rig.get("threads")
-    threads = f", {count} thread{'' if count == 1 else 's'}" if str(rig.get("device")).endswith("cores)") else ""
-    devices = f"{rig.get('devices')} × " if rig.get("devices") != 1 else ""
-    layout = f", {rig['memory_format']}" if isinstance(rig.get("memory_format"), str) else ""
-    compiled = ", compiled" if rig.get("compiled") is True else ""
-    return f"{devices}{rig.get('device')}{threads}, precision {rig.get('precision')}{layout}{compiled}"
+    known = {name: rig.get(name) for name in RIG if pd.notna(rig.get(name))}  # in a table what is missing is NaN
+    count, device = known.get("threads"), str(known.get("device", "unknown device"))
+    threads = f", {count} thread{'' if count == 1 else 's'}" if device.endswith("cores)") else ""
+    devices = f"{known['devices']} × " if known.get("devices", 1) != 1 else ""
+    layout = f", {known['memory_format']}" if isinstance(known.get("memory_format"), str) else ""
+    compiled = ", compiled" if known.get("compiled") is True else ""
+    return f"{devices}{device}{threads}, precision {known.get('precision', 'unknown')}{layout}{compiled}"
 
 
-def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, int], str]) -> str | None:
+def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, str, int], str]) -> str | None:
     """Add a record to ``trials``, or say why it cannot be used."""
     try:
         record = records.read(path)
     except RecordError as error:
         return str(error)
-    identity = (record.config_hash, record.seed)
     if wrong := fault(record):
         return f"{path}: {wrong}"
+    identity = (_recipe(record), _precision(record), record.seed)
     if identity in seen:
         return f"{path}: the same configuration and seed as {seen[identity]}, which is kept"
     seen[identity] = name
     trials.records[name], trials.paths[name] = record, path
     return None
+
+
+def _recipe(record: Record) -> str:
+    """Return what stands for the configuration but for the precision: a rig chooses one where none is named."""
+    if "trainer.precision" not in record.config:
+        return record.config_hash
+    return records.config_hash({name: value for name, value in record.config.items() if name != "trainer.precision"})
+
+
+def _precision(record: Record) -> str:
+    return str(record.rig.get("precision"))
+
+
+def _name_precisions(trials: Trials) -> None:
+    """Let a recipe have a row per precision that ran, whether its trials were told which or their rig chose it."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for record in trials.records.values():
+        found.setdefault(_recipe(record), set()).add((record.config_hash, _precision(record)))
+    for name, record in trials.records.items():
+        if len(found[recipe := _recipe(record)]) > 1:
+            ran = {"trainer.precision": _precision(record)}
+            key = records.config_hash({"recipe": recipe, **ran})
+            trials.records[name] = replace(record, config={**record.config, **ran}, config_hash=key)
 
 
 def _levels(trials: Trials) -> dict[tuple[str, str], float]:

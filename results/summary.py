@@ -92,7 +92,9 @@ def differences(trials: Trials) -> dict[str, str]:
         recipe = [
             name
             for name in dict.fromkeys(name for record in rows.values() for name in record.config)
-            if len(values[name]) > 1 and name != "model" and (name in RECIPE or not name.startswith("model."))
+            if len(values[name]) > 1
+            and name not in ("model", "trainer.precision")  # the rig's name has that
+            and (name in RECIPE or not name.startswith("model."))
         ]
         several_rigs = len({frozenset(rigs[key]) for key in rows}) > 1
         for key, record in rows.items():

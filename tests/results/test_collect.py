@@ -76,6 +76,23 @@ def test_mixed_rigs_are_named(tmp_path):
     assert sheet.summary.test_acc[0] == pytest.approx(96.84)
 
 
+def test_trials_of_two_precisions_are_two_rows_whoever_chose_them(tmp_path):
+    rig = make().rig
+    bf16 = {**rig, "precision": "bf16-mixed"}
+    named = {name: other_config(**{"trainer.precision": name}) for name in ("32-true", "bf16-mixed")}
+    found = [
+        make(seed=0, rig=rig),
+        make(seed=1, rig=rig, **named["32-true"]),
+        make(seed=0, rig=bf16),
+        make(seed=1, rig=bf16, **named["bf16-mixed"]),
+    ]
+    trials = collect(save(tmp_path, *found))
+    assert not trials.problems
+    rows = make_sheet(trials).summary.set_index("model")
+    assert rows.n.to_dict() == {"EqCNN (trainer.precision=32-true)": 2, "EqCNN (trainer.precision=bf16-mixed)": 2}
+    assert rows.setting.str.contains("precision bf16-mixed").to_list() == ["bf16" in name for name in rows.index]
+
+
 def test_what_differs_between_rows_is_shown(tmp_path):
     changed = {"model.lr": 0.1, "data.normalize": False, "trainer.precision": "bf16"}
     plain = other_config(**{"data.normalize": True, "trainer.precision": "32-true"})
@@ -84,10 +101,8 @@ def test_what_differs_between_rows_is_shown(tmp_path):
         collect(save(tmp_path, make(**plain), make(model="INN", rig=bf16, **other_config(model="INN", **changed))))
     )
     setting = dict(zip(sheet.summary.model, sheet.summary.setting, strict=True))
-    assert setting["INN"].startswith(
-        "lr=0.1, normalize=False, precision=bf16, CPU (2 cores), 2 threads, precision bf16"
-    )
-    assert setting["EqCNN"].startswith("lr=0.001, normalize=True, precision=32-true, ")
+    assert setting["INN"].startswith("lr=0.1, normalize=False, CPU (2 cores), 2 threads, precision bf16")
+    assert setting["EqCNN"].startswith("lr=0.001, normalize=True, CPU (2 cores), 2 threads, precision 32-true")
     assert "differs in" in markdown_of(sheet)
 
 
