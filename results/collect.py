@@ -192,7 +192,7 @@ def _name_precisions(trials: Trials) -> None:
     for record in trials.records.values():
         found.setdefault(_recipe(record), set()).add((record.config_hash, _precision(record)))
     for name, record in trials.records.items():
-        if len(found[recipe := _recipe(record)]) > 1:
+        if len(found[recipe := _recipe(record)]) > 1 and record.rig.get("precision") is not None:
             ran = {"trainer.precision": _precision(record)}
             key = records.config_hash({"recipe": recipe, **ran})
             trials.records[name] = replace(record, config={**record.config, **ran}, config_hash=key)

@@ -208,7 +208,7 @@ def test_signal_ends_a_trial_which_resumes_as_the_same_run(server, workplace):
 
 @pytest.mark.slow
 def test_what_wandb_stopped_is_not_put_back_into_the_queue(server, workplace):
-    process = start_trial(workplace / "here", "--model=SimpleCNN", "--trainer.max_epochs=300", WANDB_RUN_ID="run8")
+    process = start_trial(workplace / "here", "--model=SimpleCNN", "--trainer.max_epochs=9999", WANDB_RUN_ID="run8")
     wait_for(lambda: "run8" in server.runs and server.runs["run8"]["history"])
     server.runs["run8"]["stopped"] = True
     os.kill(process.pid, signal.SIGTERM)
@@ -382,7 +382,8 @@ def test_an_interrupted_offline_trial_is_one_run_on_the_server(server, workplace
 
 @pytest.mark.slow
 def test_an_agent_that_is_preempted_leaves_its_trial_to_the_next(server, workplace):
-    long = {**SWEEP["parameters"], "model": {"value": "SimpleCNN"}, "trainer.max_epochs": {"value": 300}}
+    # more epochs than fit in before W&B first uploads, on a fast machine too
+    long = {**SWEEP["parameters"], "model": {"value": "SimpleCNN"}, "trainer.max_epochs": {"value": 1000}}
     address = new_sweep({**SWEEP, "parameters": long})
     agent = start_agent(address, "--forward-signals")
     wait_for(lambda: any(run["history"] for run in server.runs.values()))
@@ -390,13 +391,13 @@ def test_an_agent_that_is_preempted_leaves_its_trial_to_the_next(server, workpla
     agent.wait(60)
     (run,) = server.runs.values()
     assert (run["exitcode"], run["preempting"], run["state"]) == (143, True, "pending")
-    finish(start_agent(address))
+    finish(start_agent(address), timeout=300)
     assert [command["type"] for command in server.commands] == ["run", "resume"]
     assert list(server.runs) == [run["name"]]
     assert (run["state"], run["starts"]) == ("finished", 2)
     (path,) = workplace.glob(f"runs/*/*/{records.FILE_NAME}")
-    assert len(records.read(path).history) == 300
-    check_logged(run, 300)
+    assert len(records.read(path).history) == 1000
+    check_logged(run, 1000)
 
 
 @pytest.mark.slow

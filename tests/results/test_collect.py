@@ -93,6 +93,27 @@ def test_trials_of_two_precisions_are_two_rows_whoever_chose_them(tmp_path):
     assert rows.setting.str.contains("precision bf16-mixed").to_list() == ["bf16" in name for name in rows.index]
 
 
+def test_a_precision_that_is_not_known_is_not_made_up(tmp_path):
+    rig = make().rig
+    unknown = {name: value for name, value in rig.items() if name != "precision"}
+    found = make(seed=0, rig=unknown), make(seed=0, rig=rig), make(seed=1, rig={**rig, "precision": "bf16-mixed"})
+    trials = collect(save(tmp_path, *found))
+    assert not trials.problems
+    said = [record.config.get("trainer.precision") for record in trials.records.values()]
+    assert said == [None, "32-true", "bf16-mixed"]
+    assert trials.records["trial0"] == found[0]
+
+
+def test_a_rig_of_which_little_is_known_has_a_name_in_words(tmp_path):
+    bare = {**make().rig, **dict.fromkeys(("device", "devices", "precision"))}
+    text = markdown_of(
+        make_sheet(collect(save(tmp_path, make(), make(model="INN", rig=bare, **other_config(model="INN")))))
+    )
+    assert "unknown device, precision unknown" in text
+    assert "nan" not in text.lower()
+    assert "None" not in text
+
+
 def test_what_differs_between_rows_is_shown(tmp_path):
     changed = {"model.lr": 0.1, "data.normalize": False, "trainer.precision": "bf16"}
     plain = other_config(**{"data.normalize": True, "trainer.precision": "32-true"})

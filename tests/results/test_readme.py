@@ -1,5 +1,7 @@
 """The verdicts in the README: between their marks, and what the committed records say."""
 
+import math
+
 import pytest
 
 from results.claims import Claim, in_words, reported
@@ -91,3 +93,18 @@ def test_the_readme_says_what_the_committed_records_say(tmp_path, place):
     readme.write_text(place[1] + "nothing\n" + place["end"])
     assert update_readme(readme, sheet, reported_of(sheet))
     assert readme.read_text() == place[0]
+
+
+def test_the_seed_of_inn_that_never_learns():
+    found = list(collect(ROOT / "results" / "conv_vs_involution").records.values())
+    accuracy = {record.seed: 100 * record.quality["test_acc"] for record in found if record.model == "INN"}
+    lost = min(accuracy, key=accuracy.__getitem__)
+    losses = [epoch["train_loss"] for r in found if (r.model, r.seed) == ("INN", lost) for epoch in r.history]
+    assert losses == pytest.approx([math.log(10)] * 20, abs=1e-3)
+    others = sorted(value for seed, value in accuracy.items() if seed != lost)
+    said = (
+        f"One of INN's six seeds, {lost}, never learns: its loss is log 10 from the first epoch on. "
+        f"The other five end between {others[0]:.1f} and {others[-1]:.1f} %."
+    )
+    assert len(others) == 5
+    assert said in (ROOT / "README.md").read_text()
