@@ -21,7 +21,7 @@ from datamodules import ImageDataModule
 from datamodules.image import Augment
 from datamodules.sources import Arrays
 from lit_models import CNN, CifarCNN, Classifier, SimpleCNN
-from trial.callbacks import EpochSeed, LineProgress
+from trial.callbacks import EpochSeed, FiniteLoss, LineProgress
 from trial.rig import best_precision
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -47,7 +47,7 @@ def trainer(rate: Rate, **arguments: Any) -> Trainer:
     defaults = {
         "accelerator": "cpu",
         "precision": best_precision("cpu"),
-        "callbacks": [EpochSeed(0), LineProgress(1e9), rate],
+        "callbacks": [EpochSeed(0), FiniteLoss(), LineProgress(1e9), rate],
         "logger": False,
         "enable_checkpointing": False,
         "enable_model_summary": False,

@@ -63,17 +63,20 @@ def test_a_loss_that_explodes_stops_the_trial(workplace, capfd):
         ([1e-9, 2, 9_999, 0, 0], None),
     ],
 )
-def test_the_step_is_the_first_bad_one_though_it_is_read_later(losses, said):
+@pytest.mark.parametrize("alone", [True, False], ids=["one CPU", "as on a GPU"])
+def test_the_step_is_the_first_bad_one_though_it_is_read_later(losses, said, alone):
     check = FiniteLoss(every=5)
     module = SimpleNamespace(device=torch.device("cpu"), hparams={"lr": 0.1})
     trainer = SimpleNamespace(world_size=1, fit_loop=SimpleNamespace(total_batch_idx=0))
     check.on_train_start(trainer, module)
-    check._alone_on_cpu = False  # as on a GPU, which is read every fifth step
+    check._alone_on_cpu = alone  # else read at every fifth step
+    last = int(said[-1]) - 1 if said and alone else 4
     for step, loss in enumerate(losses):
         trainer.fit_loop.total_batch_idx = step
-        if said and step == 4:
+        if said and step == last:
             with pytest.raises(TrialFailed, match=rf"loss {said.replace('+', '.')}; lower model.lr \(0.1\)"):
                 check.on_train_batch_end(trainer, module, {"loss": torch.tensor(float(loss))}, None, step)
+            break
         else:
             check.on_train_batch_end(trainer, module, {"loss": torch.tensor(float(loss))}, None, step)
 

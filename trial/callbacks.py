@@ -143,6 +143,7 @@ class FiniteLoss(Callback):
         self._step = torch.zeros((), dtype=torch.long, device=pl_module.device)  # the first bad one, counted from 1
         self._loss = torch.zeros((), device=pl_module.device)
         self._limit: torch.Tensor | None = None
+        self._fine = 0.0  # on one CPU, the limit as a number
         self._alone_on_cpu = pl_module.device.type == "cpu" and trainer.world_size == 1
 
     def on_train_batch_end(
@@ -152,8 +153,11 @@ class FiniteLoss(Callback):
         if not isinstance(outputs, Mapping) or "loss" not in outputs:  # a task that optimises by hand
             return
         loss = outputs["loss"].detach().float()
+        if self._alone_on_cpu and abs(float(loss)) <= self._fine:  # nearly always; numbers compare faster than tensors
+            return
         if self._limit is None:
             self._limit = self.growth * loss.abs().clamp(min=1)
+            self._fine = min(float(self._limit), torch.finfo().max) if self._alone_on_cpu else 0.0
         step = trainer.fit_loop.total_batch_idx + 1
         # not "greater than": a comparison with NaN is false; an infinite loss may meet an infinite limit
         first = (self._step == 0) & ~((loss.abs() <= self._limit) & loss.isfinite())
