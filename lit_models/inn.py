@@ -18,6 +18,9 @@ class INN(Classifier):
     compare it with :class:`~lit_models.cnn.CNN` at equal size, give it a ``width``.
     13,074 parameters with the default arguments, 13,002 of them in the two linear layers.
 
+    At three channels one hidden unit makes all nine weights of a filter. Where these add up to less than 0 in all three
+    layers at the start, images in [0, 1] come out of the ReLUs as zeros and the network never learns: one of six seeds.
+
     Source: seed 003 (the Keras example on involution), with Keras's start and batch norm. Deviation: the last feature
     map is flattened channel by channel, where Keras goes pixel by pixel.
 

@@ -136,6 +136,20 @@ def test_inn_on_grey_images_has_a_hidden_channel():
     assert INN(in_channels=1, image_size=28).features[0].reduce.weight.shape == (1, 1, 1, 1)
 
 
+@pytest.mark.parametrize(("sign", "alive"), [(1, True), (-1, False)])
+def test_inn_lives_or_dies_by_the_sum_of_its_filters(sign, alive):
+    network = INN()
+    for index in (0, 3, 6):  # nine weights of either sign, which add up to 0.5 or to -0.5
+        weights = sign * torch.tensor([0.5, -0.4, 0.3, -0.2, 0.1, -0.2, 0.3, -0.4, 0.5])
+        network.features[index].span.weight.data.copy_(weights.view(9, 1, 1, 1))
+    images = (torch.rand(16, 3, 1, 1) * torch.linspace(0.9, 1, 32)).expand(-1, -1, 32, -1)
+    interior = network.features(images)[..., 1:-1, 1:-1]
+    assert bool(interior.any()) == alive
+    interior.sum().backward()
+    learns = [bool(p.grad.any()) for name, p in network.features.named_parameters() if name.endswith("span.weight")]
+    assert learns == [alive] * 3
+
+
 def test_width_and_hidden_scale():
     assert sum(p.numel() for p in FCNet(width=3).parameters()) == 784 * 3 + 3 + 9 + 3 + 30 + 10
     parameters = (25 + 1) + (2 * 25 + 2) + (98 * 5 + 5) + (50 + 10)
