@@ -14,7 +14,7 @@ class RandomCropFlip(AugmentationBase2D):
     """Cuts a window of the image's own size out of the zero-padded image, and mirrors every other one left to right.
 
     It does what kornia's ``RandomCrop(size, padding)`` and ``RandomHorizontalFlip(0.5)`` do one after the other, and
-    takes bytes as well as floats: all windows of the padded batch are one view, out of which one is copied per image.
+    takes bytes as well as floats: of every pixel it computes where in the padded batch it comes from, and fetches it.
 
     Args:
         padding: zeros added to each side, in pixels: by so many pixels at most a window is off the middle.
@@ -49,10 +49,14 @@ class RandomCropFlip(AugmentationBase2D):
         self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any], transform: Tensor | None = None
     ) -> Tensor:
         """Return ``(B, C, H, W)``."""
-        count, _, height, width = input.shape
-        # A window mirrored is a window of the mirrored image, whose distribution is the same.
-        both = F.pad(torch.cat([input, input.flip(-1)]), (self.padding,) * 4)
-        windows = both.unfold(2, height, 1).unfold(3, width, 1)  # (2B, C, rows, columns, H, W)
-        image = torch.arange(count) + count * params["mirrored"]
-        index = torch.stack([image, *params["corner"]]).to(input.device, non_blocking=True)
-        return windows[index[0], :, index[1], index[2]]
+        count, channels, height, width = input.shape
+        corner, mirrored = (params[name].to(input.device, non_blocking=True) for name in ("corner", "mirrored"))
+        padded = F.pad(input, (self.padding,) * 4)
+        row, column = (
+            first[:, None] + torch.arange(size, device=input.device)
+            for first, size in zip(corner, (height, width), strict=True)
+        )
+        # A window of the mirrored image: its columns are counted from the right.
+        column = torch.where(mirrored[:, None], padded.shape[-1] - 1 - column, column)
+        pixel = (row[:, :, None] * padded.shape[-1] + column[:, None, :]).view(count, 1, -1)
+        return padded.flatten(2).gather(2, pixel.expand(-1, channels, -1)).view_as(input)

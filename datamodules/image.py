@@ -206,7 +206,8 @@ class Images(Dataset[Batch]):
         """Return the images and labels at ``indices`` as one batch."""
         index = torch.tensor(indices)
         present = index.clamp(min=0)
-        return self.images[present], self.labels[present].where(index >= 0, -1)
+        # whole images at once, where images[present] copies byte by byte
+        return self.images.index_select(0, present), self.labels[present].where(index >= 0, -1)
 
 
 class ShardSampler(DistributedSampler[Any]):
