@@ -202,11 +202,14 @@ def test_kills_lose_nothing(workplace):
                 starts += 1
                 process, number = place.start(RESULTS), next(signals)
                 place.wait(process, chance.uniform(0, seconds["tables"]))
+                sent = time.time()
                 process.send_signal(number)
                 code = process.wait(60)
                 assert code in (0, -number)
-                if code:  # 0: it had ended, or no longer took signals because it was about to
+                if code:
                     hit[f"{number.name} of the tables"] += 1
+                else:  # it had ended, or no longer took signals because it was about to: all had been written
+                    assert all(path.stat().st_mtime <= sent for path in place.folder.glob("results/**/*"))
                 place.check()
         run_through(place)
         place.check()
