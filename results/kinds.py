@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard
@@ -135,7 +135,8 @@ KINDS = (CLASSIFICATION, INPAINTING)
 
 def is_number(value: Any) -> TypeGuard[float]:
     """Tell whether a value of a record is a finite number, which True and False are not."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    kind = type(value)  # quicker than isinstance, and a record of JSON has no subclasses but bool
+    return (kind is float or kind is int) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def kind_of(quality: Mapping[str, Any]) -> Kind | None:

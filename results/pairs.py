@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -133,8 +134,9 @@ def p_value(pair: Pair, pairs: Sequence[Pair]) -> str:
 
 def verdicts(kind: Kind, rows: pd.DataFrame, pairs: Sequence[Pair]) -> list[str]:
     """Return a sentence for every two models among ``pairs``, in their order."""
+    models = {row["model"]: row for row in rows.to_dict("records")}
     return [
-        _verdict(kind, rows, list(group))
+        _verdict(kind, models, list(group))
         for _, group in itertools.groupby(pairs, key=lambda pair: (pair.model, pair.other))
     ]
 
@@ -159,7 +161,7 @@ def pair_notes(tables: Sequence[Sequence[Pair]]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _verdict(kind: Kind, rows: pd.DataFrame, group: list[Pair]) -> str:
+def _verdict(kind: Kind, models: Mapping[str, Mapping[Hashable, Any]], group: list[Pair]) -> str:
     first = group[0]
     phrases = [_phrase(kind, pair, "it" if i else pair.other) for i, pair in enumerate(group)]
     ns = sorted({pair.n for pair in group})
@@ -168,7 +170,7 @@ def _verdict(kind: Kind, rows: pd.DataFrame, group: list[Pair]) -> str:
         said += " (one seed proves nothing)"
     elif not all(pair.decidable for pair in group):
         said += " (too few seeds for a test)"
-    return f"{said}.{_at_what_cost(rows, first)}"
+    return f"{said}.{_at_what_cost(models[first.model], models[first.other])}"
 
 
 def _phrase(kind: Kind, pair: Pair, other: str) -> str:
@@ -182,14 +184,13 @@ def _phrase(kind: Kind, pair: Pair, other: str) -> str:
     return f"{abs(pair.difference):.{digits}f}{spread} {kind.unit} {direction} {other} {where}"
 
 
-def _at_what_cost(rows: pd.DataFrame, pair: Pair) -> str:
+def _at_what_cost(one: Mapping[Hashable, Any], other: Mapping[Hashable, Any]) -> str:
     """Say what the first model of a pair costs in shares of what the second does."""
-    one, other = (rows[rows.model == name].iloc[0] for name in (pair.model, pair.other))
     costs = {"params": "parameters", "macs": "MACs", "epoch_seconds": "time of an epoch"}
     shares = [
         f"{one[name] / other[name]:.3g} × the {said}"
         for name, said in costs.items()
-        if other[name] > 0 and one[name] > 0 and (name != "epoch_seconds" or one.rig == other.rig)
+        if other[name] > 0 and one[name] > 0 and (name != "epoch_seconds" or one["rig"] == other["rig"])
     ]
     said = f" It takes {', '.join(shares[:-1])} and {shares[-1]}." if len(shares) > 1 else ""
-    return said + (" Recipe or rig differ: see the table." if one.setting != other.setting else "")
+    return said + (" Recipe or rig differ: see the table." if one["setting"] != other["setting"] else "")

@@ -10,11 +10,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
 
 from results.figures.captions import count
 from results.figures.groups import Floats, Group
-from results.figures.style import COLUMNS, Picture, style
+from results.figures.style import COLUMNS, Picture, panel_grid, style
 from results.record import Record
 
 CLASSES_WITH_NUMBERS = 12  # more in a confusion matrix leave no room for a number in each cell
@@ -34,20 +33,25 @@ def confusion_matrices(group: Group) -> Iterator[Picture]:
     caption = f"{title}, in per cent of each true class, over all seeds. Most frequent error: {worst}{of_many}."
     top = max(1e-9, *(float(wrong.max()) for wrong in errors.values()))
     columns = min(COLUMNS, len(matrices))
-    rows = math.ceil(len(matrices) / columns)
-    side = 4.6 if columns == 1 else 3.9 if columns == 2 else 3.5
+    last_row = (len(matrices) - 1) // columns * columns
+    side = 3.8 if columns == 1 else 3.3 if columns == 2 else 3.0
+    heads = []
+    for label in matrices:
+        seeds = sum(confusion([record]) is not None for record in group.models[label])
+        heads.append(textwrap.fill(f"{label}, {count(seeds, 'seed', 'seeds')}", 34))
+    room = 0.2 + 0.16 * max(head.count("\n") + 1 for head in heads)
+    longest = max(map(len, names))
+    margin = (0.45 + 0.07 * longest, 1.0, 0.5 + 0.06 * longest)  # inches; below the matrices the names lean
     with style(), matplotlib.rc_context({"axes.grid": False}):
-        canvas = Canvas(figsize=(side * columns + 0.6, (side + 0.35) * rows), layout="constrained")
-        grid = canvas.subplots(rows, columns, squeeze=False)
-        for axes in grid.flat[len(matrices) :]:
-            axes.remove()
-        for axes, (label, share) in zip(grid.flat, shares.items(), strict=False):
-            image = _matrix(axes, share, errors[label], top, names)
-            seeds = sum(confusion([record]) is not None for record in group.models[label])
-            axes.set_title(textwrap.fill(f"{label}, {count(seeds, 'seed', 'seeds')}", 34), y=1)
-        bar = canvas.colorbar(image, ax=list(grid.flat[: len(matrices)]), shrink=0.6, aspect=30, pad=0.02)
+        canvas, panels = panel_grid(len(matrices), title, (side, side), (0.2, room), margin)
+        for index, (axes, label, head) in enumerate(zip(panels, matrices, heads, strict=True)):
+            image = _matrix(axes, shares[label], errors[label], top)
+            _name_classes(axes, names, left=index % columns == 0, bottom=index >= last_row)
+            axes.set_title(head, y=1)
+        width = canvas.get_figwidth()
+        first = panels[0].get_position()
+        bar = canvas.colorbar(image, cax=canvas.add_axes((1 - 0.85 / width, first.y0, 0.12 / width, first.height)))
         bar.set_label("wrong answers, % of the true class")
-        canvas.suptitle(title)
     yield Picture(f"confusion{group.suffix}", title, caption, canvas)
 
 
@@ -74,23 +78,32 @@ def class_names(group: Group, count: int) -> list[str]:
     return [str(index) for index in range(count)]
 
 
-def _matrix(axes: Axes, share: Floats, wrong: Floats, top: float, names: list[str]) -> Any:
+def _name_classes(axes: Axes, names: list[str], left: bool, bottom: bool) -> None:
+    """Name the classes, in a grid at its left and its bottom only: they are the same for all."""
+    every = 1 if len(names) <= CLASSES_WITH_NUMBERS else math.ceil(len(names) / 10)
+    ticks = range(0, len(names), every)
+    shown = [textwrap.shorten(names[index], 14, placeholder="…") for index in ticks]
+    upright = max(map(len, shown)) <= 2
+    axes.set(xticks=ticks if bottom else [], yticks=ticks if left else [])
+    axes.tick_params(length=0)
+    if bottom:
+        axes.set_xlabel("predicted class")
+        axes.set_xticklabels(shown, rotation=0 if upright else 45, ha="center" if upright else "right")
+    if left:
+        axes.set_ylabel("true class")
+        axes.set_yticklabels(shown)
+
+
+def _matrix(axes: Axes, share: Floats, wrong: Floats, top: float) -> Any:
     """Draw one matrix: errors in colour, right answers, which would drown them, as numbers on white."""
     classes = len(share)
     image = axes.imshow(np.ma.masked_array(wrong, np.eye(classes, dtype=bool)), cmap="Blues", vmin=0, vmax=top)
-    ticks = range(classes) if classes <= CLASSES_WITH_NUMBERS else range(0, classes, math.ceil(classes / 10))
-    axes.set(xticks=ticks, yticks=ticks, xlabel="predicted class", ylabel="true class")
-    shown = [textwrap.shorten(names[index], 14, placeholder="…") for index in ticks]
-    upright = max(map(len, shown)) <= 2
-    axes.set_xticklabels(shown, rotation=0 if upright else 45, ha="center" if upright else "right")
-    axes.set_yticklabels(shown)
-    axes.tick_params(length=0)
     axes.spines[["top", "right"]].set_visible(True)
     if classes <= CLASSES_WITH_NUMBERS:
         for (true, predicted), value in np.ndenumerate(share):
             if value >= 0.05 or true == predicted:
                 dark = true != predicted and value > 0.6 * top
-                axes.text(
+                number = axes.text(
                     predicted,
                     true,
                     f"{value:.1f}" if value < 9.95 else f"{value:.0f}",
@@ -100,6 +113,7 @@ def _matrix(axes: Axes, share: Floats, wrong: Floats, top: float, names: list[st
                     fontweight="bold" if true == predicted else "normal",
                     color="white" if dark else "black",
                 )
+                number.set_in_layout(False)  # it lies within, and there are a hundred in each
     return image
 
 

@@ -16,8 +16,22 @@ from matplotlib.ticker import MaxNLocator
 
 from results.figures.captions import bands, capital, ranking
 from results.figures.groups import Floats, Group, band, has_numbers
-from results.figures.style import COLORS, COLUMNS, GREY, HEIGHT, LINES, MARKERS, WIDTH, Picture, log_ticks, style
+from results.figures.style import (
+    COLORS,
+    COLUMNS,
+    GREY,
+    HEIGHT,
+    LINES,
+    MARKERS,
+    WIDTH,
+    Picture,
+    log_ticks,
+    panel_grid,
+    style,
+)
 from results.record import Record
+
+ABOVE_CIRCLE = 1.1  # of a panel's height: where a title is above the number at the top of a circle
 
 
 @dataclass(frozen=True)
@@ -52,13 +66,13 @@ def learning_curves(group: Group) -> Iterator[Picture]:
         )
         title = f"{capital(what.removesuffix(unit))} per epoch on {group.data}"
         with style():
-            canvas, panels = _panels(curves, title)
             low = min(float(np.nanmin(curve.mean)) for curve in curves)
+            log = metric == "train_loss" and low > 0
+            canvas, panels = _panels(curves, title, {"yscale": "log"} if log else {})
             _name_axes(panels, "epoch", what)
             for axes in panels:
                 axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-                if metric == "train_loss" and low > 0:
-                    axes.set_yscale("log")
+                if log:
                     log_ticks(axes.yaxis)
         yield Picture(name + group.suffix, title, caption, canvas)
 
@@ -92,18 +106,19 @@ def rotation(group: Group) -> Iterator[Picture]:
     )
     title = f"Test accuracy over the angle on {group.data}"
     with style():
-        canvas, panels = _panels(curves, title)
+        canvas, panels = _panels(curves, title, {})
         _name_axes(panels, "test images turned by, degrees", "test accuracy, %")
         for axes in panels:
             axes.set(xticks=range(0, 361, 90), xlim=(0, 360), ylim=(0, 100))
     yield Picture(f"rotation{group.suffix}", title, caption, canvas)
     title += ", as a circle"
     with style():
-        canvas, panels = _panels(curves, title, polar=True)
+        canvas, panels = _panels(curves, title, {"projection": "polar"})
         for axes in panels:
             polar: Any = axes
             polar.set_theta_zero_location("N")  # upright images at the top, turned counter-clockwise as they are
-            axes.set(ylim=(0, 100), yticks=(25, 50, 75, 100), xticks=np.deg2rad(range(0, 360, 45)))
+            step = 45 if len(panels) == 1 else 90
+            axes.set(ylim=(0, 100), yticks=(25, 50, 75, 100), xticks=np.deg2rad(range(0, 360, step)))
             axes.tick_params(labelsize=8)
     yield Picture(f"rotation_polar{group.suffix}", title, f"{caption} Radius: accuracy in %.", canvas)
 
@@ -121,14 +136,14 @@ def angle_curves(group: Group) -> list[Curve]:
     return curves
 
 
-def _panels(curves: Sequence[Curve], title: str, polar: bool = False) -> tuple[Canvas, list[Axes]]:
+def _panels(curves: Sequence[Curve], title: str, kind: dict[str, Any]) -> tuple[Canvas, list[Axes]]:
     """Draw curves into one panel; if they are too many to tell apart, each into its own before the others in grey."""
-    kind = {"projection": "polar"} if polar else {}
+    polar = "projection" in kind
     if len(curves) <= len(COLORS):
         height = HEIGHT + 0.17 * len(curves) + (1.2 if polar else 0)
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         axes = canvas.subplots(subplot_kw=kind)
-        axes.set_title(title, y=None if polar else 1)  # above the numbers of the circle
+        axes.set_title(title, y=ABOVE_CIRCLE if polar else 1)
         order = sorted(curve.label for curve in curves)
         for curve in curves:
             _draw(axes, curve, order.index(curve.label), polar)
@@ -137,21 +152,24 @@ def _panels(curves: Sequence[Curve], title: str, polar: bool = False) -> tuple[C
             loc="outside lower center", ncols=1 if longest > 36 else 2 if longest > 18 else 4, handlelength=3.2
         )
         return canvas, [axes]
-    rows = math.ceil(len(curves) / COLUMNS)
-    canvas = Canvas(figsize=(9.6, (2.9 if polar else 2.3) * rows + 0.5), layout="constrained")
-    canvas.suptitle(title)
-    grid = canvas.subplots(rows, COLUMNS, squeeze=False, sharex=True, sharey=True, subplot_kw=kind)
-    for axes in grid.flat[len(curves) :]:
-        axes.remove()
-    panels = list(grid.flat[: len(curves)])
-    for axes, curve in zip(panels, curves, strict=True):
-        lines = [np.column_stack([np.deg2rad(other.x) if polar else other.x, other.mean]) for other in curves]
-        axes.add_collection(LineCollection(lines, colors=GREY, linewidths=0.7, zorder=1.5))
+    names = [textwrap.fill(curve.label, 36) for curve in curves]
+    lines = max(name.count("\n") + 1 for name in names)
+    room = 0.2 + 0.16 * lines
+    if polar:
+        canvas, panels = panel_grid(len(curves), title, (2.1, 2.1), (0.9, 0.4 + room), (0.5, 0.5, 0.35), **kind)
+    else:
+        canvas, panels = panel_grid(len(curves), title, (2.6, 1.7), (0.3, room), (0.7, 0.15, 0.5), **kind)
+    for axes, curve, name in zip(panels, curves, names, strict=True):
+        others = [np.column_stack([np.deg2rad(other.x) if polar else other.x, other.mean]) for other in curves]
+        axes.add_collection(LineCollection(others, colors=GREY, linewidths=0.7, zorder=1.5))
         _draw(axes, curve, 0, polar)
-        axes.set_title(textwrap.fill(curve.label, 36), y=None if polar else 1, fontsize=9)
+        axes.set_title(name, y=ABOVE_CIRCLE if polar else 1, fontsize=9)
     if not polar:
+        limits = np.array([(*axes.get_xlim(), *axes.get_ylim()) for axes in panels])
+        (left, _, low, _), (_, right, _, high) = limits.min(0), limits.max(0)
         for index, axes in enumerate(panels):
-            axes.tick_params(labelbottom=index + COLUMNS >= len(panels))
+            axes.set(xlim=(left, right), ylim=(low, high))
+            axes.tick_params(labelbottom=index + COLUMNS >= len(panels), labelleft=index % COLUMNS == 0)
     return canvas, panels
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas  # not pyplot's: no window, no state that a caller would share
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from PIL import Image
 
 from results.record import write_bytes
@@ -77,6 +78,44 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.style.context(["default", STYLE])
 
 
+def panel_grid(
+    count: int,
+    title: str,
+    panel: tuple[float, float],
+    gap: tuple[float, float],
+    margin: tuple[float, float, float],
+    columns: int = COLUMNS,
+    **kind: Any,
+) -> tuple[Canvas, list[Axes]]:
+    """Lay out panels in rows, at places that are given and not, as a layout engine would, measured: that is slow.
+
+    Args:
+        count: of the panels.
+        title: above them all.
+        panel: width and height of each, in inches, without what is written around it.
+        gap: between panels beside and below each other, in inches; the lower has room for a panel's title.
+        margin: left of the panels, right of them and below, in inches.
+        columns: at most so many panels beside each other.
+        kind: of the panels, such as ``projection="polar"``.
+    """
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    (wide, high), (across, down), (left, right, below) = panel, gap, margin
+    width = left + columns * wide + (columns - 1) * across + right
+    height = below + rows * (high + down) + 0.3
+    canvas = Canvas(figsize=(width, height))
+    canvas.suptitle(title, x=(left + (width - left - right) / 2) / width, y=1 - 0.08 / height, va="top")
+    canvas.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        bottom=below / height,
+        top=1 - (0.3 + down) / height,
+        wspace=across / wide,
+        hspace=down / high,
+    )
+    return canvas, [canvas.add_subplot(rows, columns, 1 + index, **kind) for index in range(count)]
+
+
 def save(picture: Picture, folder: Path) -> Figure:
     """Write a figure as SVG and PNG; drawn again, it gives the same bytes.
 
@@ -112,4 +151,4 @@ def log_ticks(axis: Any) -> None:
     subs = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades < 0.8 else (1, 2, 5) if decades < 2 else (1,)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())

@@ -167,6 +167,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_used(tmp_path):
         ("quality", {"circle": [1]}, "its quality.circle"),
         ("size", {"params": None}, "its size.params is no number"),
         ("size", {"macs": True}, "its size.macs is no number"),
+        ("size", {"macs": 10**400}, "its size.macs is no number"),
         ("cost", {"epoch_seconds": {}}, "its cost.epoch_seconds is no number"),
     ],
 )
