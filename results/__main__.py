@@ -87,7 +87,6 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
     """Write the results of sweeps; return the exit code."""
     for name in (trials.name for trials in sweeps if (options.out / trials.name / "__init__.py").exists()):
         raise UsageError(f"--out: {options.out / name} is a folder of code, not of a sweep's results; name another")
-    gc.freeze()  # thousands of records are there to stay: not to be looked through again and again
     for trials in sweeps:
         for problem in trials.problems:
             print(f"{trials.name}: left out: {problem}", file=sys.stderr)
@@ -112,7 +111,12 @@ def _collect(path: Path) -> list[Trials]:
     folders = find_sweeps(path)
     if not folders:
         raise UsageError(f"RUNS: no records in {path}; {again}")
-    return [collect(folder) for folder in folders]
+    gc.disable()  # thousands of records are there to stay: not to be looked through again and again
+    try:
+        return [collect(folder) for folder in folders]
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 if __name__ == "__main__":
