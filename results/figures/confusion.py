@@ -16,6 +16,7 @@ from results.figures.groups import Floats, Group
 from results.figures.style import COLUMNS, Picture, panel_grid, style
 from results.record import Record
 
+LONGEST_NAME = 14  # of a class, in letters
 CLASSES_WITH_NUMBERS = 12  # more in a confusion matrix leave no room for a number in each cell
 
 
@@ -40,7 +41,7 @@ def confusion_matrices(group: Group) -> Iterator[Picture]:
         seeds = sum(confusion([record]) is not None for record in group.models[label])
         heads.append(textwrap.fill(f"{label}, {count(seeds, 'seed', 'seeds')}", 34))
     room = 0.2 + 0.16 * max(head.count("\n") + 1 for head in heads)
-    longest = max(map(len, names))
+    longest = min(LONGEST_NAME, max(map(len, names)))
     margin = (0.45 + 0.07 * longest, 1.0, 0.5 + 0.06 * longest)  # inches; below the matrices the names lean
     with style(), matplotlib.rc_context({"axes.grid": False}):
         canvas, panels = panel_grid(len(matrices), title, (side, side), (0.2, room), margin)
@@ -82,7 +83,7 @@ def _name_classes(axes: Axes, names: list[str], left: bool, bottom: bool) -> Non
     """Name the classes, in a grid at its left and its bottom only: they are the same for all."""
     every = 1 if len(names) <= CLASSES_WITH_NUMBERS else math.ceil(len(names) / 10)
     ticks = range(0, len(names), every)
-    shown = [textwrap.shorten(names[index], 14, placeholder="…") for index in ticks]
+    shown = [textwrap.shorten(names[index], LONGEST_NAME, placeholder="…") for index in ticks]
     upright = max(map(len, shown)) <= 2
     axes.set(xticks=ticks if bottom else [], yticks=ticks if left else [])
     axes.tick_params(length=0)

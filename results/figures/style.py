@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,6 @@ def panel_grid(
     panel: tuple[float, float],
     gap: tuple[float, float],
     margin: tuple[float, float, float],
-    columns: int = COLUMNS,
     **kind: Any,
 ) -> tuple[Canvas, list[Axes]]:
     """Lay out panels in rows, at places that are given and not, as a layout engine would, measured: that is slow.
@@ -95,21 +95,22 @@ def panel_grid(
         panel: width and height of each, in inches, without what is written around it.
         gap: between panels beside and below each other, in inches; the lower has room for a panel's title.
         margin: left of the panels, right of them and below, in inches.
-        columns: at most so many panels beside each other.
         kind: of the panels, such as ``projection="polar"``.
     """
-    columns = min(columns, count)
+    columns = min(COLUMNS, count)
     rows = math.ceil(count / columns)
     (wide, high), (across, down), (left, right, below) = panel, gap, margin
     width = left + columns * wide + (columns - 1) * across + right
-    height = below + rows * (high + down) + 0.3
+    title = textwrap.fill(title, int(10 * width))
+    above = 0.3 + 0.18 * title.count("\n")
+    height = below + rows * (high + down) + above
     canvas = Canvas(figsize=(width, height))
     canvas.suptitle(title, x=(left + (width - left - right) / 2) / width, y=1 - 0.08 / height, va="top")
     canvas.subplots_adjust(
         left=left / width,
         right=1 - right / width,
         bottom=below / height,
-        top=1 - (0.3 + down) / height,
+        top=1 - (above + down) / height,
         wspace=across / wide,
         hspace=down / high,
     )
