@@ -7,7 +7,6 @@ variable a few stand for them.
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -135,18 +134,14 @@ def measured(command: list[str], printed: Path) -> tuple[float, float]:
 @pytest.mark.parametrize(("configs", "seeds"), [(10, 1_000), (10_000, 1)])
 def test_results_of_ten_thousand_records(workplace, configs, seeds):
     copies(workplace / "runs" / "many", configs, seeds)
-    out, printed = workplace / "results" / "many", workplace / "printed.txt"
-    for attempt in range(3):  # what else runs on the machine's cores can double even the CPU's seconds
-        shutil.rmtree(out, ignore_errors=True)
-        cpu, megabytes = measured([sys.executable, "-m", "results", "runs/many"], printed)
-        print(f"{configs} x {seeds} records, try {attempt + 1}: {cpu:.1f} s on the CPU, {megabytes:.0f} MB")
-        assert megabytes < 1_000
-        if cpu < 20:
-            break
-    assert cpu < 20
+    out = workplace / "results" / "many"
+    cpu, megabytes = measured([sys.executable, "-m", "results", "runs/many"], workplace / "printed.txt")
+    print(f"{configs} x {seeds} records: {cpu:.1f} s on the CPU, {megabytes:.0f} MB")
+    assert cpu < 20  # not the clock's: other processes of the machine are in that
+    assert megabytes < 1_000
     assert len(list((out / "records").glob("*.json"))) == 10_000
     assert (out / "runs.csv").read_text().count("\n") == 10_001
     assert (out / "report.html").stat().st_size < 10e6
     assert "which has all 10000" in (out / "report.html").read_text()
     few = "The best 120 of 10,000 rows are shown; runs.csv has every trial."
-    assert (few in " ".join(printed.read_text().split())) == (configs > 120)
+    assert (few in " ".join((workplace / "printed.txt").read_text().split())) == (configs > 120)

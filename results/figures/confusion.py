@@ -40,11 +40,10 @@ def confusion_matrices(group: Group) -> Iterator[Picture]:
     for label in matrices:
         seeds = sum(confusion([record]) is not None for record in group.models[label])
         heads.append(textwrap.fill(f"{label}, {count(seeds, 'seed', 'seeds')}", 34))
-    room = 0.2 + 0.16 * max(head.count("\n") + 1 for head in heads)
     longest = min(LONGEST_NAME, max(map(len, names)))
     margin = (0.45 + 0.07 * longest, 1.0, 0.5 + 0.06 * longest)  # inches; below the matrices the names lean
     with style(), matplotlib.rc_context({"axes.grid": False}):
-        canvas, panels = panel_grid(len(matrices), title, (side, side), (0.2, room), margin)
+        canvas, panels = panel_grid(title, heads, (side, side), (0.2, 0), margin)
         for index, (axes, label, head) in enumerate(zip(panels, matrices, heads, strict=True)):
             image = _matrix(axes, shares[label], errors[label], top)
             _name_classes(axes, names, left=index % columns == 0, bottom=index >= last_row)
@@ -104,7 +103,7 @@ def _matrix(axes: Axes, share: Floats, wrong: Floats, top: float) -> Any:
         for (true, predicted), value in np.ndenumerate(share):
             if value >= 0.05 or true == predicted:
                 dark = true != predicted and value > 0.6 * top
-                number = axes.text(
+                axes.text(
                     predicted,
                     true,
                     f"{value:.1f}" if value < 9.95 else f"{value:.0f}",
@@ -114,7 +113,6 @@ def _matrix(axes: Axes, share: Floats, wrong: Floats, top: float) -> Any:
                     fontweight="bold" if true == predicted else "normal",
                     color="white" if dark else "black",
                 )
-                number.set_in_layout(False)  # it lies within, and there are a hundred in each
     return image
 
 

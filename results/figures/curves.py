@@ -153,12 +153,10 @@ def _panels(curves: Sequence[Curve], title: str, kind: dict[str, Any]) -> tuple[
         )
         return canvas, [axes]
     names = [textwrap.fill(curve.label, 36) for curve in curves]
-    lines = max(name.count("\n") + 1 for name in names)
-    room = 0.2 + 0.16 * lines
     if polar:
-        canvas, panels = panel_grid(len(curves), title, (2.1, 2.1), (0.9, 0.4 + room), (0.5, 0.5, 0.35), **kind)
+        canvas, panels = panel_grid(title, names, (2.1, 2.1), (0.9, 0.4), (0.5, 0.5, 0.35), **kind)
     else:
-        canvas, panels = panel_grid(len(curves), title, (2.6, 1.7), (0.3, room), (0.7, 0.15, 0.5), **kind)
+        canvas, panels = panel_grid(title, names, (2.6, 1.7), (0.3, 0), (0.7, 0.15, 0.5), **kind)
     for axes, curve, name in zip(panels, curves, names, strict=True):
         others = [np.column_stack([np.deg2rad(other.x) if polar else other.x, other.mean]) for other in curves]
         axes.add_collection(LineCollection(others, colors=GREY, linewidths=0.7, zorder=1.5))

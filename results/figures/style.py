@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import textwrap
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +81,8 @@ def style() -> AbstractContextManager[None]:
 
 
 def panel_grid(
-    count: int,
     title: str,
+    heads: Sequence[str],
     panel: tuple[float, float],
     gap: tuple[float, float],
     margin: tuple[float, float, float],
@@ -90,16 +91,17 @@ def panel_grid(
     """Lay out panels in rows, at places that are given and not, as a layout engine would, measured: that is slow.
 
     Args:
-        count: of the panels.
         title: above them all.
+        heads: what will stand above each panel, its lines broken.
         panel: width and height of each, in inches, without what is written around it.
-        gap: between panels beside and below each other, in inches; the lower has room for a panel's title.
+        gap: between panels beside and below each other, in inches, without the room for the heads.
         margin: left of the panels, right of them and below, in inches.
         kind: of the panels, such as ``projection="polar"``.
     """
-    columns = min(COLUMNS, count)
-    rows = math.ceil(count / columns)
+    columns = min(COLUMNS, len(heads))
+    rows = math.ceil(len(heads) / columns)
     (wide, high), (across, down), (left, right, below) = panel, gap, margin
+    down += 0.2 + 0.16 * max(head.count("\n") + 1 for head in heads)
     width = left + columns * wide + (columns - 1) * across + right
     title = textwrap.fill(title, int(10 * width))
     above = 0.3 + 0.18 * title.count("\n")
@@ -114,7 +116,7 @@ def panel_grid(
         wspace=across / wide,
         hspace=down / high,
     )
-    return canvas, [canvas.add_subplot(rows, columns, 1 + index, **kind) for index in range(count)]
+    return canvas, [canvas.add_subplot(rows, columns, 1 + index, **kind) for index in range(len(heads))]
 
 
 def save(picture: Picture, folder: Path) -> Figure:
