@@ -19,12 +19,12 @@ import torch
 
 from benchmarks import NAMES
 from benchmarks.timing import Missing, Row, quiet
-from results.arguments import OneLineParser
-from results.output import lasting_output
-from results.record import write_text
-from trial.machine import cpu_name
-from trial.recording import code_commit
-from trial.rig import best_precision
+from headtohead.cli.arguments import OneLineParser
+from headtohead.cli.output import lasting_output
+from headtohead.records.files import write_text
+from headtohead.trial.machine import cpu_name
+from headtohead.trial.recording import code_commit
+from headtohead.trial.rig import best_precision
 
 FOLDER = Path("results") / "benchmarks"
 

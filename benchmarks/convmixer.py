@@ -9,7 +9,7 @@ from torch import nn
 
 from benchmarks.timing import Missing, Row, apart, compare, training
 from lit_models import ConvMixer
-from trial.rig import best_precision
+from headtohead.trial.rig import best_precision
 
 
 def timms(width: int = 256, depth: int = 8) -> nn.Module:

@@ -15,7 +15,7 @@ from benchmarks.augment import Random
 from benchmarks.timing import Rate, Row, compare, quiet
 from benchmarks.train import trainer
 from lit_models import CNN, Classifier
-from trial.rig import keep_freed_memory
+from headtohead.trial.rig import keep_freed_memory
 
 BATCH = 256
 WARM_UP = 10  # steps: new processes first get the memory that they then keep

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from benchmarks.timing import Row, apart, compare, training
 from lit_models import EqCNN
-from trial.rig import best_precision
+from headtohead.trial.rig import best_precision
 
 
 class Conv3dEqCNN(nn.Module):

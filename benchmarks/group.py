@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmarks.timing import Missing, Row, apart, compare, training
 from lit_models import P4CNN
 from lit_models.operators import P4ConvP4, P4ConvZ2
-from trial.rig import best_precision
+from headtohead.trial.rig import best_precision
 
 
 def library() -> Any:

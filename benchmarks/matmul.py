@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.timing import Row, compare, training_step
 from lit_models import CifarCNN
-from lit_models.measure import size
-from trial.rig import best_precision
+from lit_models.sizes import size
+from headtohead.trial.rig import best_precision
 
 PASSES = 3  # matrix products of the forward pass, of the gradient of the inputs, of that of the weights
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.timing import Row, compare
-from results import record as records
+from headtohead.records import record as records
 
 ROOT = Path(__file__).resolve().parents[1]
 SWEEP = """\

@@ -21,8 +21,8 @@ from datamodules import ImageDataModule
 from datamodules.image import Augment
 from datamodules.sources import Arrays
 from lit_models import CNN, CifarCNN, Classifier, SimpleCNN
-from trial.callbacks import EpochSeed, FiniteLoss, LineProgress
-from trial.rig import best_precision
+from headtohead.trial.callbacks import EpochSeed, FiniteLoss, LineProgress
+from headtohead.trial.rig import best_precision
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 

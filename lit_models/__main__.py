@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import lit_models
-from lit_models.measure import size
+from lit_models.sizes import size
 
 
 def main(args: Sequence[str] | None = None) -> int:

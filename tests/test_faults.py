@@ -12,15 +12,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import sweep
-import train
-from results import record as records
-from results.__main__ import main as results_main
+from headtohead.runner import main as sweep
+from headtohead.trial import main as train
+from headtohead.records import record as records
+from headtohead.report.main import main as results_main
 from tests.conftest import ROOT
 from tests.results.test_record import make
 from tests.tiny import TINY
-from trial.callbacks import FiniteLoss
-from trial.errors import TrialFailed
+from headtohead.trial.callbacks import FiniteLoss
+from headtohead.trial.errors import TrialFailed
 
 FIT = [
     "fit",

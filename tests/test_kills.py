@@ -23,9 +23,9 @@ import pytest
 import torch
 from PIL import Image
 
-from results import record as records
-from results.collect import TIMES
-from runner.process import LOG
+from headtohead.records import record as records
+from headtohead.report.collect import TIMES
+from headtohead.runner.process import LOG
 from tests.conftest import ROOT
 from tests.test_sweep import GRID, contents
 

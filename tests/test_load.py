@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from results import record as records
+from headtohead.records import record as records
 from tests.conftest import ROOT
 
 TRIALS = int(os.environ.get("SUITE_LOAD_TRIALS", "16"))

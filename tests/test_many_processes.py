@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import train
-from results import record as records
+from headtohead.trial import main as train
+from headtohead.records import record as records
 from tests.conftest import ROOT
 from tests.tiny import TINY
 

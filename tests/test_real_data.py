@@ -8,9 +8,9 @@ import pytest
 from lightning.pytorch import Callback
 
 import lit_models
-import train
+from headtohead.trial import main as train
 from tests.test_train import only_record
-from trial.arguments import classes
+from headtohead.trial.arguments import classes
 
 
 @pytest.mark.slow

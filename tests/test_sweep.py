@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import sweep
-import train
-from results import record as records
-from runner.sweep_file import read_sweep
+from headtohead.runner import main as sweep
+from headtohead.trial import main as train
+from headtohead.records import record as records
+from headtohead.runner.sweep_file import read_sweep
 from tests.conftest import ROOT
 from tests.results.test_output import unread
 

@@ -9,11 +9,11 @@ import sys
 import pytest
 import torch
 
-import train
-from results import record as records
+from headtohead.trial import main as train
+from headtohead.records import record as records
 from tests.conftest import ROOT
 from tests.tiny import TINY
-from trial import command_line
+from headtohead.trial import command_line
 
 FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
 FLOAT32 = "--trainer.precision=32-true"  # where numbers are compared that another precision rounds

@@ -14,9 +14,9 @@ import wandb
 import yaml
 
 import results.server
-from results import record as records
-from results.__main__ import main as make_tables
-from runner import process as processes
+from headtohead.records import record as records
+from headtohead.report.main import main as make_tables
+from headtohead.runner import process as processes
 from tests.conftest import ROOT
 from tests.results.test_tables import make
 from tests.tiny import TINY

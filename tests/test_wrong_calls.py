@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-import sweep
-import train
-from results.__main__ import main as results_main
+from headtohead.runner import main as sweep
+from headtohead.trial import main as train
+from headtohead.report.main import main as results_main
 from tests.conftest import ROOT
 from tests.tiny import TINY
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from lit_models import CNN, INN, P4CNN, Z2CNN, Classifier, EqCNN, ResNet, SimpleCNN
 from lit_models.matching import match_width, width_like
-from lit_models.measure import size
+from lit_models.sizes import size
 
 
 def dense(width: int) -> nn.Module:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.distributions import DISTRIBUTIONS, name_of, problems_of, value_at
+from headtohead.runner.distributions import DISTRIBUTIONS, name_of, problems_of, value_at
 
 VALID = {
     "constant": {"value": 3},

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from runner.process import _METHOD, PRELOADED
+from headtohead.runner.process import _METHOD, PRELOADED
 
 ASK = f"""
-from runner import process
+from headtohead.runner import process
 
 process.start_server()
 look = "import sys; sys.exit(not all(name in sys.modules for name in {PRELOADED}))"

@@ -7,8 +7,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runner.distributions import DISTRIBUTIONS
-from runner.sweep_file import PARAMETER_KEYS, SweepError, read_sweep
+from headtohead.runner.distributions import DISTRIBUTIONS
+from headtohead.runner.sweep_file import PARAMETER_KEYS, SweepError, read_sweep
 
 SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 GOOD = """

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from trial import recording
+from headtohead.trial import recording
 
 
 def test_the_commit_is_read_without_a_lock_on_the_checkout(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from trial.rig import best_precision
+from headtohead.trial.rig import best_precision
 
 
 @pytest.mark.parametrize(

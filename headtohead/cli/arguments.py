@@ -1,0 +1,27 @@
+"""Reads command lines, and says in one line what is wrong with them and what was probably meant."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from pathlib import Path
+from typing import NoReturn
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An ``ArgumentParser`` that ends with one line and exit code 2, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end."""
+        message = re.sub(r"^argument ([^:]+): ", r"\1: ", message)
+        if unknown := re.search(r"unrecognized arguments: ([^\s=]+)", message):
+            near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
+            there_are = f"there are {', '.join(name for name in self._option_string_actions if name.startswith('--'))}"
+            message = f"{unknown[1]}: no such argument; " + (f"did you mean {near[0]}?" if near else there_are)
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def is_address(text: str) -> bool:
+    """Tell whether ``text`` is W&B's ``ENTITY/PROJECT`` or ``ENTITY/PROJECT/SWEEP`` rather than a folder."""
+    return bool(re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*){1,2}", text)) and not Path(text.partition("/")[0]).exists()

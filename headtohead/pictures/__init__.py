@@ -1,0 +1,1 @@
+"""Pictures of a trained network: its filters, feature maps and involution kernels."""

@@ -1,0 +1,115 @@
+"""The images that a network is shown: the first of its test set, files of the user's, or a drawn letter."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from PIL import Image
+from torch import Tensor
+
+from datamodules import ImageDataModule
+from datamodules.sources import DataUnavailable
+from headtohead.pictures.layers import Floats
+from headtohead.pictures.opening import CheckpointError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image as people see it, ``(H, W)`` or ``(H, W, 3)`` in [0, 1], and as the network takes it."""
+
+    name: str
+    shown: Floats
+    inputs: tuple[Tensor, ...]
+
+
+def first_image(model: LightningModule, data: ImageDataModule | None) -> Sample:
+    """Return the first image of the test set if that is on this machine, else a drawn letter.
+
+    Args:
+        model: says what its images look like.
+        data: the data set; it is not fetched.
+    """
+    inputs = example_inputs(model)
+    arrays = None
+    if data is not None and _is_here(data):
+        with contextlib.suppress(DataUnavailable):  # the file is damaged, and no source has it either
+            arrays = data.load()  # without the split, which no picture needs
+    if data is not None and arrays is not None:
+        image = torch.from_numpy(arrays.test_images[:1]).float() / 255
+        if image.shape[1:] == inputs[0].shape[1:]:
+            label = data.class_names[int(arrays.test_labels[0])]
+            return _sample(f"first test image, {label}", image, inputs, data)
+    return _sample("a drawn letter", letter(inputs[0]), inputs, data)
+
+
+def read_images(paths: Sequence[Path], model: LightningModule, data: ImageDataModule | None) -> list[Sample]:
+    """Read images, in the colours and at the size that the network takes.
+
+    Raises:
+        CheckpointError: a file is no image, or the network takes neither grey images nor colours.
+    """
+    inputs = example_inputs(model)
+    channels, height, width = inputs[0].shape[1:]
+    if channels not in (1, 3):
+        raise CheckpointError(f"--image: the network takes images of {channels} channels; 1 and 3 can be read")
+    samples = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                pixels = np.array(image.convert("L" if channels == 1 else "RGB").resize((width, height)), np.float32)
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "not an image"
+            raise CheckpointError(f"--image: {path}: {reason}") from None
+        tensor = torch.from_numpy(pixels).view(1, height, width, channels).permute(0, 3, 1, 2) / 255
+        samples.append(_sample(path.name, tensor, inputs, data))
+    return samples
+
+
+def example_inputs(model: LightningModule) -> tuple[Tensor, ...]:
+    """Return what the network's ``forward`` takes for one image.
+
+    Raises:
+        CheckpointError: nothing says what it takes.
+    """
+    found = getattr(model, "example_inputs", None)  # of our own tasks; the next is Lightning's name for it
+    found = model.example_input_array if found is None else found
+    inputs = tuple(found) if isinstance(found, tuple | list) else (found,)
+    if not all(isinstance(part, Tensor) for part in inputs) or inputs[0].dim() != 4:
+        raise CheckpointError(
+            f"--model: {type(model).__name__} does not say what it takes; give it an example_input_array (1, C, H, W)"
+        )
+    return tuple(part[:1] for part in inputs)
+
+
+def letter(like: Tensor) -> Tensor:
+    """Draw an F, which no turn and no mirror maps onto itself, as an image ``(1, C, H, W)`` in [0, 1]."""
+    _, channels, height, width = like.shape
+    image = torch.zeros(1, channels, height, width)
+    bar = max(1, height // 8)
+    top, left = height // 6, width // 3
+    image[..., top : height - top, left : left + bar] = 1
+    image[..., top : top + bar, left : width - left + bar] = 1
+    image[..., height // 2 - bar // 2 : height // 2 - bar // 2 + bar, left : width - left] = 1
+    return image
+
+
+def _sample(name: str, image: Tensor, inputs: tuple[Tensor, ...], data: ImageDataModule | None) -> Sample:
+    """Prepare an image ``(1, C, H, W)`` in [0, 1] as the data module does before a network sees it."""
+    shown = image[0].permute(1, 2, 0).numpy()
+    shown = shown if shown.shape[2] == 3 else shown.mean(2)
+    fits = data is not None and data.in_channels == image.shape[1]
+    seen = data.normalized(image) if data is not None and fits else image
+    return Sample(name, shown, (seen, *inputs[1:]))
+
+
+def _is_here(data: ImageDataModule) -> bool:
+    """Say whether reading the data set would fetch nothing."""
+    if type(data).load is not ImageDataModule.load:
+        return True  # a user's own, named by that user
+    return (Path(data.data_dir) / f"{data.source}.npz").is_file()

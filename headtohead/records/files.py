@@ -1,0 +1,39 @@
+"""Writes files whole or not at all, so that a kill or a full disk leaves what was there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_text(path: Path, text: str, durable: bool = True) -> Path:
+    """Replace the file at ``path`` by ``text``; see :func:`write_bytes`."""
+    return write_bytes(path, text.encode(), durable)
+
+
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> Path:
+    """Replace the file at ``path`` by ``content`` in one step.
+
+    Args:
+        path: of the file.
+        content: all that it is to hold.
+        durable: wait for the disk, so that it is there after a power cut. A copy of what lies elsewhere need not be.
+
+    Raises:
+        OSError: the file cannot be written; what it held before is intact.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o644)  # mkstemp makes it readable by its owner only
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path

@@ -1,0 +1,1 @@
+"""From records to statistics, verdicts, tables, figures and the HTML report. It needs no torch."""

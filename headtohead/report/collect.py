@@ -1,0 +1,241 @@
+"""Finds the records of a sweep and turns them into a table with a row per trial."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from headtohead.records import record as records
+from headtohead.records.validation import RIG, fault
+from headtohead.records.metrics import CLASSIFICATION, COSTS, KINDS, SIZES, Kind, kind_of
+from headtohead.records.record import Record, RecordError
+from headtohead.report.target import common_level, seconds_to
+
+IDENTITY = ["model", "data", "seed", *SIZES]
+LEFT_OUT = "left_out.txt"
+TIMES = [name for name in COSTS if name not in SIZES]
+RUN = ["target", "epochs", *RIG, "config_hash", "commit", "trial"]
+COLUMNS = [*IDENTITY, *CLASSIFICATION.columns, *TIMES, *RUN]  # of classifiers
+
+
+@dataclass
+class Trials:
+    """The records of a sweep by trial name, and a line for every one that cannot be used.
+
+    Args:
+        name: of the sweep.
+        records: by trial name.
+        problems: a line each.
+        paths: of the records' files, by trial name.
+    """
+
+    name: str
+    records: dict[str, Record] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    paths: dict[str, Path] = field(default_factory=dict)
+
+
+def find_sweeps(path: Path) -> list[Path]:
+    """Return the folders of sweeps at ``path``: itself if it holds trials, else those of its folders that do."""
+    if _is_sweep(path):
+        return [path]
+    return [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _is_sweep(folder)]
+
+
+def collect(folder: Path) -> Trials:
+    """Read the records of a sweep: ``<folder>/<trial>/record.json``, or ``<folder>/records/<trial>.json``.
+
+    What cannot be used is left out and listed in ``problems``: unreadable records, a record without the main number
+    of any kind (the test accuracy of a classifier, the error in holes of an inpainter), a second record of the same
+    configuration and seed, a trial that failed. Beside kept records, ``left_out.txt`` says what was left out when they
+    were made.
+
+    Trials of one configuration that ran in two precisions are given two: they are never one row.
+    """
+    trials = Trials(folder.name)
+    left_out = folder / LEFT_OUT
+    if left_out.is_file():
+        trials.problems += left_out.read_text(encoding="utf-8", errors="replace").splitlines()
+    seen: dict[tuple[str, str, int], str] = {}
+    for name, path in _trial_files(folder).items():
+        if problem := _add(trials, name, path, seen):
+            trials.problems.append(problem.replace(f"{folder}/", ""))
+    _name_precisions(trials)
+    trials.problems += [f"{name}: failed: {reason}" for name, reason in _failed(folder).items()]
+    return trials
+
+
+def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
+    """Return a row per trial; accuracies, calibration error and L1 errors in per cent.
+
+    The columns are ``COLUMNS`` for classifiers. Other kinds of trials have their own numbers in the place of the
+    accuracies, and a sweep of several kinds has those of all, empty where a trial has none.
+
+    Args:
+        trials: of a sweep.
+        target: share that validation must reach for ``target_seconds``; by default the best whole per cent that every
+            trial of that kind and data reached.
+    """
+    kinds = [kind_of(record.quality) for record in trials.records.values()]
+    quality = list(dict.fromkeys(name for kind in KINDS if kind in kinds for name in kind.columns))
+    levels = _levels(trials)
+    rows = []
+    for (name, record), kind in zip(trials.records.items(), kinds, strict=True):
+        level = levels.get((record.data, kind.main if kind else ""), math.nan)
+        rows.append({**_row(record, kind, level if target is None else target), "trial": name})
+    table = pd.DataFrame(rows, columns=[*IDENTITY, *quality, *TIMES, *RUN])
+    return table.sort_values(["data", "model", "config_hash", "seed"], kind="stable", ignore_index=True)
+
+
+def labels(trials: Trials) -> dict[str, str]:
+    """Return for each ``config_hash`` the model's name, with what sets it apart from others of that name and data.
+
+    ``EqCNN`` alone, or ``EqCNN (model.width=11)`` beside another EqCNN: two recipes are never one row.
+    """
+    alike: dict[tuple[str, str], dict[str, Record]] = {}
+    for record in trials.records.values():
+        alike.setdefault((record.model, record.data), {})[record.config_hash] = record
+    result = {}
+    for (model, _), configs in alike.items():
+        differing = [name for name, values in values_of(configs.values()).items() if len(values) > 1]
+        for key, record in configs.items():
+            details = ", ".join(f"{name}={record.config.get(name)}" for name in differing)
+            result[key] = f"{model} ({details})" if details else model
+    return result
+
+
+def values_of(records: Iterable[Record]) -> dict[str, set[str]]:
+    """Return by argument, in the order of their names, which values some records have, as Python writes them.
+
+    What a record does not have has the value None there.
+
+    Args:
+        records: one per configuration.
+    """
+    configs = [record.config for record in records]
+    names = sorted({name for config in configs for name in config})
+    return {name: {repr(config.get(name)) for config in configs} for name in names}
+
+
+def mixed_rigs(trials: Trials) -> list[str]:
+    """Name the trials that ran on another rig than most of their model: that row of a table shows no times.
+
+    Trials that shared their machine are not asked: their times are left out anyway.
+    """
+    lines = []
+    names = labels(trials)
+    by_row: dict[str, dict[str, str]] = {}
+    for trial, record in trials.records.items():
+        if record.rig.get("trials_at_once") == 1:
+            by_row.setdefault(record.config_hash, {})[trial] = rig_name(record.rig)
+    for key, name in names.items():
+        rigs = by_row.get(key, {})
+        if len(set(rigs.values())) > 1:
+            usual, count = Counter(rigs.values()).most_common(1)[0]
+            odd = ", ".join(f"{trial} ({said})" for trial, said in rigs.items() if said != usual)
+            lines.append(f"{name} has no times: its trials ran on several rigs, {count} on {usual}, but {odd}")
+    return lines
+
+
+def alone(found: Iterable[Record]) -> list[Record]:
+    """Return the trials whose times count: those that had their machine to themselves."""
+    return [record for record in found if record.rig.get("trials_at_once") == 1]
+
+
+def rig_name(rig: Mapping[str, Any] | pd.Series) -> str:
+    """Return one line that says what a trial ran on."""
+    known = {name: rig.get(name) for name in RIG if pd.notna(rig.get(name))}  # in a table what is missing is NaN
+    count, device = known.get("threads"), str(known.get("device", "unknown device"))
+    threads = f", {count} thread{'' if count == 1 else 's'}" if device.endswith("cores)") else ""
+    devices = f"{known['devices']} × " if known.get("devices", 1) != 1 else ""
+    layout = f", {known['memory_format']}" if isinstance(known.get("memory_format"), str) else ""
+    compiled = ", compiled" if known.get("compiled") is True else ""
+    return f"{devices}{device}{threads}, precision {known.get('precision', 'unknown')}{layout}{compiled}"
+
+
+def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, str, int], str]) -> str | None:
+    """Add a record to ``trials``, or say why it cannot be used."""
+    try:
+        record = records.read(path)
+    except RecordError as error:
+        return str(error)
+    if wrong := fault(record):
+        return f"{path}: {wrong}"
+    identity = (_recipe(record), _precision(record), record.seed)
+    if identity in seen:
+        return f"{path}: the same configuration and seed as {seen[identity]}, which is kept"
+    seen[identity] = name
+    trials.records[name], trials.paths[name] = record, path
+    return None
+
+
+def _recipe(record: Record) -> str:
+    """Return what stands for the configuration but for the precision: a rig chooses one where none is named."""
+    if "trainer.precision" not in record.config:
+        return record.config_hash
+    return records.config_hash({name: value for name, value in record.config.items() if name != "trainer.precision"})
+
+
+def _precision(record: Record) -> str:
+    return str(record.rig.get("precision"))
+
+
+def _name_precisions(trials: Trials) -> None:
+    """Let a recipe have a row per precision that ran, whether its trials were told which or their rig chose it."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for record in trials.records.values():
+        found.setdefault(_recipe(record), set()).add((record.config_hash, _precision(record)))
+    for name, record in trials.records.items():
+        if len(found[recipe := _recipe(record)]) > 1 and record.rig.get("precision") is not None:
+            ran = {"trainer.precision": _precision(record)}
+            key = records.config_hash({"recipe": recipe, **ran})
+            trials.records[name] = replace(record, config={**record.config, **ran}, config_hash=key)
+
+
+def _levels(trials: Trials) -> dict[tuple[str, str], float]:
+    """Return the target of the trials of each data set and main number."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in trials.records.values():
+        if kind := kind_of(record.quality):
+            groups.setdefault((record.data, kind.main), []).append(record)
+    kinds = {kind.main: kind for kind in KINDS}
+    return {(data, main): common_level(alike, kinds[main]) for (data, main), alike in groups.items()}
+
+
+def _row(record: Record, kind: Kind | None, level: float) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        **record.size,
+        **record.cost,
+        **{name: value for name, value in record.quality.items() if isinstance(value, int | float)},
+        "model": record.model,
+        "data": record.data,
+        "seed": record.seed,
+        "epochs": len(record.history),
+        "config_hash": record.config_hash,
+        "commit": record.commit,
+        **{name: record.rig.get(name) for name in RIG},
+        "target": 100 * level,
+        "target_seconds": seconds_to(record, kind, level) if kind else None,
+    }
+    per_cent = kind.per_cent if kind else frozenset()
+    return {name: 100 * value if name in per_cent and value is not None else value for name, value in row.items()}
+
+
+def _is_sweep(folder: Path) -> bool:
+    patterns = "records/*.json", f"*/{records.FILE_NAME}", "*/failed.txt"
+    return any(next(folder.glob(pattern), None) for pattern in patterns)
+
+
+def _trial_files(folder: Path) -> dict[str, Path]:
+    kept = {path.stem: path for path in sorted((folder / "records").glob("*.json"))}
+    return kept or {path.parent.name: path for path in sorted(folder.glob(f"*/{records.FILE_NAME}"))}
+
+
+def _failed(folder: Path) -> dict[str, str]:
+    return {path.parent.name: path.read_text(errors="replace").strip() for path in sorted(folder.glob("*/failed.txt"))}

@@ -1,0 +1,121 @@
+"""Confusion matrices: which classes a model takes for which."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+
+from headtohead.report.figures.captions import count
+from headtohead.report.figures.groups import Floats, Group
+from headtohead.report.figures.style import COLUMNS, Picture, panel_grid, style
+from headtohead.records.record import Record
+
+LONGEST_NAME = 14  # of a class, in letters
+CLASSES_WITH_NUMBERS = 12  # more in a confusion matrix leave no room for a number in each cell
+
+
+def confusion_matrices(group: Group) -> Iterator[Picture]:
+    """Draw a confusion matrix per model, summed over its seeds."""
+    matrices = {label: total for label, found in group.models.items() if (total := confusion(found)) is not None}
+    if not matrices:
+        return
+    shares = {label: 100 * total / np.maximum(total.sum(1, keepdims=True), 1) for label, total in matrices.items()}
+    errors = {label: share - np.diag(np.diag(share)) for label, share in shares.items()}
+    title = f"Confusion matrices on the test set of {group.data}"
+    names = class_names(group, len(next(iter(matrices.values()))))
+    worst = "; ".join(_worst_error(label, wrong, names) for label, wrong in list(errors.items())[:4])
+    of_many = " (the four best models)" if len(errors) > 4 else ""
+    caption = f"{title}, in per cent of each true class, over all seeds. Most frequent error: {worst}{of_many}."
+    top = max(1e-9, *(float(wrong.max()) for wrong in errors.values()))
+    columns = min(COLUMNS, len(matrices))
+    last_row = (len(matrices) - 1) // columns * columns
+    side = 3.8 if columns == 1 else 3.3 if columns == 2 else 3.0
+    heads = []
+    for label in matrices:
+        seeds = sum(confusion([record]) is not None for record in group.models[label])
+        heads.append(textwrap.fill(f"{label}, {count(seeds, 'seed', 'seeds')}", 34))
+    longest = min(LONGEST_NAME, max(map(len, names)))
+    margin = (0.45 + 0.07 * longest, 1.0, 0.5 + 0.06 * longest)  # inches; below the matrices the names lean
+    with style(), matplotlib.rc_context({"axes.grid": False}):
+        canvas, panels = panel_grid(title, heads, (side, side), (0.2, 0), margin)
+        for index, (axes, label, head) in enumerate(zip(panels, matrices, heads, strict=True)):
+            image = _matrix(axes, shares[label], errors[label], top)
+            _name_classes(axes, names, left=index % columns == 0, bottom=index >= last_row)
+            axes.set_title(head, y=1)
+        width = canvas.get_figwidth()
+        first = panels[0].get_position()
+        bar = canvas.colorbar(image, cax=canvas.add_axes((1 - 0.85 / width, first.y0, 0.12 / width, first.height)))
+        bar.set_label("wrong answers, % of the true class")
+    yield Picture(f"confusion{group.suffix}", title, caption, canvas)
+
+
+def confusion(found: Iterable[Record]) -> Floats | None:
+    """Return the sum of the confusion matrices of some trials, rows are true classes; None if there is none."""
+    matrices = []
+    for record in found:
+        try:
+            matrix = np.array(record.quality.get("confusion"), dtype=float)
+        except (TypeError, ValueError):
+            continue
+        if matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > 1 and np.isfinite(matrix).all():
+            matrices.append(matrix)
+    same = [matrix for matrix in matrices if matrix.shape == matrices[0].shape]
+    return np.sum(same, axis=0) if same else None
+
+
+def class_names(group: Group, count: int) -> list[str]:
+    """Return the names of the classes as the first record that has them says, else their numbers."""
+    for record in (record for found in group.models.values() for record in found):
+        names = record.quality.get("class_names")
+        if isinstance(names, list) and len(names) == count:
+            return [str(name).replace("$", r"\$") for name in names]  # a dollar would begin a formula
+    return [str(index) for index in range(count)]
+
+
+def _name_classes(axes: Axes, names: list[str], left: bool, bottom: bool) -> None:
+    """Name the classes, in a grid at its left and its bottom only: they are the same for all."""
+    every = 1 if len(names) <= CLASSES_WITH_NUMBERS else math.ceil(len(names) / 10)
+    ticks = range(0, len(names), every)
+    shown = [textwrap.shorten(names[index], LONGEST_NAME, placeholder="…") for index in ticks]
+    upright = max(map(len, shown)) <= 2
+    axes.set(xticks=ticks if bottom else [], yticks=ticks if left else [])
+    axes.tick_params(length=0)
+    if bottom:
+        axes.set_xlabel("predicted class")
+        axes.set_xticklabels(shown, rotation=0 if upright else 45, ha="center" if upright else "right")
+    if left:
+        axes.set_ylabel("true class")
+        axes.set_yticklabels(shown)
+
+
+def _matrix(axes: Axes, share: Floats, wrong: Floats, top: float) -> Any:
+    """Draw one matrix: errors in colour, right answers, which would drown them, as numbers on white."""
+    classes = len(share)
+    image = axes.imshow(np.ma.masked_array(wrong, np.eye(classes, dtype=bool)), cmap="Blues", vmin=0, vmax=top)
+    axes.spines[["top", "right"]].set_visible(True)
+    if classes <= CLASSES_WITH_NUMBERS:
+        for (true, predicted), value in np.ndenumerate(share):
+            if value >= 0.05 or true == predicted:
+                dark = true != predicted and value > 0.6 * top
+                axes.text(
+                    predicted,
+                    true,
+                    f"{value:.1f}" if value < 9.95 else f"{value:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=6.5,
+                    fontweight="bold" if true == predicted else "normal",
+                    color="white" if dark else "black",
+                )
+    return image
+
+
+def _worst_error(label: str, wrong: Floats, names: list[str]) -> str:
+    true, predicted = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    return f"{label} takes {names[true]} for {names[predicted]} in {wrong.max():.1f} %"

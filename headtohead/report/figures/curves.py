@@ -1,0 +1,201 @@
+"""Curves, a band around each: what is learnt over the epochs, and the accuracy over the angle of rotated images."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
+
+from headtohead.report.figures.captions import bands, capital, ranking
+from headtohead.report.figures.groups import Floats, Group, band, has_numbers
+from headtohead.report.figures.style import (
+    COLORS,
+    COLUMNS,
+    GREY,
+    HEIGHT,
+    LINES,
+    MARKERS,
+    WIDTH,
+    Picture,
+    log_ticks,
+    panel_grid,
+    style,
+)
+from headtohead.records.record import Record
+
+ABOVE_CIRCLE = 1.1  # of a panel's height: where a title is above the number at the top of a circle
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What one model did: the mean over its seeds at each x, and the 95 % interval of the mean (NaN for one seed)."""
+
+    label: str
+    x: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+def learning_curves(group: Group) -> Iterator[Picture]:
+    """Draw the validation's main number and the training loss over the epochs."""
+    validation = group.kind.before[0]
+    called = group.kind.called.removeprefix("test ")
+    unit = ", %" if validation in group.kind.per_cent else ""
+    for name, metric, what in (
+        ("validation", validation, f"validation {called}{unit}"),
+        ("training_loss", "train_loss", "training loss"),
+    ):
+        curves = epoch_curves(group, metric)
+        if not curves:
+            continue
+        last = [(curve.label, float(curve.mean[-1])) for curve in curves]
+        form = "{:.1f} %" if metric in group.kind.per_cent else "{:.3g}"
+        goal = group.goal if metric == validation else "min"
+        caption = (
+            f"{capital(what.removesuffix(unit))} on {group.data} over the epochs. After the last epoch: "
+            f"{ranking(last, goal, form)}. {bands(group)}"
+        )
+        title = f"{capital(what.removesuffix(unit))} per epoch on {group.data}"
+        with style():
+            low = min(float(np.nanmin(curve.mean)) for curve in curves)
+            log = metric == "train_loss" and low > 0
+            canvas, panels = _panels(curves, title, {"yscale": "log"} if log else {})
+            _name_axes(panels, "epoch", what)
+            for axes in panels:
+                axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+                if log:
+                    log_ticks(axes.yaxis)
+        yield Picture(name + group.suffix, title, caption, canvas)
+
+
+def epoch_curves(group: Group, metric: str) -> list[Curve]:
+    """Return a curve per model of a number that histories keep, epochs counted from 1; models without are left out."""
+    curves = []
+    for label, found in group.models.items():
+        histories = [
+            {entry["epoch"] + 1: entry[metric] for entry in record.history if has_numbers(entry, "epoch", metric)}
+            for record in found
+        ]
+        epochs = sorted({epoch for history in histories for epoch in history})
+        if epochs:
+            values = np.array([[history.get(epoch, math.nan) for epoch in epochs] for history in histories])
+            curves.append(Curve(label, np.array(epochs, float), *band(group.scaled(metric, values))))
+    return curves
+
+
+def rotation(group: Group) -> Iterator[Picture]:
+    """Draw the accuracy over the angle by which the test images are turned, on a line and on a circle."""
+    curves = angle_curves(group)
+    if not curves:
+        return
+    upright = [(curve.label, float(curve.mean[0])) for curve in curves]
+    lowest = [(curve.label, float(curve.mean.min())) for curve in curves]
+    caption = (
+        f"Accuracy on a part of the test set of {group.data} over the angle by which it is turned. Upright: "
+        f"{ranking(upright, 'max', '{:.1f} %')}. At the worst angle: {ranking(lowest, 'max', '{:.1f} %')}. "
+        f"{bands(group)}"
+    )
+    title = f"Test accuracy over the angle on {group.data}"
+    with style():
+        canvas, panels = _panels(curves, title, {})
+        _name_axes(panels, "test images turned by, degrees", "test accuracy, %")
+        for axes in panels:
+            axes.set(xticks=range(0, 361, 90), xlim=(0, 360), ylim=(0, 100))
+    yield Picture(f"rotation{group.suffix}", title, caption, canvas)
+    title += ", as a circle"
+    with style():
+        canvas, panels = _panels(curves, title, {"projection": "polar"})
+        for axes in panels:
+            polar: Any = axes
+            polar.set_theta_zero_location("N")  # upright images at the top, turned counter-clockwise as they are
+            step = 45 if len(panels) == 1 else 90
+            axes.set(ylim=(0, 100), yticks=(25, 50, 75, 100), xticks=np.deg2rad(range(0, 360, step)))
+            axes.tick_params(labelsize=8)
+    yield Picture(f"rotation_polar{group.suffix}", title, f"{caption} Radius: accuracy in %.", canvas)
+
+
+def angle_curves(group: Group) -> list[Curve]:
+    """Return the accuracy in per cent over the whole circle, 0 to 360 degrees, per model that was tested over it."""
+    curves = []
+    for label, found in group.models.items():
+        circles = [_circle(record) for record in found]
+        angles = sorted({angle for circle in circles for angle in circle})
+        if angles:
+            values = np.array([[circle.get(angle, math.nan) for angle in angles] for circle in circles])
+            closed = np.concatenate([values, values[:, :1]], axis=1)  # 360 degrees are 0
+            curves.append(Curve(label, np.array([*angles, angles[0] + 360]), *band(100 * closed)))
+    return curves
+
+
+def _panels(curves: Sequence[Curve], title: str, kind: dict[str, Any]) -> tuple[Canvas, list[Axes]]:
+    """Draw curves into one panel; if they are too many to tell apart, each into its own before the others in grey."""
+    polar = "projection" in kind
+    if len(curves) <= len(COLORS):
+        height = HEIGHT + 0.17 * len(curves) + (1.2 if polar else 0)
+        canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
+        axes = canvas.subplots(subplot_kw=kind)
+        axes.set_title(title, y=ABOVE_CIRCLE if polar else 1)
+        order = sorted(curve.label for curve in curves)
+        for curve in curves:
+            _draw(axes, curve, order.index(curve.label), polar)
+        longest = max(len(curve.label) for curve in curves)
+        canvas.legend(
+            loc="outside lower center", ncols=1 if longest > 36 else 2 if longest > 18 else 4, handlelength=3.2
+        )
+        return canvas, [axes]
+    names = [textwrap.fill(curve.label, 36) for curve in curves]
+    if polar:
+        canvas, panels = panel_grid(title, names, (2.1, 2.1), (0.9, 0.4), (0.5, 0.5, 0.35), **kind)
+    else:
+        canvas, panels = panel_grid(title, names, (2.6, 1.7), (0.3, 0), (0.7, 0.15, 0.5), **kind)
+    for axes, curve, name in zip(panels, curves, names, strict=True):
+        others = [np.column_stack([np.deg2rad(other.x) if polar else other.x, other.mean]) for other in curves]
+        axes.add_collection(LineCollection(others, colors=GREY, linewidths=0.7, zorder=1.5))
+        _draw(axes, curve, 0, polar)
+        axes.set_title(name, y=ABOVE_CIRCLE if polar else 1, fontsize=9)
+    if not polar:
+        limits = np.array([(*axes.get_xlim(), *axes.get_ylim()) for axes in panels])
+        (left, _, low, _), (_, right, _, high) = limits.min(0), limits.max(0)
+        for index, axes in enumerate(panels):
+            axes.set(xlim=(left, right), ylim=(low, high))
+            axes.tick_params(labelbottom=index + COLUMNS >= len(panels), labelleft=index % COLUMNS == 0)
+    return canvas, panels
+
+
+def _draw(axes: Axes, curve: Curve, index: int, polar: bool) -> None:
+    """Draw one curve and its band."""
+    x = np.deg2rad(curve.x) if polar else curve.x
+    every = max(1, len(x) // 8)
+    axes.plot(
+        x,
+        curve.mean,
+        color=COLORS[index],
+        linestyle=LINES[index],
+        marker=MARKERS[index],
+        markevery=(index % every, every),  # markers of curves that lie on each other do not
+        label=textwrap.fill(curve.label, 70),
+    )
+    low, high = (np.clip(curve.low, 0, 100), np.clip(curve.high, 0, 100)) if polar else (curve.low, curve.high)
+    axes.fill_between(x, low, high, color=COLORS[index], alpha=0.2, linewidth=0)
+
+
+def _name_axes(panels: list[Axes], x: str, y: str) -> None:
+    """Say what the axes are, in a grid of panels at its edge only."""
+    for index, axes in enumerate(panels):
+        axes.set_ylabel("" if index % COLUMNS else y)
+        axes.set_xlabel("" if index + COLUMNS < len(panels) else x)
+
+
+def _circle(record: Record) -> dict[float, float]:
+    """Return a record's accuracy by angle in degrees."""
+    circle = record.quality.get("circle")
+    return {float(angle): float(value) for angle, value in circle.items()} if isinstance(circle, dict) else {}

@@ -1,0 +1,56 @@
+"""Figures of a sweep, readable in print and by the colour-blind; the same records give the same files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from headtohead.report import claims
+from headtohead.report.collect import Trials, runs_table
+from headtohead.report.figures.confusion import confusion_matrices
+from headtohead.report.figures.curves import learning_curves, rotation
+from headtohead.report.figures.groups import groups
+from headtohead.report.figures.pareto import COSTS, pareto_fronts
+from headtohead.report.figures.reported import reported_accuracies
+from headtohead.report.figures.style import Figure, Picture, save
+
+NAMES = (
+    "validation",
+    "training_loss",
+    "rotation",
+    "rotation_polar",
+    *(f"pareto_{cost}" for cost in COSTS),
+    "confusion",
+    "reported",
+)
+
+
+def draw_all(trials: Trials, folder: Path) -> list[Figure]:
+    """Draw every figure for which the records have the numbers, and remove those of an earlier call that have not.
+
+    Args:
+        trials: of a sweep.
+        folder: where ``<name>.svg`` and ``<name>.png`` are written.
+
+    Returns:
+        For each data set: learning curves (``validation``, ``training_loss``), accuracy over the angle
+        (``rotation``, ``rotation_polar``), Pareto fronts (``pareto_params``, ``pareto_macs``, ``pareto_time``) and
+        ``confusion``. With several data sets their names end in that of the data set. For the sweep that repeats the
+        seeds' claims, ``reported``.
+    """
+    figures = [save(picture, folder) for picture in draw(trials)]
+    written = {path for figure in figures for path in (figure.svg, figure.png)}
+    for name in NAMES:
+        for pattern in (f"{name}.svg", f"{name}.png", f"{name}-*.svg", f"{name}-*.png"):
+            for stale in set(folder.glob(pattern)) - written:
+                stale.unlink()
+    return figures
+
+
+def draw(trials: Trials) -> Iterator[Picture]:
+    """Draw every figure for which the records have the numbers; nothing is written."""
+    for group in groups(trials):
+        for pictures in (learning_curves, rotation, pareto_fronts, confusion_matrices):
+            yield from pictures(group)
+    if trials.name == claims.SWEEP:
+        yield from reported_accuracies(runs_table(trials), claims.read())

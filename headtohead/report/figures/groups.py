@@ -1,0 +1,93 @@
+"""What one figure shows: the trials of one kind on one data set, by model, and means over their seeds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from headtohead.report.collect import Trials, labels
+from headtohead.records.metrics import Kind, is_number, kind_of
+from headtohead.records.record import Record
+
+Floats = npt.NDArray[np.float64]
+MOST_MODELS = 15  # in a figure: the names of more have no room
+
+
+@dataclass(frozen=True)
+class Group:
+    """The trials of one kind on one data set, by model, the best first.
+
+    Args:
+        data: name of the data set; of very many models also how many are shown.
+        kind: of its trials.
+        models: their records by what the model is called.
+        suffix: of the names of its figures, where there is more than one group.
+    """
+
+    data: str
+    kind: Kind
+    models: Mapping[str, Sequence[Record]]
+    suffix: str = ""
+
+    @property
+    def goal(self) -> Literal["max", "min"]:
+        """Which way is better."""
+        return self.kind.shown[self.kind.main].goal
+
+    def scaled(self, name: str, values: Floats) -> Floats:
+        """Return shares in per cent, other numbers as they are."""
+        return 100 * values if name in self.kind.per_cent else values
+
+
+def groups(trials: Trials) -> list[Group]:
+    """Split trials by data set and kind."""
+    names = labels(trials)
+    found: dict[tuple[str, str], dict[str, list[Record]]] = {}
+    kinds: dict[str, Kind] = {}
+    for record in sorted(trials.records.values(), key=lambda record: (record.data, record.seed)):
+        if kind := kind_of(record.quality):
+            kinds[kind.main] = kind
+            models = found.setdefault((record.data, kind.main), {})
+            # shown in full beside the model's own name, so that its options need not say whose they are
+            models.setdefault(names[record.config_hash].replace("model.", ""), []).append(record)
+    result = []
+    for (data, main), models in found.items():
+        sign = -1 if kinds[main].shown[main].goal == "max" else 1
+        means = {name: sign * np.mean([record.quality[main] for record in models[name]]) for name in models}
+        several_kinds = sum(other == data for other, _ in found) > 1
+        suffix = f"-{data}" * (len(found) > 1) + f"-{main}" * several_kinds
+        ranked = sorted(models, key=lambda name: (means[name], name))
+        if len(models) > MOST_MODELS:
+            data += f" (the best {MOST_MODELS} of {len(models)})"
+        shown = {name: models[name] for name in ranked[:MOST_MODELS]}
+        result.append(Group(data, kinds[main], shown, re.sub(r"[^\w-]+", "_", suffix)))
+    return result
+
+
+def band(values: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the mean over seeds and the 95 % interval of that mean by Student's t.
+
+    Args:
+        values: ``(seeds, points)``, NaN where a seed has no value.
+
+    Returns:
+        Mean, low and high, each ``(points,)``; low and high are NaN where fewer than two seeds have a value.
+    """
+    n = (~np.isnan(values)).sum(0)
+    total = np.where(n > 0, n, np.nan)
+    mean = np.nansum(values, 0) / total
+    degrees = np.where(n > 1, n - 1.0, np.nan)
+    std = np.sqrt(np.nansum((values - mean) ** 2, 0) / degrees)
+    half = stats.t.ppf(0.975, degrees) * std / np.sqrt(total)
+    return mean, mean - half, mean + half
+
+
+def has_numbers(entry: Any, *names: str) -> bool:
+    """Say whether ``entry`` is a dict with a finite number under each of the names."""
+    return isinstance(entry, dict) and all(is_number(entry.get(name)) for name in names)

@@ -1,0 +1,205 @@
+"""What a model reaches against what it costs, and the Pareto front: the models that no other beats in both."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.text import Text
+from matplotlib.ticker import EngFormatter
+from matplotlib.transforms import Bbox
+
+from headtohead.report.collect import alone
+from headtohead.records.validation import RIG
+from headtohead.report.figures.captions import capital, count
+from headtohead.report.figures.groups import Floats, Group, band, has_numbers
+from headtohead.report.figures.style import COLORS, HEIGHT, WIDTH, Picture, log_ticks, style
+
+COSTS = {"params": "parameters", "macs": "MACs for one image", "time": "seconds per epoch"}
+
+
+@dataclass(frozen=True)
+class Points:
+    """Models as points: their names, what they cost, and their main number with its interval."""
+
+    label: list[str]
+    x: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+def pareto_fronts(group: Group) -> Iterator[Picture]:
+    """Draw the main number against each cost, with the front of what nothing beats."""
+    main = group.kind.main
+    called = group.kind.called
+    unit = ", %" if main in group.kind.per_cent else ""
+    for cost, what in COSTS.items():
+        points = cost_points(group, cost)
+        if len(points.label) < 2:
+            continue
+        front = pareto_front(points.x.tolist(), points.mean.tolist(), group.goal)
+        best = ", ".join(points.label[i] for i in front)
+        rest = len(points.label) - len(front)
+        caption = (
+            f"{capital(called)} on {group.data} against {what}. On the front, from the cheapest to the best: {best}"
+            + (f"; {count(rest, 'model is', 'models are')} beaten in both by another. " if rest else ". ")
+            + "Bars: 95 % interval of the mean over the seeds (Student's t)."
+        )
+        title = f"{capital(called)} against {what}, {group.data}"
+        with style():
+            canvas = Canvas(figsize=(WIDTH, HEIGHT + 0.05 * len(points.label)), layout="constrained")
+            axes = canvas.subplots()
+            axes.set_title(title, y=1)
+            stairs = _scatter(axes, points, front, group.goal)
+            axes.set(xlabel=f"{what} (log scale)", ylabel=f"{called}{unit}")
+            log_ticks(axes.xaxis)
+            if cost != "time":
+                axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+            _name_points(canvas, axes, points, stairs)
+        yield Picture(f"pareto_{cost}{group.suffix}", title, caption, canvas)
+
+
+def cost_points(group: Group, cost: str) -> Points:
+    """Return what each model costs and reaches.
+
+    Args:
+        group: of trials.
+        cost: ``params``, ``macs`` or ``time``.
+
+    Returns:
+        A point per model that has a positive cost. Times are those of trials that had the machine to themselves, and
+        are compared only where all of these ran on one rig: otherwise there is no point.
+    """
+    comparable = _comparable(group)
+    names, rows = [], []
+    for label, found in group.models.items():
+        if cost == "time":
+            times = [
+                record.cost["epoch_seconds"] for record in alone(found) if has_numbers(record.cost, "epoch_seconds")
+            ]
+            x = float(np.mean(times)) if comparable and times else 0.0
+        else:
+            x = float(found[0].size[cost])
+        if x > 0:
+            values = group.scaled(group.kind.main, np.array([[record.quality[group.kind.main]] for record in found]))
+            names.append(label)
+            rows.append([x, *(part[0] for part in band(values))])
+    return Points(names, *np.array(rows, dtype=float).reshape(-1, 4).T)
+
+
+def pareto_front(costs: Sequence[float], scores: Sequence[float], goal: Literal["max", "min"] = "max") -> list[int]:
+    """Find what nothing else beats: no other is at least as cheap and as good, and better in one of the two.
+
+    Args:
+        costs: the lower the better.
+        scores: as ``goal`` says.
+        goal: ``max`` if a high score is good.
+
+    Returns:
+        Indices of the front, the cheapest first; equals are all on it.
+    """
+    sign = -1 if goal == "max" else 1
+    points = [(cost, sign * score) for cost, score in zip(costs, scores, strict=True)]
+
+    def beaten(point: tuple[float, float]) -> bool:
+        return any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in points)
+
+    return sorted((i for i, point in enumerate(points) if not beaten(point)), key=lambda i: (*points[i], i))
+
+
+def _comparable(group: Group) -> bool:
+    """Say whether times can be compared: the trials that had the machine to themselves ran on one rig."""
+    timed = [record for found in group.models.values() for record in alone(found)]
+    return len({tuple(str(record.rig.get(name)) for name in RIG) for record in timed}) == 1
+
+
+def _scatter(axes: Axes, points: Points, front: list[int], goal: Literal["max", "min"]) -> Floats:
+    """Draw the points, filled on the front, and the front as a staircase, the best that a budget buys; return that."""
+    x, y = points.x[front], points.mean[front]
+    axes.set_xscale("log")
+    cheapest, dearest = float(points.x.min()), float(points.x.max())
+    room = max(1.2, (dearest / cheapest) ** 0.16)
+    axes.set_xlim(cheapest / room, dearest * room)
+    axes.margins(y=0.16)
+    has_bar = ~np.isnan(points.low)
+    axes.vlines(points.x[has_bar], points.low[has_bar], points.high[has_bar], color="#777777", linewidth=1)
+    axes.plot(points.x, points.mean, "o", color="#555555", markerfacecolor="white", markersize=5.5)
+    axes.plot(x, y, "o", color=COLORS[0], markersize=6.5)
+    right, worst = axes.get_xlim()[1], axes.get_ylim()[0 if goal == "max" else 1]
+    axes.autoscale(False)
+    stairs = np.column_stack([[x[0], *x, right], [worst, *y, y[-1]]])
+    axes.plot(*stairs.T, color=COLORS[0], linewidth=1.2, drawstyle="steps-post")
+    return stairs
+
+
+def _name_points(canvas: Canvas, axes: Axes, points: Points, stairs: Floats) -> None:
+    """Write each model's name near its point, where it covers no point, bar, line or other name."""
+    canvas.draw_without_rendering()  # sets where the axes lie, in pixels
+    frame, scale = axes.get_window_extent(), canvas.dpi / 72
+    places = axes.transData.transform(np.column_stack([points.x, points.mean]))
+    taken = [Bbox([place, place]).padded(4 * scale) for place in places]
+    low, high = (
+        axes.transData.transform(np.column_stack([points.x, np.where(np.isnan(y), points.mean, y)]))
+        for y in (points.low, points.high)
+    )
+    taken += [Bbox(list(ends)).padded(scale) for ends in zip(low, high, strict=True)]
+    for (x, y), (next_x, next_y) in itertools.pairwise(axes.transData.transform(stairs)):
+        taken += [Bbox([(x, y), (next_x, y)]).padded(scale), Bbox([(next_x, y), (next_x, next_y)]).padded(scale)]
+    # the most crowded first: the others find a place more easily
+    crowd = [float(np.sort(np.hypot(*(places - place).T))[1:4].sum()) for place in places]
+    for i in sorted(range(len(places)), key=lambda i: crowd[i]):
+        text = axes.annotate(
+            textwrap.fill(points.label[i], 24),
+            (points.x[i], points.mean[i]),
+            xytext=(0, 0),
+            textcoords="offset points",
+            fontsize=8,
+            linespacing=1.0,
+            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3},
+        )
+        text.set_in_layout(False)
+        extent = Text.get_window_extent(text)  # an annotation's own counts its arrow
+        dx, dy, box = _free_place(places[i], extent.width, extent.height, frame, taken, scale)
+        taken.append(box.padded(scale))
+        text.set_position((dx, dy))
+        text.set_horizontalalignment(("right", "center", "left")[_sign(dx) + 1])
+        text.set_verticalalignment(("top", "center", "bottom")[_sign(dy) + 1])
+        if math.hypot(dx, dy) < 12 and text.arrow_patch is not None:
+            text.arrow_patch.set_visible(False)
+
+
+def _free_place(
+    place: Floats, width: float, height: float, frame: Bbox, taken: list[Bbox], scale: float
+) -> tuple[float, float, Bbox]:
+    """Return the nearest offset in points from ``place``, and the box there, that overlaps least with what is taken."""
+    corners = np.array([box.extents for box in taken])
+    best: tuple[float, float, float, Bbox] | None = None
+    for distance in (7, 11, 16, 24, 34, 46, 60):
+        for angle in np.deg2rad([0, 90, 270, 180, 45, 135, 225, 315, 20, 160, 200, 340, 70, 110, 250, 290]):
+            dx, dy = distance * math.cos(angle), distance * math.sin(angle)
+            left = place[0] + dx * scale - width * (1 - _sign(dx)) / 2
+            bottom = place[1] + dy * scale - height * (1 - _sign(dy)) / 2
+            box = Bbox.from_bounds(left, bottom, width, height)
+            across = np.minimum(box.x1, corners[:, 2]) - np.maximum(box.x0, corners[:, 0])
+            along = np.minimum(box.y1, corners[:, 3]) - np.maximum(box.y0, corners[:, 1])
+            covered = float((across.clip(min=0) * along.clip(min=0)).sum())
+            if not (frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1):
+                covered += width * height
+            if best is None or covered < best[0]:
+                best = covered, dx, dy, box
+        if best is not None and best[0] == 0:
+            break
+    assert best is not None
+    return best[1:]
+
+
+def _sign(offset: float) -> int:
+    return 0 if abs(offset) < 1e-6 else 1 if offset > 0 else -1

@@ -1,0 +1,177 @@
+"""The report of a sweep: one HTML file that holds everything and loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import itertools
+import json
+import re
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from headtohead.report import claims
+from headtohead.report.collect import labels, rig_name
+from headtohead.report.figures import Figure
+from headtohead.records.record import Record
+from headtohead.report.comparison import Sheet
+from headtohead.report.table import Cell, Column, Grid
+
+MOST_TRIALS = 1000  # in the table of every trial: with ten thousand no browser is quick
+TEMPLATES = Path(__file__).parent / "templates"
+SWEEPS = Path(__file__).parents[1] / "sweeps"
+# autoescape: a name such as <script> is text
+ENVIRONMENT = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+
+
+def html(sheet: Sheet, figures: Sequence[Figure] = (), reported: Grid | None = None) -> str:
+    """Return the report as HTML.
+
+    Args:
+        sheet: the tables and verdicts.
+        figures: become part of the file.
+        reported: a table of what was claimed beside what was measured.
+    """
+    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "sort.js"))
+    shown = list(sheet.shown.records.values())
+    sweep = SWEEPS / f"{sheet.trials.name}.yaml"
+    text = ENVIRONMENT.get_template("report.html").render(
+        sheet=sheet,
+        notes=[*sheet.notes, *(claims.NOTES if reported else [])],
+        lead=_lead(sheet),
+        figures=[(figure, _data_uri(figure.svg), _is_wide(figure.svg)) for figure in figures],
+        reported=reported,
+        commands=commands(shown),
+        sweep_command=f"python sweep.py sweeps/{sweep.name}" if sweep.is_file() else "",
+        recipes=_recipes(shown, labels(sheet.shown)),
+        rigs=_rigs(list(sheet.trials.records.values())),
+        every_trial=_every_trial(sheet.csv),
+        # only this style and this script, pictures from within, nothing from anywhere else
+        policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'",
+        style=Markup(style),  # noqa: S704 - of templates/, in which nothing of a record stands
+        script=Markup(script),  # noqa: S704 - of templates/ too
+    )
+    return text + "\n"
+
+
+def commands(records: Sequence[Record]) -> list[str]:
+    """Return for each configuration the command of its trials, a loop over the seeds that ran."""
+    seeds: dict[str, list[int]] = {}
+    for record in records:
+        seeds.setdefault(record.config_hash, []).append(record.seed)
+    configs = {record.config_hash: record.config for record in records}
+    return [_over_seeds(command(configs[key]), sorted(found)) for key, found in seeds.items()]
+
+
+def command(config: dict[str, Any]) -> str:
+    """Return the call of ``train.py`` that resolves to ``config``, without the seed; a line for each part of it."""
+    values = {name: value if isinstance(value, str) else json.dumps(value) for name, value in config.items()}
+    parts = itertools.groupby(values, key=lambda name: name.partition(".")[0])
+    lines = [shlex.join(f"--{name}={values[name]}" for name in names) for _, names in parts]
+    return " \\\n  ".join(["python train.py fit", *lines])
+
+
+def _over_seeds(call: str, seeds: list[int]) -> str:
+    if len(seeds) == 1:
+        return f"{call} \\\n  --seed_everything={seeds[0]}"
+    if len(seeds) > 20 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        listed = f"$(seq {seeds[0]} {seeds[-1]})"
+    else:
+        listed = " ".join(map(str, seeds))
+    indented = call.replace("\n", "\n  ")
+    return f"for seed in {listed}; do\n  {indented} \\\n    --seed_everything=$seed\ndone"
+
+
+def _lead(sheet: Sheet) -> str:
+    data = ", ".join(dict.fromkeys(part.data for part in sheet.parts))
+    rows, trials = sheet.runs.config_hash.nunique(), len(sheet.runs)
+    seeds = sheet.runs.seed.nunique()
+    return (
+        f"{rows} {'row' if rows == 1 else 'rows'} on {data}; {trials} {'trial' if trials == 1 else 'trials'} of "
+        f"{seeds} {'seed' if seeds == 1 else 'seeds'}."
+    )
+
+
+def _recipes(records: Sequence[Record], names: dict[str, str]) -> Grid:
+    """Return the table of all arguments: a row each, a column per configuration; what differs is bold."""
+    configs = {record.config_hash: record for record in records}
+    arguments = list(dict.fromkeys(name for record in configs.values() for name in record.config))
+    values = {name: [_argument(record, name) for record in configs.values()] for name in arguments}
+    differs = {name: len(set(found)) > 1 for name, found in values.items()}
+    columns = [Column("argument", [Cell(name, name) for name in arguments], words=True)]
+    for index, key in enumerate(configs):
+        texts = {name: values[name][index] for name in arguments}
+        head = f"{names[key]} on {configs[key].data}"
+        columns.append(Column(head, [Cell(text, text, differs[name]) for name, text in texts.items()], words=True))
+    return Grid("Recipes: the resolved arguments of each row, in bold where they differ", columns)
+
+
+def _argument(record: Record, name: str) -> str:
+    return "–" if name not in record.config else str(record.config[name])
+
+
+def _rigs(records: Sequence[Record]) -> Grid:
+    """Return the table of what the trials ran on: a row for every rig, versions and commit."""
+    kinds = Counter(
+        (
+            rig_name(record.rig),
+            str(record.rig.get("trials_at_once")),
+            ", ".join(f"{name} {version}" for name, version in dict(record.rig.get("versions") or {}).items()) or "–",
+            record.commit or "unknown",
+        )
+        for record in records
+    )
+    rows = [(*kind, str(count)) for kind, count in kinds.items()]
+    heads = ("rig", "trials at once", "versions", "commit", "trials")
+    return Grid(
+        "Rigs, versions and code (-dirty: with changes that are not in that commit)",
+        [
+            Column(head, [Cell(text, text) for text in texts], words=head not in ("trials", "trials at once"))
+            for head, texts in zip(heads, zip(*rows, strict=True), strict=True)
+        ],
+    )
+
+
+def _every_trial(text: str) -> Grid:
+    """Return the table of ``runs.csv`` or of its first rows, its texts as they stand there, the trial's name first."""
+    heads, *rows = itertools.islice(csv.reader(io.StringIO(text)), 1 + MOST_TRIALS)
+    columns = [_csv_column(head, list(cells)) for head, cells in zip(heads, zip(*rows, strict=True), strict=True)]
+    columns.sort(key=lambda column: column.head != "trial")
+    return Grid("Every trial", columns)
+
+
+def _csv_column(head: str, texts: list[str]) -> Column:
+    words = not all(_is_number(text) for text in texts if text)
+    return Column(head, [Cell(text, text) for text in texts], words=words)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _is_wide(path: Path) -> bool:
+    """Return whether a figure is much wider than high: beside another it would be too small."""
+    width = re.search(r'<svg[^>]*\swidth="([\d.]+)pt"', text := path.read_text(encoding="utf-8"))
+    height = re.search(r'<svg[^>]*\sheight="([\d.]+)pt"', text)
+    return bool(width and height and float(width[1]) > 1.6 * float(height[1]))
+
+
+def _data_uri(path: Path) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"

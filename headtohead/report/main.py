@@ -1,0 +1,125 @@
+"""``python -m results [RUNS]``: from the records of trials to tables, figures and a report.
+
+``python -m results figures CHECKPOINT`` draws a trained network.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from headtohead.cli.arguments import OneLineParser, is_address
+
+from headtohead.cli.errors import UsageError
+from headtohead.report.collect import Trials, collect, find_sweeps
+from headtohead.cli.output import lasting_output
+from headtohead.report.comparison import make
+from headtohead.report.write import show, write
+
+USAGE = "python -m results [RUNS] [--out OUT] [--target TARGET]"
+
+
+@lasting_output()
+def main(args: Sequence[str] | None = None) -> int:
+    """Write the tables of one sweep or of several.
+
+    Args:
+        args: command line, ``sys.argv[1:]`` by default.
+
+    Returns:
+        The exit code: 0; 1 when the disk is full or cannot be read or written; 2 when there is nothing to make a table
+        of, or an argument is wrong.
+    """
+    try:
+        return _main(args)
+    except OSError as error:
+        print(f"results: {error.filename or '--out'}: {error.strerror}", file=sys.stderr)
+        return 2 if isinstance(error, NotADirectoryError | FileExistsError) else 1
+
+
+def _main(args: Sequence[str] | None) -> int:
+    args = sys.argv[1:] if args is None else args
+    if args[:1] == ["figures"]:
+        from headtohead.pictures.main import main as draw  # only here, because it imports torch
+
+        return draw(args[1:])
+    parser = OneLineParser("results", usage=USAGE, description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "runs",
+        nargs="?",
+        default="runs",
+        help="folder of a sweep or of several: runs, runs/quick, results/quick (default: runs); "
+        "or, on W&B's server, ENTITY/PROJECT/SWEEP or ENTITY/PROJECT",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("results"), help="tables are written to OUT/<sweep>/ (default: results)"
+    )
+    parser.add_argument(
+        "--target",
+        type=float,
+        help="share that validation must reach for the time to a target, such as 0.95 (default: the best whole "
+        "per cent that all trials on the same data reach)",
+    )
+    parser.add_argument(
+        "--push", action="store_true", help="log table, figures and report to the project that the runs are read from"
+    )
+    options = parser.parse_args(args)
+    remote = is_address(options.runs)
+    try:
+        if options.target is not None and not 0 < options.target < 1:
+            raise UsageError(f"--target: must be a share between 0 and 1, such as 0.95: got {options.target:g}")
+        if options.push and not remote:
+            raise UsageError(f"--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got {options.runs}")
+        if not remote:
+            return _write_all(_collect(Path(options.runs)), options)
+        from headtohead.report import from_wandb as server  # only here, because it imports wandb
+
+        with TemporaryDirectory() as downloaded:
+            return _write_all([server.fetch(options.runs, Path(downloaded))], options)
+    except UsageError as error:
+        print(f"results: {error}", file=sys.stderr)
+        return 2
+
+
+def _write_all(sweeps: list[Trials], options: Namespace) -> int:
+    """Write the results of sweeps; return the exit code."""
+    for name in (trials.name for trials in sweeps if (options.out / trials.name / "__init__.py").exists()):
+        raise UsageError(f"--out: {options.out / name} is a folder of code, not of a sweep's results; name another")
+    for trials in sweeps:
+        for problem in trials.problems:
+            print(f"{trials.name}: left out: {problem}", file=sys.stderr)
+        if not trials.records:
+            print(f"{trials.name}: no trial that can be used", file=sys.stderr)
+            continue
+        folder = options.out / trials.name
+        sheet = make(trials, options.target)
+        show(sheet, write(sheet, folder))
+        if options.push:
+            from headtohead.report import from_wandb as server
+
+            print(f"pushed to {server.push(options.runs, trials.name, folder, sheet.runs)}")
+    return 0 if any(trials.records for trials in sweeps) else 2
+
+
+def _collect(path: Path) -> list[Trials]:
+    """Collect the records of the sweeps in a folder."""
+    again = "run a sweep first: python sweep.py sweeps/quick.yaml"
+    if not path.is_dir():
+        raise UsageError(f"RUNS: no folder {path}; {again}")
+    folders = find_sweeps(path)
+    if not folders:
+        raise UsageError(f"RUNS: no records in {path}; {again}")
+    gc.disable()  # thousands of records are there to stay: not to be looked through again and again
+    try:
+        return [collect(folder) for folder in folders]
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

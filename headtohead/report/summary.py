@@ -1,0 +1,174 @@
+"""The comparison in numbers: a row per model and recipe, means with their spread, and what differs between the rows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from headtohead.report.collect import TIMES, Trials, labels, rig_name, values_of
+from headtohead.records.validation import RIG
+from headtohead.records.metrics import KINDS, SIZES, Kind, kind_of
+from headtohead.records.record import Record
+from headtohead.report.statistics import mean_interval, sampling_error
+
+# The arguments that every architecture has, so that it can be trained as any other.
+RECIPE = {f"model.{name}" for name in ("optimizer", "lr", "weight_decay", "momentum", "schedule")}
+
+
+def best_rows(trials: Trials, runs: pd.DataFrame, most: int) -> Trials:
+    """Return the trials of as many rows of each table, the best, or all trials if there are no more rows.
+
+    Args:
+        trials: of a sweep.
+        runs: a row for each, from :func:`headtohead.report.collect.runs_table`.
+        most: rows of a table.
+    """
+    kept: set[str] = set()
+    for kind in KINDS:
+        if kind.main in runs:
+            measured = runs.dropna(subset=kind.main)
+            means = measured.groupby(["data", "config_hash"], sort=False)[[kind.main]].mean().reset_index()
+            ranked = means.sort_values(kind.main, ascending=kind.shown[kind.main].goal == "min", kind="stable")
+            kept |= set(ranked.groupby("data").head(most).config_hash)
+    found = {name: record for name, record in trials.records.items() if record.config_hash in kept}
+    return Trials(trials.name, found, trials.problems, trials.paths)
+
+
+def summarize(trials: Trials, runs: pd.DataFrame) -> pd.DataFrame:
+    """Group the trials of a sweep by data and configuration.
+
+    Args:
+        trials: of a sweep.
+        runs: from :func:`headtohead.report.collect.runs_table`, with a row for each of them; others are not looked at.
+
+    Returns:
+        A row per configuration, by data and kind with the best first: ``data, model, n, epochs, rig, setting, target,
+        reached`` (trials that reached it), parameters, MACs and bytes, then of each accuracy, or whatever this kind of
+        trial is measured by, the mean, the standard deviation (``_std``) and half the width of the 95 % interval
+        (``_ci``), the sampling error of the test set (``test_set``), and mean times. A spread needs two trials. Times
+        are averaged over the ``timed`` trials, those that had the machine to themselves: they are NaN where there is
+        none, and where those ran on several rigs.
+    """
+    names, settings = labels(trials), differences(trials)
+    rows = []
+    runs = runs[runs.config_hash.isin(set(names))]
+    for (data, key), group in runs.groupby(["data", "config_hash"], sort=False):
+        row = {"data": data, "model": names[str(key)], "config_hash": key, "setting": settings[str(key)]}
+        rows.append(row | _numbers(group) | _costs(group))
+    rows.sort(key=_rank)
+    return pd.DataFrame(rows)
+
+
+def by_kind(summary: pd.DataFrame) -> list[tuple[Kind, pd.DataFrame]]:
+    """Split the rows of a summary by the kind of their trials; kinds without a row are left out."""
+    parts = [(kind, summary[summary[kind.main].notna()]) for kind in KINDS if kind.main in summary]
+    return [(kind, rows) for kind, rows in parts if len(rows)]
+
+
+def by_table(summary: pd.DataFrame) -> list[tuple[Kind, str, pd.DataFrame]]:
+    """Split the rows of a summary into those of one table each: of one kind and the same data."""
+    return [
+        (kind, str(data), rows) for kind, trials in by_kind(summary) for data, rows in trials.groupby("data", sort=True)
+    ]
+
+
+def differences(trials: Trials) -> dict[str, str]:
+    """Say for each ``config_hash`` in what its recipe and rig differ from other rows of the same table.
+
+    The other arguments of a model are part of an architecture: where they tell two rows apart, the label has them.
+    """
+    tables: dict[tuple[str, str], dict[str, Record]] = {}
+    rigs: dict[str, set[str]] = {}
+    for record in trials.records.values():
+        kind = kind_of(record.quality)
+        tables.setdefault((record.data, kind.main if kind else ""), {})[record.config_hash] = record
+        rigs.setdefault(record.config_hash, set()).add(rig_name(record.rig))
+    result = {}
+    for rows in tables.values():
+        values = values_of(rows.values())
+        recipe = [
+            name
+            for name in dict.fromkeys(name for record in rows.values() for name in record.config)
+            if len(values[name]) > 1
+            and name not in ("model", "trainer.precision")  # the rig's name has that
+            and (name in RECIPE or not name.startswith("model."))
+        ]
+        several_rigs = len({frozenset(rigs[key]) for key in rows}) > 1
+        for key, record in rows.items():
+            said = [f"{name.partition('.')[2]}={record.config.get(name)}" for name in recipe]
+            result[key] = ", ".join([*said, *(sorted(rigs[key]) if several_rigs else [])])
+    return result
+
+
+def notes(summary: pd.DataFrame) -> list[str]:
+    """Return the sentences without which the tables would mislead."""
+    lines = [kind.note for kind, _ in by_kind(summary)]
+    if (summary.n == 1).any():
+        lines.append("n = 1 shows no spread and proves nothing.")
+    if (errors := summary.test_set.dropna()).size:
+        low, high = (f"{value:.2f}" for value in (errors.min(), errors.max()))
+        lines.append(
+            f"The test set is a sample too: its own standard error (test set ±, binomial) is {low}"
+            f"{'' if low == high else f' to {high}'} points, the same images for every model and seed, and no number "
+            "of seeds makes it smaller."
+        )
+    if summary.setting.any():
+        lines.append(
+            "The rows do not all have one recipe: what differs stands beside them in table.md and report.html."
+        )
+    epochs = sorted({f"{value:.0f}" for value in summary.epochs.dropna()}, key=int)
+    lines.append(
+        f"Epochs: {', '.join(epochs) or 'differ between trials'}. Rig: {'; '.join(dict.fromkeys(summary.rig))}. "
+        "MACs for one image; latency of a batch of 1."
+    )
+    for kind, data, rows in by_table(summary):
+        if not math.isnan(rows.target.iloc[0]):
+            level = kind.level.format(rows.target.iloc[0])
+            lines.append(f"Seconds to {level} on {data}: of training, up to the end of the epoch that reached it.")
+    untimed = summary.rig.isin(["several", "shared"])
+    if untimed.any():
+        lines.append("Times are left out where trials ran on several rigs or shared a machine.")
+    if (part := summary[~untimed & (summary.timed < summary.n)]).size:
+        said = ", ".join(f"{row.timed} of {row.n} for {row.model} on {row.data}" for row in part.itertuples())
+        lines.append(f"Times are those of trials that had the machine to themselves: {said}.")
+    if summary.rig[~untimed].nunique() > 1:
+        lines.append("The rows ran on different rigs: their times cannot be compared.")
+    return lines
+
+
+def _numbers(group: pd.DataFrame) -> dict[str, Any]:
+    """Return the means and spreads of what the trials of a row were measured by."""
+    row: dict[str, Any] = {"n": len(group)}
+    for name in (name for kind in KINDS for name in kind.shown if name in group):
+        values = group[name].to_numpy(dtype=float)
+        low, high = mean_interval(values)
+        row[name], row[f"{name}_std"] = values.mean(), values.std(ddof=1) if len(values) > 1 else math.nan
+        row[f"{name}_ci"] = float(high - low) / 2
+    if "test_acc" in row:
+        row["test_set"] = 100 * sampling_error(row["test_acc"] / 100, float(group.test_images.iloc[0] or math.nan))
+    return {"test_set": math.nan, **row}
+
+
+def _costs(group: pd.DataFrame) -> dict[str, Any]:
+    """Return the sizes, the rig, and the mean times of the trials that had it to themselves, if it is one rig."""
+    alone = group[group.trials_at_once == 1]
+    rigs = len(alone[RIG].drop_duplicates())
+    row: dict[str, Any] = {name: group[name].iloc[0] for name in SIZES}
+    row["epochs"] = group.epochs.iloc[0] if group.epochs.nunique() == 1 else math.nan
+    row["rig"] = rig_name(alone.iloc[0]) if rigs == 1 else "several" if rigs else "shared"
+    row["timed"] = len(alone) if rigs == 1 else 0
+    row["target"], row["reached"] = group.target.iloc[0], int(group.target_seconds.notna().sum())
+    for name in TIMES:
+        # skipna=False: a mean over some of these trials would not be the row's
+        row[name] = alone[name].astype(float).mean(skipna=False) if rigs == 1 else np.nan
+    return row
+
+
+def _rank(row: dict[str, Any]) -> tuple[str, int, float]:
+    """Return the key by which rows are sorted: data, kind, then the best first."""
+    place, kind = next((i, kind) for i, kind in enumerate(KINDS) if not math.isnan(row.get(kind.main, math.nan)))
+    sign = 1 if kind.shown[kind.main].goal == "min" else -1
+    return row["data"], place, sign * row[kind.main]

@@ -1,0 +1,329 @@
+"""Runs a W&B sweep file on this machine, without an account: ``python sweep.py sweeps/quick.yaml``.
+
+It runs the same trials as ``wandb sweep`` and ``wandb agent`` would. Finished trials are skipped, interrupted ones
+resume, a failed one does not stop the others; start it again and it goes on where it stopped. Several machines divide
+a sweep over a directory that they share: ``--shard 1/8`` on the first of eight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import timedelta
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from headtohead.records import files
+from headtohead.records import record as records
+from headtohead.cli.arguments import OneLineParser
+from headtohead.records.metrics import in_words
+from headtohead.cli.output import lasting_output
+from headtohead.runner import process as processes
+from headtohead.runner.sweep_file import Sweep, SweepError, Trial, read_sweep
+from headtohead.trial.machine import cores
+
+POLL = 0.2  # seconds between two looks at the running trials
+REPORT = 15.0  # seconds between two lines on a running trial, where there is no terminal
+BUSY_DELAY = 1.0  # seconds before a trial that another runner has is looked at again
+FAILED = "failed.txt"
+
+
+@lasting_output()
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a sweep.
+
+    Args:
+        args: command line, ``sys.argv[1:]`` by default.
+
+    Returns:
+        The exit code: 0 when every trial has a record, 1 when one failed, 2 when the file or an argument is wrong,
+        130 when it was interrupted.
+    """
+    options = _parser().parse_args(args)
+    shard = _shard(options.shard)
+    if shard is None:
+        return _usage_error([f"--shard: must be one of 1/N to N/N, such as 1/8: got {options.shard}"])
+    if not 1 <= options.jobs <= cores():
+        return _usage_error([f"--jobs: must be 1 to {cores()}, the number of cores: got {options.jobs}"])
+    try:
+        sweep = read_sweep(options.file)
+        if sweep.method == "bayes" and not options.dry_run:
+            raise SweepError(
+                [f"{options.file}: method: bayes needs W&B (wandb sweep {options.file}); random runs here"]
+            )
+        trials = _part(sweep.trials, *shard)
+        folder = options.runs / sweep.name
+        todo = [trial for trial in trials if not _is_finished(folder / trial.name)]
+        if options.dry_run or todo:
+            processes.start_server()
+            _check(sweep, options.file, options.jobs)
+            if not options.dry_run:
+                folder.mkdir(parents=True, exist_ok=True)
+    except SweepError as error:
+        return _usage_error(error.problems)
+    except OSError as error:
+        return _usage_error([f"--runs: {error.filename}: {error.strerror}"])
+    if options.dry_run:
+        for trial in trials:
+            print("finished" if trial not in todo else "to run  ", trial.name, *trial.args)
+        if sweep.method == "bayes":
+            print(f"nothing is wrong with it; wandb sweep {options.file} can run it")
+        return 0
+    if shard != (1, 1):
+        print(f"{sweep.name}: shard {options.shard} has {len(trials)} of {len(sweep.trials)} trials")
+    if sweep.early_terminate:
+        print(f"{options.file}: early_terminate is for W&B's server; here every trial runs to its end")
+    run = Run(sweep.name, trials, folder, todo, options.jobs)
+    if todo:
+        for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: shells start background jobs without it
+            signal.signal(number, _interrupt)
+        try:
+            run.run()
+        except KeyboardInterrupt:
+            run.stop()
+            print(f"\ninterrupted; the same command goes on with the {len(run.waiting) + len(run.running)} trials left")
+            return 130
+        except OSError as error:  # the disk is full, or the folder has vanished: every other trial would fail too
+            run.stop()
+            print(f"sweep.py: {error.filename or folder}: {error.strerror}; the same command goes on", file=sys.stderr)
+            return 1
+    return run.summary()
+
+
+@dataclass
+class Run:
+    """A sweep that is being run: which trials wait, run, failed, and what is shown of them."""
+
+    name: str
+    trials: list[Trial]
+    folder: Path
+    waiting: list[Trial]
+    jobs: int
+    running: dict[BaseProcess, tuple[Trial, float]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    started: set[str] = field(default_factory=set)
+    seconds: dict[str, list[float]] = field(default_factory=dict)  # of finished trials, by model and data
+
+    def __post_init__(self) -> None:
+        self.waiting = list(self.waiting)
+        self.console = Console()
+        self.planned = len(self.trials)
+        unfinished = {trial.name for trial in self.waiting}
+        for trial in self.trials:
+            if trial.name not in unfinished:
+                self._note_seconds(trial)
+
+    def run(self) -> None:
+        """Run all that wait."""
+        done = self.planned - len(self.waiting)
+        print(f"{self.name}: {self.planned} trials, {done} finished, {len(self.waiting)} to run", flush=True)
+        columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
+        bar = Progress(TextColumn("{task.description}", markup=False), *columns)
+        task = bar.add_task(self.name, total=self.planned, completed=done, left="")
+        reported = time.monotonic()
+        with Live(bar, console=self.console) if self.console.is_terminal else nullcontext() as live:
+            while self.waiting or self.running:
+                while self.waiting and len(self.running) < self.jobs:
+                    trial = self.waiting.pop(0)
+                    if not _is_finished(self.folder / trial.name):  # else another runner was faster
+                        self._start(trial)
+                time.sleep(POLL)
+                for process in [p for p in self.running if p.exitcode is not None]:
+                    self._finish(process)
+                done = self.planned - len(self.waiting) - len(self.running)
+                if live is None and time.monotonic() - reported <= REPORT:
+                    continue
+                lines = [f"  {_label(t)}: {_last_line(self.folder / t.name)}" for t, _ in self.running.values()]
+                left = self._time_left()
+                if live is None:
+                    reported = time.monotonic()
+                    for line in lines:
+                        print(f"{line} | {left}", flush=True)
+                else:
+                    bar.update(task, completed=done, left=left)
+                    live.update(Group(bar, *(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)))
+
+    def stop(self) -> None:
+        """End the running trials; their checkpoints stay."""
+        for process in self.running:
+            processes.stop(process)
+
+    def summary(self) -> int:
+        """Print how the sweep stands and return the exit code."""
+        done = sum(_is_finished(self.folder / trial.name) for trial in self.trials)
+        print(
+            f"{self.name}: {done} of {self.planned} trials finished, {len(self.failed)} failed; "
+            f"records in {self.folder}"
+        )
+        for name, reason in self.failed.items():
+            print(f"  failed: {name}: {reason}\n          {self.folder / name / processes.LOG}")
+        return 1 if self.failed else 0
+
+    def _start(self, trial: Trial) -> None:
+        folder = self.folder / trial.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FAILED).unlink(missing_ok=True)
+        args = [*trial.args, f"--trainer.default_root_dir={folder}", "--ckpt_path=last"]
+        environment = {"WANDB_RUN_GROUP": self.name, "WANDB_NAME": trial.name, "TRIALS_AT_ONCE": str(self.jobs)}
+        if not self.console.is_terminal and trial.name not in self.started:
+            self.started.add(trial.name)
+            print(f"start {_label(trial)}: trial {self.planned - len(self.waiting)} of {self.planned}", flush=True)
+        self.running[processes.start(args, folder, environment)] = (trial, time.monotonic())
+
+    def _finish(self, process: BaseProcess) -> None:
+        trial, started = self.running.pop(process)
+        folder = self.folder / trial.name
+        process.join()
+        if process.exitcode == processes.BUSY:
+            self.waiting.append(trial)  # another runner has it; should that one die, this one takes over
+            time.sleep(BUSY_DELAY)
+        elif process.exitcode == 0 and _is_finished(folder):
+            self._note_seconds(trial)
+            self.console.print(
+                f"done  {_label(trial)}: {_result(folder)}, {time.monotonic() - started:.0f} s", highlight=False
+            )
+        else:
+            code = process.exitcode or 0
+            reason = _last_line(folder) if code >= 0 else f"ended by signal {-code}"
+            self.failed[trial.name] = reason
+            files.write_text(folder / FAILED, reason + "\n")
+            self.console.print(f"failed {_label(trial)}: {reason}", highlight=False, markup=False)
+
+    def _note_seconds(self, trial: Trial) -> None:
+        total = records.read(self.folder / trial.name / records.FILE_NAME).cost.get("total_seconds")
+        if isinstance(total, int | float):
+            self.seconds.setdefault(_kind(trial), []).append(total)
+
+    def _time_left(self) -> str:
+        """Estimate from finished trials of the same model and data; nothing is guessed of those that have none yet."""
+        # once for each kind, not for each of what may be thousands of trials
+        expected = {kind: statistics.fmean(times) for kind, times in self.seconds.items()}
+        ahead = sum(expected.get(_kind(trial), 0.0) for trial in self.waiting)
+        for trial, started in self.running.values():
+            ahead += max(0.0, expected.get(_kind(trial), 0.0) - (time.monotonic() - started))
+        unknown = sum(_kind(trial) not in expected for trial in (*self.waiting, *(t for t, _ in self.running.values())))
+        if not ahead and unknown:
+            return "time left: known after the first trial of each model"
+        besides = f" besides {unknown} trial{'s' * (unknown > 1)} of models not timed yet" if unknown else ""
+        return f"{timedelta(seconds=round(ahead / self.jobs))} left{besides}"
+
+
+def _parser() -> OneLineParser:
+    parser = OneLineParser(
+        "sweep.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("file", type=Path, help="a W&B sweep file with method: grid or random")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="trials are kept in RUNS/<sweep>/<trial> (default: runs)"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="trials at once; they share the cores (default: 1)")
+    parser.add_argument(
+        "--shard",
+        default="1/1",
+        metavar="I/N",
+        help="run the I-th of N parts, the same on every machine (default: 1/1)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check the file, list its trials and stop")
+    return parser
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _shard(text: str) -> tuple[int, int] | None:
+    """Return I and N of ``I/N``, or None if these are no part and number of parts."""
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        return None
+    return int(index), int(count)
+
+
+def _part(trials: Sequence[Trial], index: int, count: int) -> list[Trial]:
+    """Return a shard: of trials that take equally long, every shard gets its share.
+
+    Which are finished makes no difference, so that all machines agree on the division whenever they start.
+    """
+    dealt = {trial.name for trial in sorted(trials, key=_kind)[index - 1 :: count]}
+    return [trial for trial in trials if trial.name in dealt]
+
+
+def _check(sweep: Sweep, file: Path, jobs: int) -> None:
+    """Let train.py's own parser judge the trials: first the ends of random ranges, which speak for what lies between.
+
+    Raises:
+        SweepError: with a line for each argument that it refuses.
+    """
+    print(f"{file}: checking {len(sweep.trials) or len(sweep.corners)} trials", flush=True)
+    for trials in (sweep.corners, sweep.trials):
+        answers = processes.check([trial.args for trial in _different(trials)], jobs) if trials else []
+        problems = dict.fromkeys(answer.removeprefix("--") for answer in answers if answer is not None)
+        if problems:
+            raise SweepError(f"{file}: parameters.{problem}" for problem in problems)
+
+
+def _different(trials: Sequence[Trial]) -> list[Trial]:
+    """Return a trial for each combination of model, data and one other value."""
+    seen: set[tuple[str, str, str]] = set()
+    chosen: list[Trial] = []
+    for trial in trials:
+        new = {(_kind(trial), key, repr(value)) for key, value in trial.parameters.items()} - seen
+        if new:
+            seen |= new
+            chosen.append(trial)
+    return chosen
+
+
+def _label(trial: Trial) -> str:
+    """Return a trial's name without the hash at its end."""
+    return trial.name.rpartition("-")[0] or trial.name
+
+
+def _kind(trial: Trial) -> str:
+    """Return what trials have in common that take equally long."""
+    return " ".join(str(trial.parameters.get(key)) for key in ("config", "model", "data"))
+
+
+def _is_finished(folder: Path) -> bool:
+    try:
+        records.read(folder / records.FILE_NAME)
+    except records.RecordError:
+        return False
+    return True
+
+
+def _result(folder: Path) -> str:
+    return in_words(records.read(folder / records.FILE_NAME).quality)
+
+
+def _last_line(folder: Path) -> str:
+    """Return the last line of a trial's log that is not empty."""
+    try:
+        with (folder / processes.LOG).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+            lines = file.read().decode(errors="replace").replace("\r", "\n").split("\n")
+    except OSError:
+        return "starting"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "starting")
+
+
+def _usage_error(problems: Sequence[str]) -> int:
+    for problem in problems:
+        print(f"sweep.py: {problem}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

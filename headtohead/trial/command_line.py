@@ -1,0 +1,242 @@
+"""The command line of a trial: what it can say, and the folder, callbacks and logger that come of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jsonargparse import ArgumentError
+from lightning.fabric.plugins import CheckpointIO
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, LightningDataModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from lit_models import Task
+from headtohead.records import record as records
+from headtohead.trial import tracking
+from headtohead.trial.arguments import check_arguments, check_checkpoint, classes
+from headtohead.trial.callbacks import EpochSeed, FiniteLoss, History, LineProgress, Termination
+from headtohead.trial.checkpoints import SafeCheckpointIO
+from headtohead.cli.errors import UsageError, one_line
+from headtohead.trial.errors import TrialFailed, explain, is_out_of_memory, refusal, smaller
+from headtohead.trial.machine import cores, trials_at_once
+from headtohead.trial.recording import Recorder, class_name, resolved_config, scalars
+from headtohead.trial.rig import best_precision, keep_freed_memory
+
+
+class TrialCLI(LightningCLI):
+    """LightningCLI with what makes a run a trial: its folder, its callbacks, its logger, its record.
+
+    Args:
+        check_only: stop once the arguments are parsed and everything is built, before data are touched.
+    """
+
+    folder = Path()  # of the trial
+    made: Sequence[Path] = ()  # the folders, of the trial and around it, that did not exist before it
+
+    def __init__(self, check_only: bool = False) -> None:
+        self.check_only = check_only
+        strict = {"exit_on_error": False, "allow_abbrev": False}  # errors are raised; --trainer.max_epoch is one
+        try:
+            super().__init__(
+                Task,
+                LightningDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                seed_everything_default=0,
+                trainer_defaults={"max_epochs": 10, "enable_model_summary": False},
+                save_config_kwargs={"overwrite": True},
+                parser_kwargs={**strict, **{name: dict(strict) for name in self.subcommands()}},
+                auto_configure_optimizers=False,  # the recipe belongs to Task
+            )
+        except (UsageError, MisconfigurationException):
+            self._discard()
+            raise
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return what can be asked for; if that is ``fit``, it alone: each has a parser, which takes time to build."""
+        known = LightningCLI.subcommands()
+        return {"fit": known["fit"]} if sys.argv[1:2] == ["fit"] else known
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Tell the model what its images look like; let the user have it compiled."""
+        for fact in ("in_channels", "image_size", "num_classes"):
+            parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
+        parser.add_argument(
+            "--compile",
+            type=Literal["no", "default", "reduce-overhead", "max-autotune"],
+            default="no",
+            help="how torch.compile fuses the network; reduce-overhead replays CUDA graphs, which pays on a GPU",
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse; an error becomes one line."""
+        try:
+            super().parse_arguments(parser, args)
+        except ArgumentError as error:
+            raise UsageError(explain(str(error), classes(), self._options())) from None
+        except (UnicodeDecodeError, RecursionError, OSError) as error:  # of a file that was given as configuration
+            raise UsageError(f"--config: not a configuration: {one_line(error)}") from None
+        subcommand = self.config.subcommand
+        check_arguments(self.config[subcommand].as_dict(), classes())
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the model's arguments from a checkpoint that is named, once it is known to be this model's."""
+        config = self.config[self.config.subcommand]
+        if config.weights_only is False:
+            raise UsageError("--weights_only: must be true: a checkpoint is data, and never run as code")
+        config.weights_only = True  # for Lightning too, which from an address would take code
+        path, fits = config.ckpt_path, self.config.subcommand == "fit"
+        if path in ("best", "hpc", "registry") or (path == "last" and not fits):
+            raise UsageError(f"--ckpt_path: must be a file, such as runs/…/checkpoints/best.ckpt: got {path}")
+        if path not in (None, "last") and "://" not in path:
+            check_checkpoint(Path(path), config.model.class_path.rpartition(".")[2])
+            try:
+                super()._parse_ckpt_path()
+            except ArgumentError as error:
+                raise UsageError(f"--ckpt_path: {explain(str(error), classes(), self._options())}") from None
+
+    def before_instantiate_classes(self) -> None:
+        """Settle the trial's folder, precision, threads and memory before anything is built."""
+        config = self.config[self.subcommand]
+        self.resolved = resolved_config(config.as_dict())
+        if config.trainer.default_root_dir is None:
+            config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
+            if self.subcommand == "fit" and _agent_run() and config.ckpt_path is None:
+                config.ckpt_path = "last"  # the folder is this run's alone: what lies there was interrupted
+        # After the configuration was resolved: on another rig it is the same trial, and the record says what ran.
+        if config.trainer.precision is None and config.trainer.plugins is None:  # a plugin may bring its own
+            config.trainer.precision = best_precision(config.trainer.accelerator)
+        self.folder = Path(config.trainer.default_root_dir)
+        self.made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
+        if config.ckpt_path == "last" and (last := self.folder / "checkpoints" / "last.ckpt").exists():
+            check_checkpoint(last, class_name(self.resolved["model"]))
+        threads = max(1, cores() // trials_at_once())  # trials at once times threads is the number of cores
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(threads)
+        keep_freed_memory()
+
+    def instantiate_classes(self) -> None:
+        """Build model, data and Trainer; an argument that one of them refuses becomes one line."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError, MisconfigurationException, ImportError) as error:
+            raise UsageError(refusal(_root(error), self.config[self.subcommand].as_dict())) from error
+        except OSError as error:
+            raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
+        if (mode := self.config_init[self.subcommand].compile) != "no":
+            self.model.compile(mode=mode)  # in place: what calls the network, in training and test, calls the fused one
+        devices, nodes = self.trainer.num_devices, self.trainer.num_nodes
+        launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+        if launched and devices * nodes != int(os.environ["WORLD_SIZE"]):
+            raise UsageError(
+                "--trainer.devices times --trainer.num_nodes must be the number of processes that torchrun starts, "
+                f"{os.environ['WORLD_SIZE']}: got {devices} and {nodes}"
+            )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add the callbacks and the logger of a trial."""
+        config = self.config_init[self.subcommand]
+        folder = Path(config.trainer.default_root_dir)
+        added: list[Callback] = [EpochSeed(config.seed_everything), Termination(), FiniteLoss()]
+        if config.trainer.enable_progress_bar in (None, True):
+            added.append(TQDMProgressBar() if sys.stdout.isatty() else LineProgress())
+        if self.subcommand == "fit" and not config.trainer.fast_dev_run:
+            best = ModelCheckpoint(
+                folder / "checkpoints",
+                filename="best",
+                monitor=self.model.monitor,
+                mode=self.model.mode,
+                save_weights_only=True,
+                enable_version_counter=False,  # one file, replaced in one step
+            )
+            history = History(str(folder / "checkpoints"))
+            self.recorder = Recorder(folder, self.resolved, config.seed_everything, best, history)
+            added += [best, history, self.recorder]
+        self.trainer_defaults["callbacks"] = added
+        if config.trainer.logger in (None, True):
+            log = self.subcommand == "fit" and not (self.check_only or config.trainer.fast_dev_run)
+            kwargs["logger"] = self._logger(folder) if log else False
+        plugins = config.trainer.plugins or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            kwargs["plugins"] = [*plugins, SafeCheckpointIO()]
+        return super().instantiate_trainer(**kwargs)
+
+    def _logger(self, folder: Path) -> tracking.TrialLogger:
+        config = self.config_init[self.subcommand]
+        shown = {"seed_everything": config.seed_everything, **self.resolved}
+        tags = [class_name(self.resolved[part]) for part in ("model", "data")]
+        return tracking.TrialLogger(folder, shown, tags=tags, resumes=config.ckpt_path is not None)
+
+    def after_fit(self) -> None:
+        """Test the best checkpoint once; the recorder then writes the record."""
+        if self.config.fit.trainer.fast_dev_run:  # keeps no checkpoint and no record
+            self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+            return
+        self.recorder.recall()
+        if not self.recorder.history.epochs or not self.recorder.best.best_model_path:
+            raise UsageError(
+                "no epoch was trained and validated, so there is nothing to test: "
+                "see trainer.max_epochs, trainer.max_steps and trainer.limit_*"
+            )
+        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
+        path = self.recorder.folder / records.FILE_NAME
+        for logger in self.trainer.loggers if self.trainer.is_global_zero else []:  # which has written the record
+            if isinstance(logger, tracking.TrialLogger):
+                # here and not in the callback: a process that ddp_spawn started knows the run's folder wrongly
+                logger.attach(path, scalars(records.read(path)))
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Train or test; what the machine lacks becomes one line."""
+        if self.check_only:
+            return
+        try:
+            super()._run_subcommand(subcommand)
+        except OSError as error:
+            raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrialFailed(f"out of memory{smaller(self.config[subcommand].as_dict())}") from error
+
+    def _discard(self) -> None:
+        """Remove the folder of a trial that was refused, if it was made by this call and holds no checkpoint."""
+        if self.folder not in self.made or (self.folder / "checkpoints").exists() or _agent_run():
+            return  # to an agent, its run says what was wrong
+        tracking.finish(2)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for place in self.made[1:]:
+            with suppress(OSError):  # another trial has come to lie in it
+                place.rmdir()
+
+    def _options(self) -> list[str]:
+        """Return the options of the subcommand ``fit``."""
+        return list(self._parser("fit")._option_string_actions)
+
+
+def _default_folder(config: dict[str, Any], seed: int) -> Path:
+    """Return the folder of a trial that was given none: made of what it is and, under a W&B agent, of its run."""
+    name = f"{class_name(config['model'])}-{class_name(config['data'])}-seed{seed}"
+    if run := _agent_run():
+        return Path("runs") / os.environ["WANDB_SWEEP_ID"] / f"{name}-{run}"
+    return Path("runs") / "train" / f"{name}-{records.config_hash(config)}"
+
+
+def _agent_run() -> str | None:
+    """Return the id of the run that a W&B agent wants from this process, if one has started it."""
+    return os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what a constructor said, without what jsonargparse wrapped around it."""
+    cause = error.__cause__ or error.__context__
+    return error if cause is None else _root(cause)

@@ -1,0 +1,168 @@
+"""Error messages for people: one line that names the argument and what would work."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import signal
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from headtohead.cli.errors import did_you_mean, one_line
+
+Classes = Mapping[str, Mapping[str, Iterable[str]]]
+
+TERMINATED = 128 + signal.SIGTERM  # exit code, by the convention of shells
+
+
+class Terminated(SystemExit):
+    """The process was asked by SIGTERM to end."""
+
+
+class TrialFailed(Exception):  # noqa: N818  # it reads well as it is
+    """The trial was started rightly and could not be finished; the message is one line that says what to change."""
+
+
+# What jsonargparse says, and what is said in its place; the first that is found decides. A text is filled with the
+# groups of its pattern, with key, value and owner of the argument, and with what was probably meant: near_option,
+# near_class, near_choice.
+_NO_CLASS = "--{key}: no {noun} is named {value!r}{reason}{near_class}"
+_NO_OPTION = "{option}: {owner} has no such argument{near_option}"
+_TEXTS = (
+    (r"class_path .*\s+the following arguments are required: (?P<name>.+)", "--{key}: {owner} needs {name}"),
+    (r"arguments are required: (?:\w+\.)?(?P<name>\w+)", "--{name} is required: one of {classes}"),
+    (r"[Uu]nrecognized arguments: (?P<option>[^\s=]*)", "{option}: no such argument{near_option}"),
+    (r"Option '(?P<name>[^']+)' is not accepted", _NO_OPTION),
+    (r"Key '(?P<name>[^']+)' is not expected", _NO_OPTION),
+    (r"does not accept option '(?P<name>[^']+)'", "{option}: no such argument{near_option}"),
+    (r"Expected a dot import path string: *(?P<value>.*)", _NO_CLASS),
+    (r"Unexpected import path format: (?P<value>.*)", _NO_CLASS),
+    (r"class_path '(?P<value>[^']+)':\s+(?P<reason>No module named.*|module .*has no attribute.*)", _NO_CLASS),
+    (r"Import path does not correspond to a subclass of (?P<base>\w+)", "--{key}: {value} is no {base}{near_class}"),
+    (r"Not a valid subclass of (?P<base>\w+)", "--{key}: {value} is no {base}{near_class}"),
+    (r"invalid choice: '(?P<name>.*)' \(choose from (?P<choices>.*)\)", "no subcommand {name!r}{near_choice}"),
+    (r'expected "subcommand" to be one of {(?P<choices>.*)}', "a subcommand must come first: one of {choices}"),
+    (r"argument (?:-\w/)?(?P<option>--?\S+): expected one argument", "{option} needs a value: {option}=VALUE"),
+    (r"Problems parsing config:?(?P<why>[\s\S]*)", "--config: not valid YAML: {why}"),
+    (
+        r"Unexpected config|Unable to load config '(?P<value>.*)'",
+        "--{config}: must be a mapping, or a file that holds one: got {got}",
+    ),
+)
+
+
+def explain(message: str, classes: Classes, options: Iterable[str]) -> str:
+    """Turn a message of jsonargparse, several lines on its own types, into one line on the user's argument.
+
+    Args:
+        message: as jsonargparse raised it.
+        classes: for ``model``, ``data`` and others that are classes, the names that can be given, with the arguments
+            that each of them takes.
+        options: every option that is not an argument of one of these, such as ``--trainer.max_epochs``.
+    """
+    key = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
+    value = _value(message)
+    for pattern, text in _TEXTS:
+        if found := re.search(pattern, message):
+            return text.format(**_words(message, found.groupdict(default=""), key, value, classes, options))
+    types = re.findall(r"Expected an? (.*?)(?:\. Got value.*)?$", message, re.MULTILINE)
+    if wanted := dict.fromkeys(_plain_type(one) for one in types if "NoneType" not in one and "path" not in one):
+        choices = [choice for one in wanted for choice in one.removeprefix("one of ").split(", ")]
+        near = difflib.get_close_matches(value, choices, n=1)
+        return f"--{key}: must be {' or '.join(wanted)}: got {value or 'nothing'}{did_you_mean(value, near)}"
+    return (f"--{key}: " if key else "") + " ".join(re.sub(r'Parser key "[^"]+":', "", message).split())
+
+
+def _value(message: str) -> str:
+    """Return what the user gave for the argument that a message is about."""
+    for pattern in (r"NestedArg\(key='[^']*', val='?(.*?)'?\)$", r"Got value: ?(.*)", r"Given value: ?(.*)"):
+        if found := re.search(pattern, message, re.MULTILINE):
+            return found[1].strip()
+    return ""
+
+
+def _words(
+    message: str, found: Mapping[str, str], key: str, value: str, classes: Classes, options: Iterable[str]
+) -> dict[str, str]:
+    """Return what the texts are filled with; ``found`` are the groups of the pattern."""
+    words = {"key": key, "value": value, "name": "", "choices": "", "reason": "", "config": key or "config"}
+    words |= {name: " ".join(group.split()) for name, group in found.items()}
+    class_path = re.search(r"class_path '([^']+)'", message)
+    owner = (class_path[1] if class_path else key).rpartition(".")[2]
+    option = found.get("option") or "--" + ".".join(filter(None, [key, words["name"]]))
+    every = [*options, *(f"--{part}.{name}" for part in classes for names in classes[part].values() for name in names)]
+    own = classes.get(key, {}).get(owner)
+    known = every if own is None else [f"--{key}.{name}" for name in own]
+    # --max_epochs is --trainer.max_epochs
+    known = [o for o in known if o.rpartition(".")[2] == option.lstrip("-").rpartition(".")[2] and o != option] or known
+    misplaced = option in every and not key  # it is one of the subcommand's, and stands before it
+    return words | {
+        "owner": owner,
+        "option": option,
+        "noun": key.split(".")[-1].rstrip("s"),
+        "got": words["value"] or " ".join(message.partition(":")[2].split())[:40] or "nothing",
+        "reason": f" ({words['reason']})" if words["reason"] else "",
+        "classes": ", ".join(classes.get(words["name"], [])),
+        "near_class": did_you_mean(words["value"], classes.get(key, [])),
+        "near_choice": did_you_mean(words["name"], re.findall(r"\w+", words["choices"])),
+        "near_option": "; it belongs after fit" if misplaced else did_you_mean(option, known),
+    }
+
+
+def refusal(error: BaseException, config: Mapping[str, Any]) -> str:
+    """Return what a constructor said, on one line that begins with the command-line name of its argument.
+
+    Args:
+        error: as the model, the data module or the Trainer raised it.
+        config: of the subcommand, nested as it was parsed.
+    """
+    if is_out_of_memory(error):
+        return f"--model: does not fit into memory{smaller(config)}"
+    message = re.sub(r"<[\w.]+ object at 0x\w+>", "…", one_line(error))
+    for part in ("model", "data"):
+        if (name := message.split()[0].rstrip(":")) in config[part].get("init_args", {}):
+            return f"--{part}.{message}"
+    message = message.replace("Timer(duration=", "Trainer(max_time=")  # which the user never heard of
+    from lightning.pytorch import Trainer  # here, because the runner of sweeps needs this file, and quickly
+
+    parameters = inspect.signature(Trainer).parameters
+    named = sorted((message.lower().find(name), name) for name in parameters if name in message.lower())
+    if not named or message.startswith("--"):
+        return message
+    name = named[0][1]
+    got, default = config["trainer"].get(name), parameters[name].default
+    return (
+        f"--trainer.{name}: {message.rstrip('.')}"
+        + ("" if str(got) in message else f": got {got}")
+        + ("" if default in (None, got) else f"; the default is {default}")
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory ran out, whoever says so: PyTorch on any device, NumPy, Python."""
+    import torch  # here, because the runner of sweeps needs this file, and quickly
+
+    said = ("can't allocate memory", "out of memory", "not enough memory")  # what a CPU says is a RuntimeError
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+    )
+
+
+def smaller(config: Mapping[str, Any]) -> str:
+    """Return the end of an error message: what to lower when memory ran out, with the sizes that were asked for."""
+    sizes = {
+        f"{part}.{name}": value
+        for part, arguments in (("data", config["data"]), ("model", config["model"]))
+        for name, value in arguments.get("init_args", {}).items()
+        if isinstance(value, int) and not isinstance(value, bool) and (part == "model" or name == "batch_size")
+    }
+    facts = ("model.in_channels", "model.image_size", "model.num_classes")  # of the data, nobody can lower them
+    return f": lower {', '.join(f'{name} ({value})' for name, value in sizes.items() if name not in facts)}"
+
+
+def _plain_type(text: str) -> str:
+    """Return "one of a, b" for ``typing.Literal['a', 'b']`` and "int" for ``<class 'int'>``."""
+    if literal := re.search(r"Literal\[(.*)\]", text):
+        return "one of " + literal.group(1).replace("'", "")
+    return re.sub(r"<class '([^']+)'>", r"\1", text).strip()

@@ -1,0 +1,126 @@
+"""One trial: train a network, test its best checkpoint once, write the record.
+
+python train.py fit --model=EqCNN --data=MNIST --seed_everything=3 --trainer.max_epochs=5
+python train.py fit --help
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from datamodules.sources import DataUnavailable
+from headtohead.cli.output import lasting_output
+from headtohead.trial import tracking
+from headtohead.trial.command_line import TrialCLI
+from headtohead.cli.errors import UsageError, one_line
+from headtohead.trial.errors import TERMINATED, Terminated, TrialFailed
+
+
+@lasting_output()
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command line.
+
+    Args:
+        args: ``sys.argv[1:]`` by default.
+
+    Returns:
+        The exit code: 0; 2 when the user asked for something that cannot be, and then nothing is left behind; 1 when
+        the trial failed for a reason outside the code: data that cannot be had, a loss that became NaN, memory or the
+        disk that is full; these are said in one message. 143 after SIGTERM. Any other error is a fault of the code: 1,
+        with its traceback.
+    """
+    _prepare(args)
+    exit_code, message = 1, ""
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        TrialCLI()
+        exit_code = 0
+    except (UsageError, MisconfigurationException) as error:
+        exit_code, message = 2, f"train.py: {one_line(error)}"
+    except (DataUnavailable, TrialFailed) as error:
+        message = f"train.py: {error}"
+    except Terminated:
+        exit_code, message = TERMINATED, "train.py: ended by SIGTERM; --ckpt_path=last goes on from the last epoch"
+    except Exception:
+        message = traceback.format_exc()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end may take a while: W&B gets the rest
+        tracking.finish(exit_code, message)  # a process that was forked runs no exit hooks
+        signal.signal(signal.SIGTERM, before)
+    return exit_code
+
+
+def check(args: Sequence[str]) -> str | None:
+    """Parse a command line and build its model and Trainer, without data.
+
+    Args:
+        args: as ``main`` takes them.
+
+    Returns:
+        What is wrong with it, in one line, or None.
+    """
+    _prepare(args)
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            TrialCLI(check_only=True)
+    except (UsageError, MisconfigurationException) as error:
+        return one_line(error)
+    return None
+
+
+def _prepare(args: Sequence[str] | None) -> None:
+    """Set the command line, and keep what says nothing to the user from being printed."""
+    if args is not None:
+        # Lightning reads sys.argv again when it starts the other ranks
+        sys.argv = [str(Path(__file__).resolve()), *args]
+    # W&B passes Python's str() of a value; None is the one that YAML, and so the parser, does not read
+    sys.argv[1:] = [
+        f"{arg[:-5]}=null" if arg.startswith("--") and arg.endswith("=None") else arg for arg in sys.argv[1:]
+    ]
+    _name_classes_first(sys.argv)
+    if os.environ.get("SLURM_NTASKS") == "1":  # Lightning would take the one task for all the ranks there are to be
+        del os.environ["SLURM_NTASKS"]
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # a user's own architectures are imported from where they stand
+    for message in (
+        "does not have many workers",
+        "Checkpoint directory",
+        "no last checkpoint available",
+        "smaller than the logging interval",
+        "LeafSpec",
+        "multiple `ModelCheckpoint`",
+    ):
+        warnings.filterwarnings("ignore", f".*{message}.*")
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: an agent and a scheduler may both send it
+    raise Terminated
+
+
+def _name_classes_first(args: list[str]) -> None:
+    """Put ``--model=`` before the first ``--model.…``, and data alike: only of a known class are arguments known.
+
+    A sweep file may list its parameters in any order, and W&B hands them over in one of its own.
+    """
+    for part in ("--model", "--data"):
+        named = [index for index, arg in enumerate(args) if arg.startswith(f"{part}=")]
+        first = next((index for index, arg in enumerate(args) if arg.startswith(f"{part}.")), len(args))
+        if len(named) == 1 and first < named[0]:
+            args.insert(first, args.pop(named[0]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

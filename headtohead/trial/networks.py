@@ -1,0 +1,120 @@
+"""Any network by its name: ours by their short ones, anybody else's class or function by its dotted one."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentParser, Namespace
+from lightning.pytorch import LightningDataModule
+from torch import Tensor, nn
+
+from headtohead.cli.errors import UsageError, one_line
+from lit_models import Task, architectures
+from lit_models.facts import FACTS, NAMES, taken_by
+
+FROM_THE_DATA = frozenset(name for names in NAMES.values() for name in names)  # nobody needs to type these
+LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+
+class _AnyNetwork(type):
+    """Makes :class:`Network` a base of every ``nn.Module`` that lists only the suite's own as its subclasses.
+
+    jsonargparse looks short names up among the subclasses: without this, ``ResNet`` would be ambiguous as soon as
+    torchvision or timm, which have one too, are imported.
+    """
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, nn.Module)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return isinstance(subclass, type) and issubclass(subclass, nn.Module)
+
+    def __subclasses__(cls) -> list[type]:
+        return [getattr(architectures, name) for name in architectures.__all__]
+
+
+class Network(metaclass=_AnyNetwork):
+    """The type of ``--model``: any ``nn.Module``, or a function that returns one."""
+
+
+def build(kind: Any, config: Namespace, **more: Any) -> Any:
+    """Build what a parsed configuration describes.
+
+    Args:
+        kind: the type that it was parsed as.
+        config: ``class_path`` with ``init_args`` and ``dict_kwargs``.
+        **more: further arguments for the class.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(kind, "it", fail_untyped=False, skip=set(more))
+    parser.add_instantiator(lambda of, *given, **named: of(*given, **named, **more), kind, subclasses=True)
+    return parser.instantiate(Namespace(it=config)).it
+
+
+def build_network(config: Namespace, facts: dict[str, int]) -> nn.Module:
+    """Build a network; the facts of the data go to those of its arguments that are for them.
+
+    Args:
+        config: of ``--model``, as it was parsed.
+        facts: of the data, as far as it states them.
+    """
+    given = {**config.get("init_args", Namespace()).as_dict(), **(config.get("dict_kwargs") or {})}
+    taken = taken_by(named(config.class_path), facts, **given)
+    whole = config.clone()
+    whole["dict_kwargs"] = {**(config.get("dict_kwargs") or {}), **taken}
+    network: nn.Module = build(Network, whole)
+    return network
+
+
+def named(path: str) -> Any:
+    """Return the class or function that a dotted name stands for; its module was imported by the parser already."""
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def facts_of(data: LightningDataModule) -> dict[str, int]:
+    """Return the channels, image size and number of classes of a data module, as far as it states them."""
+    return {name: int(getattr(data, name)) for name in FACTS if hasattr(data, name)}
+
+
+@torch.no_grad()
+def try_on_one_batch(task: Task, data: LightningDataModule, name: str) -> None:
+    """Try a network on two random images before anything is trained, and lay images out as it can take them.
+
+    A network that flattens by ``x.view(len(x), -1)`` cannot take images whose channels lie last in memory; for it
+    they are laid out channel by channel.
+
+    Args:
+        task: around the network; both are left as they were.
+        data: whose ``memory_format`` may change.
+        name: of the network, for messages.
+
+    Raises:
+        UsageError: it cannot take the images, or does not return what its task needs.
+    """
+    facts = facts_of(data)
+    if len(facts) < len(FACTS):  # somebody else's data module, which does not say what its images look like
+        return
+    images = torch.rand(2, facts["in_channels"], facts["image_size"], facts["image_size"], generator=torch.Generator())
+    training = task.training
+    task.eval()
+    try:
+        with torch.random.fork_rng():
+            wrong = _wrong(task, images, str(getattr(data, "memory_format", "contiguous")))
+            if wrong and ".reshape(" in wrong:  # PyTorch's advice where .view( does not fit the strides
+                data.memory_format = "contiguous"  # type: ignore[attr-defined]
+                wrong = _wrong(task, images, "contiguous")
+    finally:
+        task.train(training)
+    if wrong:
+        raise UsageError(f"--model: {name} {wrong}")
+
+
+def _wrong(task: Task, images: Tensor, layout: str) -> str | None:
+    """Return what is wrong with a network's answer to images in a layout, or None."""
+    try:
+        return task.check(images.to(memory_format=LAYOUTS[layout]))
+    except Exception as error:  # of anybody's forward
+        return f"cannot take images of shape {tuple(images.shape)}: {one_line(error)}"

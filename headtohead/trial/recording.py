@@ -1,0 +1,215 @@
+"""Builds the record of a trial from what the Trainer, the model and the machine know."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import kornia
+import lightning
+import torch
+import torchvision
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lit_models import Task
+from lit_models.sizes import seconds_per_batch, size
+from headtohead.records.metrics import in_words
+from headtohead.records.record import Record, config_hash, write
+from headtohead.trial.callbacks import History
+from headtohead.trial.machine import cpu_name, trials_at_once
+from headtohead.trial.tracking import TrialLogger
+
+# Arguments of the Trainer that change what is learnt or measured. The others say where to run and what to show.
+TRAINER_ARGUMENTS = (
+    "max_epochs",
+    "max_steps",
+    "max_time",
+    "precision",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "limit_train_batches",
+    "limit_val_batches",
+    "limit_test_batches",
+    "overfit_batches",
+    "sync_batchnorm",
+)
+# Where data lie, who reads them and in which order of pixels changes no result.
+NOT_CONFIG = {"data.data_dir", "data.num_workers", "data.memory_format"}
+FROM_THE_DATA = {"model.in_channels", "model.image_size", "model.num_classes"}
+OURS = ("lit_models", "datamodules")  # their classes need no module on the command line
+THROUGHPUT_BATCH = 256
+
+
+def resolved_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Flatten what LightningCLI resolved into command-line names: ``{"model": "EqCNN", "model.lr": 0.001, ...}``.
+
+    Args:
+        config: of the subcommand, as nested dicts.
+
+    Returns:
+        The arguments; ours are named as on the command line, a user's own class keeps its module: ``mine.Linear``.
+    """
+    flat: dict[str, Any] = {}
+    for part in ("model", "data"):
+        path = config[part]["class_path"]
+        flat[part] = class_name(path) if path.partition(".")[0] in OURS else path
+        arguments = {**config[part].get("init_args", {}), **config[part].get("dict_kwargs", {})}
+        flat |= {f"{part}.{name}": value for name, value in arguments.items()}
+    trainer = config["trainer"]
+    flat |= {f"trainer.{name}": trainer[name] for name in TRAINER_ARGUMENTS if trainer.get(name) is not None}
+    flat = {key: value for key, value in flat.items() if key not in NOT_CONFIG | FROM_THE_DATA}
+    return {
+        key: value if isinstance(value, int | float | str | bool | None) else str(value) for key, value in flat.items()
+    }
+
+
+def class_name(path: str) -> str:
+    """Return the last part of a dotted name."""
+    return path.rpartition(".")[2]
+
+
+class Recorder(Callback):
+    """Writes the record once the test has ended, on rank 0, in the process that ran the test.
+
+    Args:
+        folder: where ``record.json`` is written.
+        config: from :func:`resolved_config`.
+        seed: of the trial.
+        best: the checkpoint that was tested.
+        history: of the fit.
+    """
+
+    def __init__(
+        self, folder: Path, config: dict[str, Any], seed: int, best: ModelCheckpoint, history: History
+    ) -> None:
+        self.folder, self.config, self.seed, self.best, self.history = folder, config, seed, best, history
+
+    def recall(self) -> None:
+        """Read from the last checkpoint what a fit in processes of its own (``ddp_spawn``) left only there."""
+        path = self.folder / "checkpoints" / "last.ckpt"
+        if not self.history.epochs and path.is_file():
+            states = torch.load(path, map_location="cpu", weights_only=True)["callbacks"]
+            for callback in (self.best, self.history):
+                callback.load_state_dict(states[callback.state_key])
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure what is left to measure, write the record, and give its numbers to the logger."""
+        if not trainer.is_global_zero:
+            return
+        record = self._record(trainer, cast("Task", pl_module))
+        path = write(record, self.folder)
+        for logger in trainer.loggers:
+            if not isinstance(logger, TrialLogger):  # which gets all of the record, later
+                logger.log_metrics(scalars(record))
+        print(
+            f"{record.model} on {record.data}, seed {self.seed}: {in_words(record.quality)}, "
+            f"{record.size['params']:,} parameters, {record.cost['total_seconds']:.0f} s\n{path}",
+            flush=True,
+        )
+
+    def _record(self, trainer: Trainer, model: Task) -> Record:
+        device = trainer.strategy.root_device
+        data: Any = getattr(trainer, "datamodule", None)
+        memory_format = getattr(data, "memory_format", "contiguous")
+        layout = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
+        example = [part.to(device, memory_format=layout) for part in model.example_inputs]
+        with trainer.precision_plugin.forward_context():
+            latency = seconds_per_batch(model, *example)
+            batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).clone(memory_format=layout) for part in example]
+            throughput = THROUGHPUT_BATCH / seconds_per_batch(model, *batch)
+        epoch_seconds = statistics.median(epoch["seconds"] for epoch in self.history.epochs)
+        images = _images_per_epoch(trainer, data) if hasattr(data, "train") else float("nan")
+        score = self.best.best_model_score
+        quality = {model.monitor: float("nan") if score is None else round(float(score), 6), **model.test_report}
+        if "confusion" in quality and hasattr(data, "class_names"):
+            quality["class_names"] = list(data.class_names)
+        measured = size(model, *example)
+        return Record(
+            model=class_name(self.config["model"]),
+            data=class_name(self.config["data"]),
+            seed=self.seed,
+            config=self.config,
+            config_hash=config_hash(self.config),
+            commit=code_commit(),
+            rig=_rig(trainer, model, memory_format),
+            size={"params": measured.params, "macs": measured.macs, "bytes": measured.bytes},
+            quality=quality,
+            cost={
+                "epoch_seconds": epoch_seconds,
+                "train_images_per_second": images / epoch_seconds,
+                "latency_seconds": latency,
+                "inference_images_per_second": throughput,
+                "peak_memory_mb": _peak_memory_mb(device),
+                "total_seconds": self.history.total_seconds,
+            },
+            history=self.history.epochs,
+        )
+
+
+def _images_per_epoch(trainer: Trainer, data: Any) -> int:
+    """Return how many images an epoch trains on: all, or what ``limit_train_batches`` leaves of them."""
+    batches, limit = -(-len(data.train) // data.batch_size), trainer.limit_train_batches
+    taken = int(batches * limit) if isinstance(limit, float) else min(batches, limit)
+    return min(len(data.train), taken * int(data.batch_size))
+
+
+def scalars(record: Record) -> dict[str, float]:
+    """Return the numbers of a record that a table would show, by name."""
+    parts: dict[str, Any] = {**record.size, **record.quality, **record.cost}
+    return {name: value for name, value in parts.items() if isinstance(value, int | float)}
+
+
+def _rig(trainer: Trainer, model: Task, memory_format: str) -> dict[str, Any]:
+    device = trainer.strategy.root_device
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
+        "accelerator": device.type,
+        "devices": trainer.num_devices,
+        "nodes": trainer.num_nodes,
+        "precision": str(trainer.precision),
+        "memory_format": memory_format,
+        "compiled": model._compiled_call_impl is not None,
+        "threads": torch.get_num_threads(),
+        "trials_at_once": trials_at_once(),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "torchvision": str(torchvision.__version__),
+            "lightning": lightning.__version__,
+            "kornia": str(kornia.__version__),
+        },
+    }
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    """Return the peak of what was allocated on a GPU, or of this process's resident memory, in MB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def code_commit() -> str:
+    """Return the commit of this code; empty outside a checkout."""
+    root = Path(__file__).parents[1]
+    if not (root / "pyproject.toml").is_file():  # installed: a repository around it is not its own
+        return ""
+    # without the lock that status would take: left behind by a trial that is killed, it would stop the user's commits
+    git = ["git", "--no-optional-locks", "-C", str(root)]
+    try:
+        commit = subprocess.run(
+            [*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return commit + ("-dirty" if status.stdout.strip() else "")

@@ -1,0 +1,85 @@
+"""ConvMixer: patches like a vision transformer's, mixed by convolutions alone."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from lit_models.operators import DepthwiseConv2d, _check
+
+
+class ConvMixer(nn.Module):
+    """Cuts the image into patches and mixes them in turn over space and over channels, at one size throughout.
+
+    Space is mixed by a depthwise convolution with a shortcut around it, channels by a 1x1 convolution.
+    594,186 parameters with the default arguments, which are ConvMixer-256/8.
+
+    Source: seed 004 (the Keras example of ConvMixer; Trockman & Kolter, "Patches Are All You Need?", 2022,
+    https://arxiv.org/abs/2201.09792). Deviations: weights start as PyTorch draws them, where Keras draws Glorot's;
+    batch norm is PyTorch's (epsilon 1e-5, momentum 0.1; Keras has 1e-3 and 0.01). The seed says that it has 0.8
+    million parameters; it has 0.6.
+
+    Args:
+        in_channels: channels C of the images ``(B, C, H, W)``.
+        image_size: height and width of the images, a multiple of ``patch_size``.
+        num_classes: number of logits.
+        width: channels throughout. The seed has 256.
+        depth: number of pairs of a depthwise and a 1x1 convolution. The seed has 8.
+        kernel_size: of the depthwise convolution, odd. The seed has 5.
+        patch_size: height and width of a patch, in pixels. The seed has 2.
+
+    Raises:
+        ValueError: a size is below 1, ``kernel_size`` is even or ``patch_size`` does not divide ``image_size``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        image_size: int = 32,
+        num_classes: int = 10,
+        width: int = 256,
+        depth: int = 8,
+        kernel_size: int = 5,
+        patch_size: int = 2
+    ) -> None:
+        super().__init__()
+        _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
+        _check.at_least(1, width=width, hint="the seed has 256")
+        _check.at_least(1, depth=depth, hint="the seed has 8")
+        _check.at_least(1, kernel_size=kernel_size, hint="the seed has 5")
+        _check.at_least(1, patch_size=patch_size, hint="the seed has 2")
+        if kernel_size % 2 == 0:
+            raise ValueError(
+                f"kernel_size must be odd to keep the size: got {kernel_size}; use {kernel_size - 1} or "
+                f"{kernel_size + 1}"
+            )
+        if image_size % patch_size:
+            divisors = ", ".join(str(size) for size in range(1, image_size + 1) if image_size % size == 0)
+            raise ValueError(f"patch_size must divide image_size={image_size}: got {patch_size}; use one of {divisors}")
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, width, patch_size, stride=patch_size), nn.GELU(), nn.BatchNorm2d(width)
+        )
+        self.blocks = nn.Sequential(*(_Block(width, kernel_size) for _ in range(depth)))
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits ``(B, num_classes)`` for images ``(B, C, H, W)``."""
+        logits: Tensor = self.head(self.blocks(self.stem(images)).mean((2, 3)))
+        return logits
+
+
+class _Block(nn.Module):
+    """Mixes space with a shortcut around depthwise convolution, GELU and batch norm; then channels without one."""
+
+    def __init__(self, width: int, kernel_size: int) -> None:
+        super().__init__()
+        self.space = nn.Sequential(
+            DepthwiseConv2d(width, kernel_size, padding=kernel_size // 2),
+            nn.GELU(),
+            nn.BatchNorm2d(width),
+        )
+        self.channels = nn.Sequential(nn.Conv2d(width, width, 1), nn.GELU(), nn.BatchNorm2d(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, width, H, W) to the same shape."""
+        mixed: Tensor = self.channels(x + self.space(x))
+        return mixed

@@ -1,0 +1,144 @@
+"""How large a network is (parameters, multiply-accumulates, bytes), and the width at which it is as large as another."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from lit_models.facts import FACTS, default_facts, example_inputs, taken_by
+from lit_models.operators import Involution2d
+
+WIDEST = 2**14
+AROUND = 6  # widths looked at on either side of where the size passes the target
+Measure = Literal["params", "macs"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """Size of a network: trainable parameters, MACs for one image, bytes of parameters and buffers."""
+
+    params: int
+    macs: int
+    bytes: int
+
+
+def size(model: nn.Module, *example: Tensor) -> Size:
+    """Measure the size of ``model``.
+
+    Args:
+        model: any network; it is left as it was.
+        *example: what it takes for one image, ``(1, C, H, W)``.
+
+    Returns:
+        Parameters that are trained; MACs of one forward pass by torch's own counter (matrix products and
+        convolutions, two FLOPs each) and, which it does not know, K x K for each output of an involution; bytes of
+        parameters and buffers.
+    """
+    # Shapes are all that counts: a copy on the meta device computes nothing and leaves the model alone.
+    ghost = copy.deepcopy(model).to("meta").eval()
+    ghost._compiled_call_impl = None  # what was compiled for the model's own device
+    involutions: list[int] = []
+
+    def count(module: nn.Module, _: Any, output: Tensor) -> None:
+        involutions.append(output.numel() * cast("Involution2d", module).kernel_size ** 2)
+
+    for module in ghost.modules():
+        if isinstance(module, Involution2d):
+            module.register_forward_hook(count)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        ghost(*(part.to("meta") for part in example))
+    tensors = [*model.parameters(), *model.buffers()]
+    return Size(
+        params=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        macs=counter.get_total_flops() // 2 + sum(involutions),
+        bytes=sum(t.numel() * t.element_size() for t in tensors),
+    )
+
+
+def match_width(build: Callable[[int], nn.Module], target: int, measure: Measure, *example: Tensor) -> int:
+    """Find the width at which a network is as large as asked for, or as near to it as a whole number comes.
+
+    Args:
+        build: makes the network for a width, such as ``lambda width: EqCNN(width=width)``. It is called with the
+            meta device as default, so that nothing is allocated or computed.
+        target: the size to meet.
+        measure: ``params`` (trainable parameters) or ``macs`` (multiply-accumulates for one image), as
+            :func:`size` counts them.
+        *example: what the network takes for one image, ``(1, C, H, W)``.
+
+    Returns:
+        The width, at least 1, with the size nearest to ``target``; of two equally near the smaller. Where the size
+        does not always grow with the width, the nearest of those around the place where it passes ``target``.
+
+    Raises:
+        ValueError: ``measure`` is unknown; ``target`` is smaller than the network of width 1; or the network does not
+            grow to ``target`` with its width.
+    """
+    if measure not in ("params", "macs"):
+        raise ValueError(f"measure must be one of params, macs: got {measure}")
+
+    @cache
+    def measured(width: int) -> int:
+        with torch.device("meta"):  # sizes need shapes, not numbers
+            return int(getattr(size(build(width), *example), measure))
+
+    smallest = measured(1)
+    if target < smallest:
+        raise ValueError(f"target must be at least {smallest:,}, the {measure} at width 1: got {target:,}")
+    above = 1
+    while measured(above) < target:
+        if above >= WIDEST:
+            raise ValueError(
+                f"target must be at most {measured(above):,}, the {measure} at width {above}: got {target:,}"
+            )
+        above *= 2
+    below = max(1, above // 2)
+    while above - below > 1:
+        middle = (below + above) // 2
+        below, above = (middle, above) if measured(middle) < target else (below, middle)
+    # The neighbours too: an involution's groups follow the divisors of the width, so its size can step back.
+    near = range(max(1, below - AROUND), above + AROUND + 1)
+    return min(near, key=lambda width: (abs(measured(width) - target), width))
+
+
+def width_like(
+    architecture: Callable[..., nn.Module],
+    partner: Callable[..., nn.Module],
+    measure: Measure = "params",
+    **arguments: Any,
+) -> int:
+    """Find the width at which ``architecture`` is as large as ``partner`` with its own defaults, on the same images.
+
+    ``EqCNN(width=width_like(EqCNN, SimpleCNN))`` is the equivariant network that may be compared with SimpleCNN.
+
+    Args:
+        architecture: a class with a ``width``.
+        partner: the other architecture: a class, or a function that builds one.
+        measure: ``params`` or ``macs``; see :func:`match_width`.
+        **arguments: ``in_channels``, ``image_size`` and ``num_classes``, by default the partner's own, for both; and
+            further arguments of ``architecture``, such as ``operator="p4"``.
+
+    Returns:
+        The width for ``architecture``.
+
+    Raises:
+        ValueError: ``architecture`` takes no ``width``, or there is no such width; see :func:`match_width`.
+    """
+    if "width" not in inspect.signature(architecture).parameters:
+        raise ValueError(f"architecture must take a width to be matched: {architecture.__name__} takes none")
+    facts = FACTS | default_facts(architecture) | default_facts(partner)
+    facts |= {name: arguments.pop(name) for name in FACTS if name in arguments}
+    with torch.device("meta"):  # sizes need shapes, not numbers
+        model = partner(**taken_by(partner, facts))
+        example = example_inputs(model, facts)
+        target = getattr(size(model, *example), measure, 0)
+    given = {**taken_by(architecture, facts), **arguments}
+    return match_width(lambda width: architecture(**given, width=width), target, measure, *example)

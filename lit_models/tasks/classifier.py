@@ -1,0 +1,206 @@
+"""The task that every classifier shares: loss, metrics, and the test on rotated images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from kornia.geometry.transform import rotate
+from torch import Tensor, nn
+from torchmetrics import MaxMetric, MeanMetric, MetricCollection
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassCalibrationError,
+    MulticlassConfusionMatrix,
+)
+
+from lit_models.operators import _check
+from lit_models.tasks.task import IGNORED, Batch, Optimizer, Schedule, Task
+
+QUARTER_TURNS = (90, 180, 270)
+ROTATION_SWEEP = tuple(range(0, 360, 15))
+
+
+class Classifier(Task):
+    """Trains, validates and tests any image classifier in the same way.
+
+    The network turns images ``(B, C, H, W)`` into logits ``(B, num_classes)``. Everything that must not differ between
+    two architectures under comparison lives here (loss, metrics) or in :class:`~lit_models.tasks.task.Task`.
+
+    The test is read once and gives: accuracy, loss and calibration error; accuracy with the whole test set
+    turned by 90, 180 and 270 degrees (``rot90``, exact); the accuracy at every 15 degrees of a full turn on the
+    test loader with index 1, if there is one (bilinear, by kornia); the invariance error, which is the largest
+    absolute difference between the logits of an image and those of its quarter turns; the confusion matrix.
+
+    Args:
+        net: the network.
+        num_classes: number of classes.
+        optimizer: see :class:`~lit_models.tasks.task.Task` for this and the arguments below.
+        lr: learning rate.
+        weight_decay: weight decay.
+        momentum: momentum.
+        schedule: schedule of the learning rate.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_classes: int = 10,
+        optimizer: Optimizer = "adamw",
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        momentum: float = 0.9,
+        schedule: Schedule = "cosine",
+    ) -> None:
+        super().__init__(net, optimizer, lr, weight_decay, momentum, schedule)
+        _check.at_least(2, num_classes=num_classes)
+        self.num_classes = num_classes
+        self._steps: list[tuple[Tensor, Tensor, int]] = []  # loss, images that were right, images; of this epoch
+        self.train_metrics = _together(loss=MeanMetric(), acc=MeanMetric(), prefix="train_")
+        self.val_metrics = _together(loss=MeanMetric(), acc=self._accuracy(), prefix="val_")
+        several = {"num_classes": num_classes, "ignore_index": IGNORED, "validate_args": False}
+        self.test_metrics = _together(
+            loss=MeanMetric(),
+            acc=self._accuracy(),
+            confusion=MulticlassConfusionMatrix(**several),
+            prefix="test_",
+        )
+        self.test_ece = MulticlassCalibrationError(n_bins=15, **several)  # of probabilities, not of logits as the others
+        # The members of these two are updated one by one: each sees the images turned by another angle.
+        self.test_turned = _together(**{f"acc_rot{a}": self._accuracy() for a in QUARTER_TURNS}, prefix="test_")
+        self.test_sweep = _together(**{str(angle): self._accuracy() for angle in ROTATION_SWEEP})
+        self.test_invariance_error = MaxMetric()
+
+    def _accuracy(self) -> MulticlassAccuracy:
+        # micro: the plain share of images classified correctly, top-1
+        return MulticlassAccuracy(self.num_classes, average="micro", ignore_index=IGNORED, validate_args=False)
+
+    def check(self, images: Tensor) -> str | None:
+        """Tell what is wrong with the logits for one batch, or None; see :meth:`Task.check`."""
+        logits = self.net(images)
+        wanted = (len(images), self.num_classes)
+        if not isinstance(logits, Tensor):
+            return f"must return logits of shape {wanted}: got a {type(logits).__name__}"
+        if logits.shape != wanted:
+            return f"must return logits of shape {wanted} (images, classes): got {tuple(logits.shape)}"
+        return None if logits.isfinite().all() else "returns logits that are not finite before it is trained"
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy of the batch."""
+        images, labels = batch
+        logits = self(images)
+        loss = F.cross_entropy(logits, labels)
+        self._steps.append((loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(labels)))
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the steps of an epoch that was broken off."""
+        self._steps.clear()
+
+    def on_train_epoch_end(self) -> None:
+        """Log once per epoch.
+
+        Logging at each step would cost as much as a small network's step, and so would updating metrics: the steps'
+        numbers are left where they were computed until now.
+        """
+        losses, right, counts = zip(*self._steps, strict=True)
+        images = torch.tensor(counts, device=self.device)
+        self.train_metrics["loss"].update(torch.stack(losses).float(), images)
+        self.train_metrics["acc"].update(torch.stack(right) / images, images)
+        self._steps.clear()
+        self.log_dict(self.train_metrics)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Accumulate loss and accuracy on the validation split."""
+        images, labels = batch
+        self.val_metrics.update(**_evaluated(self(images), labels))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation loss and accuracy."""
+        self.log_dict(self.val_metrics, prog_bar=True)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Accumulate the quarter turns (loader 0, the whole test set) or the rotation sweep (loader 1, a subset).
+
+        Without autocast, whatever the network was trained in: rounding must not look like a lack of equivariance.
+        """
+        with torch.autocast(self.device.type, enabled=False):
+            if dataloader_idx == 1:
+                self._rotation_step(*batch)
+            else:
+                self._test_step(*batch)
+
+    def _rotation_step(self, images: Tensor, labels: Tensor) -> None:
+        for angle in ROTATION_SWEEP:
+            self.test_sweep[str(angle)].update(self(_rotate(images, angle)), labels)
+
+    def _test_step(self, images: Tensor, labels: Tensor) -> None:
+        upright = self(images)
+        self.test_metrics.update(**_evaluated(upright, labels))
+        self.test_ece.update(upright.float().softmax(1), labels)
+        for turn, angle in enumerate(QUARTER_TURNS, start=1):
+            logits = self(images.rot90(turn, (2, 3)))
+            self.test_turned[f"acc_rot{angle}"].update(logits, labels)
+            counted = (logits - upright)[labels != IGNORED]
+            if counted.numel():
+                self.test_invariance_error.update(counted.abs().max())
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scalars of the test and keep the rest in ``test_report``."""
+        found = self.test_metrics.compute()
+        confusion = found["test_confusion"]
+        scalars = {
+            "test_acc": _share(found["test_acc"]),
+            "test_loss": float(found["test_loss"]),
+            "test_ece": _share(self.test_ece.compute()),
+            **{name: _share(value) for name, value in self.test_turned.compute().items()},
+            "test_invariance_error": float(self.test_invariance_error.compute()),
+        }
+        self.test_report = {
+            **scalars,
+            "test_images": int(confusion.sum()),
+            "confusion": confusion.tolist(),
+            "class_acc": [_share(share) for share in confusion.diag() / confusion.sum(1).clamp(min=1)],
+        }
+        if self.test_sweep["0"].update_called:
+            sweep = {angle: _share(value) for angle, value in self.test_sweep.compute().items()}
+            scalars["test_acc_rotation_sweep"] = round(sum(sweep.values()) / len(sweep), 6)
+            self.test_report |= {
+                "test_acc_rotation_sweep": scalars["test_acc_rotation_sweep"],
+                "rotation_sweep": sweep,
+            }
+        self.log_dict(scalars, sync_dist=True)  # equal on all ranks already: compute() gathers
+        self.reset_metrics()
+
+
+def _together(prefix: str | None = None, **metrics: Any) -> MetricCollection:
+    """Return metrics as one collection, each with its own state: no two of them share what they have counted."""
+    return MetricCollection(metrics, prefix=prefix, compute_groups=False)
+
+
+def _evaluated(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Return what the metrics of a collection are updated with; each takes those it has an argument for."""
+    count = (labels != IGNORED).sum()
+    total = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
+    return {"preds": logits, "target": labels, "value": total / count.clamp(min=1), "weight": count}
+
+
+def _share(value: Tensor) -> float:
+    """Return a share as a number that reads as it was counted: 0.9841, not its nearest in single precision."""
+    return round(float(value), 6)
+
+
+def _rotate(images: Tensor, angle: float) -> Tensor:
+    """Rotate ``(B, C, H, W)`` counter-clockwise by ``angle`` degrees, bilinear.
+
+    What lies outside is the nearest pixel of the border: its weights sum to one, so that rotating normalised
+    images equals normalising rotated ones, and MNIST keeps its black background either way.
+    """
+    if angle == 0:
+        return images
+    degrees = torch.tensor([angle], dtype=images.dtype, device=images.device).expand(len(images))
+    return rotate(images, degrees, mode="bilinear", padding_mode="border")

@@ -1,0 +1,255 @@
+"""The task of filling holes in images: masks, loss, metrics."""
+
+from __future__ import annotations
+
+import functools
+import math
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, MetricCollection, SumMetric
+from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
+
+from lit_models.tasks.task import IGNORED, Batch, Optimizer, Schedule, Task
+
+SSIM_WINDOW = 11  # pixels: an image must be as large
+HOLE_WEIGHT = 6.0  # of the error in holes against that elsewhere: Liu and others 2018
+SHARES = (0.1, 0.5)  # of an image that is hole: drawn evenly from here
+WALKS, STEPS = 3, 16  # of a brush: how often it is set down, and the points it then goes through
+STEP = 0.05  # from point to point, in widths of the image: below a brush's width, so that strokes have no gaps
+NUMBERS = 1 + WALKS * (3 + STEPS)  # uniform random numbers that make a mask
+
+MASK_SEED = 20_180  # of the masks in validation and test: the same for every trial, whatever its seed
+FIXED_MASKS = 10_000  # after so many images their masks begin again: CIFAR-10 and MNIST test on as many
+
+
+class Inpainter(Task):
+    """Trains, validates and tests any network that fills the holes of an image in the same way.
+
+    An architecture subclasses it, builds its layers in ``__init__`` and defines ``forward(images, mask)``: images
+    ``(B, C, H, W)``, black in their holes, and a mask ``(B, 1, H, W)``, 1 where a pixel is there and 0 in holes, become
+    whole images ``(B, C, H, W)``. The labels of a data set are not used.
+
+    Every image has a mask of its own, a brush's random walk that covers 10 to 50 % of it, see :func:`draw_masks`. In
+    training it is drawn anew each time from the global random numbers of the device. In validation and test it belongs
+    to the image's place in the data set, so that all models, seeds, batch sizes, devices and numbers of processes fill
+    the same holes. It rests on the order in which samplers deal out a data set that is not shuffled (image i to process
+    i modulo their number); masks are drawn on the CPU for it, because devices round differently.
+
+    The loss is the mean of the absolute error over all pixels, weighted 6 in holes. The validation gives ``val_loss``
+    and ``val_l1``, the mean absolute error in the holes, by which the best checkpoint is chosen. The test is read once
+    and gives the mean absolute error in the holes and elsewhere (of the network's output, clamped to [0, 1]), and of
+    the composed images (the output in the holes, the given pixels elsewhere) the PSNR, of the mean squared error over
+    the whole test set, because that of one image filled without an error is infinite, and the SSIM (Gaussian window of
+    11 pixels, images reflected at the border, mean over images). A second test loader, the classifier's rotation
+    sweep, is passed over.
+
+    These numbers need images in [0, 1], so the data are not to be normalised: run it with ``data.normalize=false``.
+
+    Source: Liu and others, ECCV 2018, https://arxiv.org/abs/1804.07723, its loss on pixels. Deviations: no perceptual
+    and style terms, which need a VGG trained on ImageNet, and no total variation, which smooths what those leave;
+    strokes are drawn, where the paper takes masks from the occlusions of videos; there is no second phase of training
+    with a lower learning rate and frozen batch norm; PSNR is not the mean over images.
+
+    Args:
+        net: the network: ``net(images, mask)``.
+        optimizer: see :class:`~lit_models.tasks.task.Task` for this and the arguments below.
+        lr: learning rate.
+        weight_decay: weight decay.
+        momentum: momentum.
+        schedule: schedule of the learning rate.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        MisconfigurationException: later, the images are not in [0, 1].
+    """
+
+    monitor = "val_l1"
+    mode = "min"
+
+    def __init__(
+        self,
+        net: nn.Module,
+        optimizer: Optimizer = "adamw",
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        momentum: float = 0.9,
+        schedule: Schedule = "cosine",
+    ) -> None:
+        super().__init__(net, optimizer, lr, weight_decay, momentum, schedule)
+        self._steps: list[tuple[Tensor, int]] = []  # loss and images of each step of this epoch
+        self._evaluated = 0  # images that this process has evaluated in this pass
+        self.train_loss = MeanMetric()
+        self.val_metrics = MetricCollection({"loss": MeanMetric(), "l1": MeanMetric()}, prefix="val_", compute_groups=False)
+        self.test_metrics = MetricCollection(
+            {
+                "l1_hole": MeanMetric(),
+                "l1_valid": MeanMetric(),
+                "psnr": PeakSignalNoiseRatio(data_range=1.0),
+                "ssim": StructuralSimilarityIndexMeasure(data_range=1.0),
+            },
+            prefix="test_",
+            compute_groups=False,
+        )
+        self.test_images = SumMetric()
+
+    def check(self, images: Tensor) -> str | None:
+        """Tell what is wrong with the filled images of one batch, or None; see :meth:`Task.check`."""
+        if images.shape[-1] < SSIM_WINDOW:
+            return f"is tested by the SSIM, whose window is {SSIM_WINDOW} pixels: got images of {images.shape[-1]}"
+        filled = self.net(images, torch.ones_like(images[:, :1]))
+        if not isinstance(filled, Tensor) or filled.shape != images.shape:
+            got = tuple(filled.shape) if isinstance(filled, Tensor) else f"a {type(filled).__name__}"
+            return f"must return images of shape {tuple(images.shape)}: got {got}"
+        return None if filled.isfinite().all() else "returns images that are not finite before it is trained"
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the weighted absolute error of images with random holes."""
+        images, _ = batch
+        if batch_idx == 0:
+            _check_range(images)
+        # float32 whatever the default: under precision=bf16-true that is too coarse to draw with
+        numbers = torch.rand(len(images), NUMBERS, dtype=torch.float32, device=images.device)
+        mask = draw_masks(numbers, images.shape[-1]).to(images)
+        loss = inpainting_loss(self._fill(images, mask), images, mask)
+        self._steps.append((loss.detach(), len(images)))
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the steps of an epoch that was broken off."""
+        self._steps.clear()
+
+    def on_train_epoch_end(self) -> None:
+        """Log once per epoch: a metric that is updated at each step waits for the device each time."""
+        losses, counts = zip(*self._steps, strict=True)
+        self.train_loss.update(torch.stack(losses), torch.tensor(counts, device=self.device))
+        self._steps.clear()
+        self.log("train_loss", self.train_loss)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin with the mask of the first image."""
+        self._evaluated = 0
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Accumulate the loss and the error in the holes on the validation split."""
+        images, mask = self._with_fixed_masks(batch, batch_idx)
+        if not len(images):
+            return
+        output = self._fill(images, mask)
+        self.val_metrics["loss"].update(inpainting_loss(output, images, mask), len(images))
+        self.val_metrics["l1"].update(*_mean_error(output.clamp(0, 1), images, 1 - mask))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation loss and the error in the holes."""
+        self.log_dict(self.val_metrics, prog_bar=True)
+
+    def on_test_epoch_start(self) -> None:
+        """Begin with the mask of the first image."""
+        self._evaluated = 0
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Accumulate the errors, PSNR and SSIM on the test set."""
+        if dataloader_idx == 1:
+            return
+        images, mask = self._with_fixed_masks(batch, batch_idx)
+        if not len(images):
+            return
+        output = self._fill(images, mask).clamp(0, 1)
+        self.test_metrics["l1_hole"].update(*_mean_error(output, images, 1 - mask))
+        self.test_metrics["l1_valid"].update(*_mean_error(output, images, mask))
+        composed = torch.where(mask != 0, images, output)
+        self.test_metrics["psnr"].update(composed, images)
+        self.test_metrics["ssim"].update(composed, images)
+        self.test_images.update(len(images))
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scalars of the test and keep them in ``test_report``."""
+        scalars = {name: round(float(value), 6) for name, value in self.test_metrics.compute().items()}
+        self.test_report = {**scalars, "test_images": int(self.test_images.compute())}
+        self.log_dict(scalars, sync_dist=True)  # equal on all ranks already: compute() gathers
+        self.reset_metrics()
+
+    def _fill(self, images: Tensor, mask: Tensor) -> Tensor:
+        """Return the network's output in float32; what lies in the holes never reaches it."""
+        output: Tensor = self(torch.where(mask != 0, images, 0), mask)
+        return output.float()
+
+    def _with_fixed_masks(self, batch: Batch, batch_idx: int) -> Batch:
+        """Return the images that count, and their masks."""
+        images, labels = batch
+        counted = labels != IGNORED
+        index = torch.arange(self._evaluated, self._evaluated + len(images))
+        self._evaluated += len(images)
+        index = index * self.trainer.world_size + self.trainer.global_rank
+        masks = draw_masks(_fixed_numbers()[index % FIXED_MASKS], images.shape[-1]).to(images)
+        images, masks = images[counted], masks[counted]
+        if batch_idx == 0:
+            _check_range(images)
+        return images, masks
+
+
+def draw_masks(numbers: Tensor, size: int) -> Tensor:
+    """Turn random numbers into masks of brush strokes, on their device.
+
+    A brush is set down three times and wanders 16 steps, turning by up to 45 degrees either way at each. It is as wide
+    as it must be to cover a share of the image that is drawn between 10 and 50 %.
+
+    Args:
+        numbers: uniform in [0, 1), (B, NUMBERS).
+        size: height and width S of the images, in pixels.
+
+    Returns:
+        ``(B, 1, S, S)`` in the dtype of ``numbers``: 0 in holes, 1 elsewhere.
+    """
+    batch = len(numbers)
+    low, high = SHARES
+    share = low + (high - low) * numbers[:, 0]
+    x, y, heading, *turns = numbers[:, 1:].view(batch, WALKS, 3 + STEPS).unbind(-1)
+    angle = 2 * math.pi * heading.unsqueeze(-1) + (math.pi / 2 * (torch.stack(turns, -1) - 0.5)).cumsum(-1)
+    points = torch.stack(
+        [x.unsqueeze(-1) + STEP * angle.cos().cumsum(-1), y.unsqueeze(-1) + STEP * angle.sin().cumsum(-1)], -1
+    ).flatten(1, 2)  # (B, WALKS * STEPS, 2)
+    centers = (torch.arange(size, dtype=numbers.dtype, device=numbers.device) + 0.5) / size
+    pixels = torch.cartesian_prod(centers, centers).expand(batch, -1, -1)  # (B, S * S, 2)
+    # the mode that subtracts: the other multiplies matrices, which rounds differently from machine to machine
+    distance = torch.cdist(pixels, points, compute_mode="donot_use_mm_for_euclid_dist").amin(-1)
+    rank = (share * size**2).long().clamp(min=1).unsqueeze(-1) - 1
+    radius = distance.sort(-1).values.gather(-1, rank)
+    return (distance > radius).to(numbers.dtype).view(batch, 1, size, size)
+
+
+def inpainting_loss(output: Tensor, images: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean absolute error over all pixels, weighted 6 in holes.
+
+    Args:
+        output: of the network, ``(B, C, H, W)``.
+        images: without holes, ``(B, C, H, W)``.
+        mask: ``(B, 1, H, W)``, 0 in holes and 1 elsewhere.
+    """
+    return ((output - images).abs() * (mask + HOLE_WEIGHT * (1 - mask))).mean()
+
+
+@functools.cache
+def _fixed_numbers() -> Tensor:
+    """Return the random numbers of the masks of validation and test, (FIXED_MASKS, NUMBERS)."""
+    generator = torch.Generator().manual_seed(MASK_SEED)
+    return torch.rand(FIXED_MASKS, NUMBERS, generator=generator, dtype=torch.float32)
+
+
+def _mean_error(output: Tensor, images: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean absolute error over the pixels where ``where`` is 1, and how many values they have."""
+    count = where.sum() * images.shape[1]
+    return ((output - images).abs() * where).sum() / count.clamp(min=1), count
+
+
+def _check_range(images: Tensor) -> None:
+    """Refuse images that are not in [0, 1], with a margin for what an augmentation rounds.
+
+    Raises:
+        MisconfigurationException: says what to do.
+    """
+    if images.numel() and (images.min() < -0.01 or images.max() > 1.01):
+        raise MisconfigurationException(
+            "inpainting needs images in [0, 1], in which its errors are measured: set data.normalize=false; "
+            f"got {float(images.min()):.2f} to {float(images.max()):.2f}"
+        )

@@ -1,0 +1,115 @@
+"""What every task shares: the recipe by which a network is trained, and which of its checkpoints is the best."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+IGNORED = -1  # the label of an image that pads a shard: counted nowhere
+
+Batch = tuple[Tensor, Tensor]
+Optimizer = Literal["adamw", "adam", "sgd"]
+Schedule = Literal["constant", "cosine"]
+
+
+class Task(LightningModule):
+    """Trains any network by a recipe that does not depend on what the network is for.
+
+    :class:`~lit_models.tasks.classifier.Classifier` and :class:`~lit_models.tasks.inpainter.Inpainter` subclass it and
+    add the loss, the metrics and the test. The recipe (optimiser, learning rate, schedule) must not differ between two
+    architectures under comparison, so it lives here and not in them.
+
+    A subclass says with ``monitor`` and ``mode`` which checkpoint is the best, logs that number in validation, and
+    leaves in ``test_report`` what its test found.
+
+    Args:
+        net: the network, any ``nn.Module``.
+        optimizer: ``adamw``, ``adam`` or ``sgd``.
+        lr: learning rate, constant or the peak of the schedule.
+        weight_decay: decoupled for ``adamw``, an L2 penalty for the others.
+        momentum: for ``sgd`` only.
+        schedule: ``constant``, or ``cosine`` from ``lr`` to 0 over the whole run, a step at a time.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    monitor: ClassVar[str] = "val_acc"  # the logged number by which the best checkpoint is chosen
+    mode: ClassVar[Literal["min", "max"]] = "max"
+    test_report: dict[str, Any]  # what the last test found: the scalars that it logged, and more
+
+    def __init__(
+        self,
+        net: nn.Module,
+        optimizer: Optimizer = "adamw",
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        momentum: float = 0.9,
+        schedule: Schedule = "cosine",
+    ) -> None:
+        super().__init__()
+        if not (lr > 0 and math.isfinite(lr)):
+            raise ValueError(f"lr must be a positive number: got {lr}; 0.001 is the default")
+        if not (weight_decay >= 0 and math.isfinite(weight_decay)):
+            raise ValueError(f"weight_decay must be 0 or more: got {weight_decay}")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum must lie in [0, 1): got {momentum}")
+        self.net = net
+        self.optimizer, self.lr, self.weight_decay = optimizer, lr, weight_decay
+        self.momentum, self.schedule = momentum, schedule
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return what the network makes of its inputs."""
+        output: Tensor = self.net(*inputs)
+        return output
+
+    def check(self, images: Tensor) -> str | None:
+        """Try the network on one batch before anything is trained.
+
+        Args:
+            images: as the data module yields them, ``(B, C, H, W)``.
+
+        Returns:
+            What is wrong with the network's output, in a few words, or None.
+        """
+        raise NotImplementedError
+
+    def setup(self, stage: str) -> None:
+        """Give every process its own metrics: those that are spawned begin with their parent's, in shared memory."""
+        self.reset_metrics()
+
+    def reset_metrics(self) -> None:
+        """Begin all metrics anew."""
+        for module in self.modules():
+            if isinstance(module, Metric):
+                module.reset()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimiser and schedule that the recipe names."""
+        # One pass over the weights in place of ten. None, PyTorch's choice, with clipping: 16-mixed refuses fused then.
+        clips = getattr(self._trainer, "gradient_clip_val", None) is not None
+        fused = True if self.device.type in ("cpu", "cuda") and not clips else None
+        shared: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": fused}
+        optimizer: torch.optim.Optimizer
+        if self.optimizer == "sgd":
+            optimizer = torch.optim.SGD(self.parameters(), momentum=self.momentum, **shared)
+        elif self.optimizer == "adam":
+            optimizer = torch.optim.Adam(self.parameters(), **shared)
+        else:
+            optimizer = torch.optim.AdamW(self.parameters(), **shared)
+        if self.schedule == "constant":
+            return optimizer
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise MisconfigurationException(
+                "task.schedule=cosine needs an end: set trainer.max_epochs or trainer.max_steps, or schedule=constant"
+            )
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(1, int(steps)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -1,1 +1,0 @@
-"""Records of trials, and the tables and figures made from them; beside them, what they generated."""

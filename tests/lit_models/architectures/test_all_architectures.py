@@ -1,0 +1,118 @@
+"""What holds for every classifier of the suite, on the images of either data set."""
+
+import inspect
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Trainer
+from torch import nn
+
+import lit_models
+from lit_models import Classifier
+from lit_models.sizes import size
+
+ARCHITECTURES = [
+    name for name in lit_models.__all__ if name != "Classifier" and issubclass(getattr(lit_models, name), Classifier)
+]
+DATA = {"MNIST": (1, 28), "CIFAR10": (3, 32)}
+OPERATORS = ["separable", "involution", "p4"]
+
+pytestmark = [
+    pytest.mark.parametrize("data", DATA),
+    pytest.mark.parametrize("name", [*ARCHITECTURES, *(f"ResNet {operator}" for operator in OPERATORS)]),
+]
+
+
+def build(name: str, data: str, num_classes: int = 10) -> Classifier:
+    """The architecture with its default arguments, linked to the data as the command line does."""
+    torch.manual_seed(0)
+    name, *operator = name.split()
+    arguments = {"operator": operator[0]} if operator else {}
+    return getattr(lit_models, name)(*DATA[data], num_classes, **arguments)
+
+
+def images(data: str, count: int) -> torch.Tensor:
+    channels, pixels = DATA[data]
+    return torch.rand(count, channels, pixels, pixels, generator=torch.Generator().manual_seed(count))
+
+
+def test_logits(name, data):
+    model = build(name, data, num_classes=7)
+    for training in (True, False):
+        model.train(training)
+        for count in (1, 3):
+            with torch.no_grad():
+                logits = model(images(data, count))
+            assert logits.shape == (count, 7)
+            assert logits.isfinite().all()
+    alone = torch.cat([model(image[None]) for image in images(data, 3)])
+    torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)  # no image sees the others of its batch
+
+
+def test_memory_layout_changes_no_logit(name, data):
+    model, batch = build(name, data), images(data, 4)
+    model(batch)  # running statistics other than 0 and 1
+    model.eval()
+    with torch.no_grad():
+        logits = model(batch)
+        torch.testing.assert_close(model(batch.to(memory_format=torch.channels_last)), logits, rtol=1e-5, atol=1e-5)
+
+
+def test_learns(name, data):
+    model, batch, labels = build(name, data), images(data, 4), torch.arange(4)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    losses = []
+    for _ in range(12 if name == "INN" else 8):  # as in its seed's log, it hardly moves in its first epoch
+        torch.manual_seed(1)  # the same dropout at each step, so that losses can be compared
+        loss = F.cross_entropy(model(batch), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    for parameter, tensor in model.named_parameters():
+        assert tensor.grad is not None, parameter
+        assert tensor.grad.isfinite().all(), parameter
+        if tensor.dim() > 1:  # that of a bias ahead of a batch norm is 0 but for rounding
+            assert tensor.grad.any(), parameter
+    assert min(losses) < losses[0] - 0.03
+
+
+def test_checkpoint(name, data, tmp_path):
+    model = build(name, data, num_classes=4)
+    batch = images(data, 2)
+    model(batch)  # running statistics other than 0 and 1
+    trainer = Trainer(accelerator="cpu", logger=False)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    again = type(model).load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    assert again.hparams == model.hparams
+    with torch.no_grad():
+        assert torch.equal(again.eval()(batch), model.eval()(batch))
+
+
+def test_size_can_be_counted_without_computing(name, data):
+    with torch.device("meta"):
+        ghost = build(name, data)
+        measured = size(ghost, ghost.example_images)
+    model = build(name, data)
+    assert measured.params == sum(p.numel() for p in model.parameters())
+    assert measured.macs > 0
+    modules = [m for child, m in model.named_children() if not child.startswith(("train_", "val_", "test_"))]
+    assert measured.params == sum(p.numel() for m in modules for p in m.parameters())
+
+
+def test_contract(name, data):
+    architecture = getattr(lit_models, name.split()[0])
+    arguments = list(inspect.signature(architecture).parameters.values())
+    assert [argument.name for argument in arguments[:3]] == ["in_channels", "image_size", "num_classes"]
+    assert arguments[-1].kind is inspect.Parameter.VAR_KEYWORD
+    assert "width" in [argument.name for argument in arguments]
+    document = inspect.getdoc(architecture)
+    assert "Source: " in document
+    with torch.device("meta"):
+        default = architecture()
+    assert f"{sum(p.numel() for p in default.parameters()):,} parameters with the default arguments" in document
+    assert isinstance(default, nn.Module)
+    for argument in arguments[:-1]:
+        assert f"\n    {argument.name}: " in document, argument.name

@@ -1,0 +1,171 @@
+"""The task: the test's numbers against counts by hand, the recipe, checkpoints."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from kornia.geometry.transform import rotate as kornia_rotate
+from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader, TensorDataset
+
+from lit_models import Classifier, EqCNN, SimpleCNN
+from lit_models.tasks.classifier import CIRCLE, _rotate
+
+
+class Corner(Classifier):
+    """Guesses by the mean of each corner: the answer turns with the image, which can be counted by hand."""
+
+    def __init__(self, **recipe):
+        super().__init__(num_classes=4, image_size=8, **recipe)
+        self.scale = torch.nn.Parameter(torch.tensor(5.0))
+
+    def forward(self, images):
+        quarter = images.shape[-1] // 2
+        corners = [images[..., :quarter, :quarter], images[..., :quarter, quarter:]]
+        corners += [images[..., quarter:, quarter:], images[..., quarter:, :quarter]]
+        return self.scale * torch.stack([corner.mean((1, 2, 3)) for corner in corners], 1)
+
+
+def corner_images(labels):
+    """An image is lit in the corner of its label; corners are counted clockwise from the upper left."""
+    images = torch.zeros(len(labels), 1, 8, 8)
+    for image, label in zip(images, labels, strict=True):
+        row, column = [(0, 0), (0, 4), (4, 4), (4, 0)][label]
+        image[0, row : row + 4, column : column + 4] = 1
+    return images
+
+
+def test_training_numbers_are_means_over_images(tmp_path):
+    torch.manual_seed(0)
+    labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0, 3])
+    images = corner_images(labels.roll(3)) + torch.rand(10, 1, 8, 8)
+    model = Corner(lr=1e-9, schedule="constant")
+    trainer = Trainer(
+        logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+        accelerator="cpu", max_epochs=2, default_root_dir=tmp_path,
+    )  # fmt: skip
+    trainer.fit(model, DataLoader(TensorDataset(images, labels), 4))  # 4, 4 and 2 images
+    with torch.no_grad():
+        logits = model(images)
+    assert trainer.callback_metrics["train_loss"].item() == pytest.approx(F.cross_entropy(logits, labels).item(), 1e-5)
+    assert trainer.callback_metrics["train_acc"].item() == pytest.approx((logits.argmax(1) == labels).float().mean())
+    assert model._steps == []
+
+
+def run_test(model, *datasets):
+    trainer = Trainer(logger=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu")
+    trainer.test(model, [DataLoader(dataset, 3) for dataset in datasets], verbose=False)
+    return model.test_report
+
+
+def test_report_equals_counts_by_hand():
+    truth = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0, 1])
+    labels = truth.clone()
+    labels[4] = 1  # one wrong label upright: 9 of 10 are right
+    labels[8] = 3  # and a second one, which is right once the image is turned by 90 degrees
+    report = run_test(
+        Corner(), TensorDataset(corner_images(truth), labels), TensorDataset(corner_images(truth), labels)
+    )
+    # counter-clockwise, the corner c moves to c - 1; so label l is right at 90 degrees if truth - 1 == l
+    for turns, name in enumerate(["test_acc", "test_acc_rot90", "test_acc_rot180", "test_acc_rot270"]):
+        assert report[name] == ((truth - turns) % 4 == labels).float().mean().item().__round__(6)
+    assert report["test_acc"] == 0.8
+    assert report["test_images"] == 10
+    confusion = torch.zeros(4, 4, dtype=torch.int64)
+    for label, guess in zip(labels, truth, strict=True):
+        confusion[label, guess] += 1
+    assert report["confusion"] == confusion.tolist()
+    assert report["class_acc"] == [round(float(confusion[c, c] / confusion[c].sum()), 6) for c in range(4)]
+    logits = Corner()(corner_images(truth))
+    assert report["test_loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), abs=1e-6)
+    confidence = logits.softmax(1).amax(1)[0].item()  # the same for every image: one bin, so |accuracy - confidence|
+    assert report["test_ece"] == pytest.approx(abs(0.8 - confidence), abs=1e-5)
+    assert report["test_logit_difference"] == pytest.approx(5.0)
+    assert report["circle"]["0"] == 0.8
+    assert report["circle"]["90"] == report["test_acc_rot90"]
+    assert report["test_acc_circle"] == pytest.approx(sum(report["circle"].values()) / 24, abs=1e-6)
+
+
+def test_padded_images_are_counted_nowhere():
+    truth = torch.tensor([0, 1, 2, 3, 0, 1])
+    labels = torch.tensor([0, 1, 2, -1, -1, -1])  # the last batch of three is padding alone
+    report = run_test(Corner(), TensorDataset(corner_images(truth), labels))
+    assert report["test_acc"] == 1.0
+    assert report["test_images"] == 3
+    assert math.isfinite(report["test_loss"])
+    assert "circle" not in report
+
+
+def test_a_second_test_starts_from_nothing():
+    model = Corner()
+    good = TensorDataset(corner_images(torch.tensor([0, 1])), torch.tensor([0, 1]))
+    bad = TensorDataset(corner_images(torch.tensor([0, 1])), torch.tensor([2, 3]))
+    assert run_test(model, bad)["test_acc"] == 0.0
+    report = run_test(model, good)
+    assert (report["test_acc"], report["test_images"]) == (1.0, 2)
+
+
+def test_rotation_is_exact_at_quarter_turns_and_commutes_with_normalisation():
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 9, 9)
+    for turns in range(4):
+        torch.testing.assert_close(_rotate(images, 90 * turns), images.rot90(turns, (2, 3)), rtol=0, atol=1e-5)
+    for angle in CIRCLE:
+        torch.testing.assert_close(_rotate((images - 0.3) / 0.2, angle), (_rotate(images, angle) - 0.3) / 0.2)
+
+
+def test_rotation_equals_kornias_on_images_with_a_black_border():
+    images = torch.zeros(1, 1, 28, 28)
+    images[..., 8:20, 8:20] = torch.rand(12, 12)
+    for angle in (15.0, 45.0, 105.0):
+        torch.testing.assert_close(_rotate(images, angle), kornia_rotate(images, torch.tensor([angle])))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adamw", "AdamW"), ("adam", "Adam"), ("sgd", "SGD")])
+def test_recipe_reaches_the_optimiser(name, kind):
+    optimizer = SimpleCNN(
+        optimizer=name, lr=0.25, weight_decay=0.125, momentum=0.5, schedule="constant"
+    ).configure_optimizers()
+    assert type(optimizer).__name__ == kind
+    assert optimizer.defaults["lr"] == 0.25
+    assert optimizer.defaults["weight_decay"] == 0.125
+    if name == "sgd":
+        assert optimizer.defaults["momentum"] == 0.5
+
+
+def test_cosine_falls_to_zero_over_the_run():
+    images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
+    model = SimpleCNN(lr=0.1, schedule="cosine")
+    rates = []
+    model.on_train_batch_start = lambda *_: rates.append(model.optimizers().param_groups[0]["lr"])
+    trainer = Trainer(
+        max_epochs=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+    )
+    trainer.fit(model, DataLoader(TensorDataset(images, labels), 2))
+    assert rates == pytest.approx([0.05 * (1 + math.cos(math.pi * step / 8)) for step in range(8)])
+
+
+def test_checkpoint_loads_without_arguments(tmp_path):
+    torch.manual_seed(0)
+    model = EqCNN(in_channels=3, image_size=32, width=5, lr=0.02)
+    trainer = Trainer(
+        logger=False,
+        enable_progress_bar=False,
+        max_steps=1,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        accelerator="cpu",
+    )
+    trainer.fit(model, DataLoader(TensorDataset(torch.rand(4, 3, 32, 32), torch.arange(4)), 2))
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    loaded = EqCNN.load_from_checkpoint(tmp_path / "x.ckpt", weights_only=True)
+    assert loaded.hparams["width"] == 5
+    assert loaded.hparams["lr"] == 0.02
+    images = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(loaded.eval()(images), model.eval()(images), rtol=0, atol=0)

@@ -1,0 +1,108 @@
+"""``python -m results figures``: every network has the pictures of its layers, and what is wrong is told in a line."""
+
+import pytest
+import torch
+from torch import nn
+
+import lit_models
+from headtohead.report.main import main
+from headtohead.pictures.main import draw
+from headtohead.pictures.images import Sample, example_inputs
+from tests.results.checkpoint.networks import Mine, image, sample, saved
+
+
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        (lit_models.EqCNN(), ["first_layer", "layers", "filters", "turned"]),
+        (lit_models.INN(1, 28), ["layers", "filters", "turned", "involution"]),
+        (lit_models.ConvMixer(1, 28, width=4, depth=3), ["first_layer", "depthwise", "layers", "filters", "turned"]),
+        (lit_models.PConvUNet(1, 32, width=4), ["first_layer", "layers", "filters", "turned"]),
+        (Mine(), ["first_layer", "depthwise", "layers", "filters", "turned", "involution"]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_network_has_the_pictures_of_its_layers(model, names):
+    inputs = example_inputs(model.eval())
+    pictures = draw(model, [Sample("noise", inputs[0][0, 0].numpy(), (image(size=inputs[0].shape[2]), *inputs[1:]))])
+    assert [picture.name for picture in pictures] == names
+    assert all(type(model).__name__ in picture.caption for picture in pictures)
+
+
+def test_a_layer_that_the_network_does_not_use_is_no_fault():
+    class Spare(Mine):
+        def __init__(self, **recipe):
+            super().__init__(**recipe)
+            self.spare = nn.Conv2d(1, 1, 1)
+
+    names = [picture.name for picture in draw(Spare().eval(), [sample(image())], "spare")]
+    assert names == ["first_layer", "depthwise", "layers", "involution"]
+
+
+def test_one_command_writes_the_figures_beside_the_checkpoint(trained, monkeypatch, capsys, tmp_path):
+    args = ["figures", str(trained), "--data=tests.tiny.Tiny"]
+    assert main(args) == 0
+    folder = trained.parent / "figures"
+    names = [f"{name}.{kind}" for name in ("first_layer", "layers", "filters", "turned") for kind in ("svg", "png")]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    shown = capsys.readouterr().out
+    assert "first test image, 0" in shown
+    assert "Turning the image by 90° only moves the maps" in shown
+    assert all(f"wrote {folder / name}" in shown for name in names)
+    first = {name: (folder / name).read_bytes() for name in names}
+    monkeypatch.chdir(tmp_path)
+    assert main([*args, "--out=here"]) == 0
+    assert first == {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()}
+
+
+def exit_code(args):
+    try:
+        return main(args)
+    except SystemExit as end:
+        return end.code
+
+
+class Bomb:
+    """What a malicious pickle holds."""
+
+    def __reduce__(self):
+        return print, ("boom",)
+
+
+@pytest.mark.parametrize(
+    ("make", "args", "said"),
+    [
+        (None, [], "CHECKPOINT: no file "),
+        (None, ["--layr=x"], "--layr: no such argument; did you mean --layer?"),
+        (lambda path: path.write_text("words"), [], "not a checkpoint"),
+        (lambda path: torch.save([1], path), [], "has no state_dict"),
+        (
+            lambda path: torch.save({"state_dict": {}, "x": Bomb()}, path),
+            [],
+            "holds more than weights and plain values",
+        ),
+        (lambda path: saved(path.parent, lit_models.FCNet()), [], "FCNet has no convolution and no involution to draw"),
+        (
+            lambda path: saved(path.parent, Mine()),
+            ["--model=Nothing"],
+            "--model: no model is named 'Nothing'; there are ",
+        ),
+        (lambda path: saved(path.parent, Mine()), ["--model=no.such"], "--model: no.such: No module named 'no'"),
+        (lambda path: saved(path.parent, Mine()), ["--model=tests.tiny.Tiny"], "--model: tests.tiny.Tiny is no Lightn"),
+        (lambda path: saved(path.parent, Mine()), ["--model=EqCNN"], "does not fit EqCNN"),
+        (lambda path: saved(path.parent, lit_models.EqCNN()), ["--layer=x"], "there are features.0, features.3, feat"),
+        (lambda path: saved(path.parent, lit_models.EqCNN()), ["--image=none.png"], "none.png: No such file"),
+        (lambda path: saved(path.parent, lit_models.EqCNN()), ["--image", __file__], "not an image"),
+        (lambda path: saved(path.parent, lit_models.EqCNN()), ["--data=MINST"], "--data: no data is named 'MINST'"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told_in_one_line_and_nothing_is_written(tmp_path, capsys, make, args, said):
+    path = tmp_path / "some.ckpt"
+    if make is not None:
+        make(path)
+    assert exit_code(["figures", str(path), *args]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert "boom" not in printed.out
+    assert [file.name for file in tmp_path.iterdir()] == ([] if make is None else ["some.ckpt"])

@@ -1,0 +1,41 @@
+"""Confusion matrices: sums by hand, and what is drawn of them."""
+
+import pytest
+
+from headtohead.report.figures.confusion import class_names, confusion
+from headtohead.report.figures.groups import groups
+from tests.results.figures.trials import drawn, sweep, trial
+from tests.results.test_record import make
+
+
+def test_confusion_matrices_are_summed():
+    matrix = [[5, 1], [2, 8]]
+    broken = [{"confusion": value} for value in (None, "x", [[1, 2]], [[1, "a"], [2, 3]], [[1, None], [0, 1]])]
+    found = [trial(quality={**make().quality, **quality}) for quality in ({"confusion": matrix}, *broken)]
+    assert confusion([*found, trial()]).tolist() == [[14, 2], [5, 15]]
+    assert confusion(found[1:]) is None
+
+
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_confusion_matrices_of_any_number_of_models_share_one_bar(count):
+    pictures = drawn(*(trial(f"Model{index}") for index in range(count)))
+    assert len(pictures["confusion"].canvas.axes) == count + 1
+
+
+def test_matrices_as_drawn(pair):
+    slow, fast, _bar = pair["confusion"].canvas.axes
+    assert (slow.get_title(), fast.get_title()) == ("Slow, 3 seeds", "Fast, 2 seeds")
+    assert [text.get_text() for text in slow.texts] == ["90", "10", "30", "70"]
+    assert slow.images[0].get_array().filled(0).tolist() == [[0, 10], [30, 0]]
+    assert "Slow takes 1 for 0 in 30.0 %" in pair["confusion"].caption
+
+
+def test_classes_have_their_names():
+    named = {**trial().quality, "class_names": ["cat", "$dog"]}
+    picture = drawn(trial(quality=named))["confusion"]
+    axes = picture.canvas.axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["cat", r"\$dog"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["cat", r"\$dog"]
+    assert "EqCNN takes \\$dog for cat in 30.0 %" in picture.caption
+    (group,) = groups(sweep(trial(quality={**named, "class_names": ["one"]})))
+    assert class_names(group, 2) == ["0", "1"]

@@ -1,0 +1,72 @@
+"""Learning curves and accuracy over the angle: their numbers by hand, and what is drawn of them."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from headtohead.report.figures.curves import angle_curves, epoch_curves
+from headtohead.report.figures.groups import groups
+from tests.results.figures.trials import ANGLES, lines, sweep, trial
+
+
+def test_learning_curves_have_the_mean_of_each_epoch():
+    short = trial(seed=1, acc=0.8)
+    short = dataclasses.replace(short, history=[*short.history[:2], {"epoch": 2, "val_acc": None}, "broken"])
+    (group,) = groups(sweep(trial(acc=0.9), short))
+    (curve,) = epoch_curves(group, "val_acc")
+    assert curve.x.tolist() == [1, 2, 3, 4]
+    assert curve.mean == pytest.approx([75, 80, 100 * (0.9 - 0.1 / 3), 87.5])
+    assert np.isnan(curve.low).tolist() == [False, False, True, True]
+    (loss,) = epoch_curves(group, "train_loss")
+    assert loss.mean == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])  # no share: not in per cent
+    assert epoch_curves(group, "val_l1") == []
+
+
+def test_angle_curves_close_the_circle():
+    (group,) = groups(sweep(trial(acc=0.8), trial(acc=1.0, seed=1)))
+    (curve,) = angle_curves(group)
+    assert curve.x.tolist() == [*ANGLES, 360]
+    assert curve.mean[:-1] == pytest.approx([90 * (1 - angle / 1_000) for angle in ANGLES])
+    assert (curve.mean[-1], curve.low[-1]) == (curve.mean[0], curve.low[0])
+    half = stats.t.ppf(0.975, 1) * np.std([80, 100], ddof=1) / 2**0.5
+    assert curve.high[0] == pytest.approx(90 + half)
+
+
+def test_learning_curves_as_drawn(pair):
+    (axes,) = pair["validation"].canvas.axes
+    assert axes.get_ylabel() == "validation accuracy, %"
+    assert list(lines(pair["validation"])) == ["Slow", "Fast"]
+    assert lines(pair["validation"])["Slow"].get_ydata() == pytest.approx([81, 86, 91 - 10 / 3, 88.5])
+    assert len(axes.collections) == 2  # the bands
+    assert [text.get_text() for text in pair["validation"].canvas.legends[0].get_texts()] == ["Slow", "Fast"]
+    (axes,) = pair["training_loss"].canvas.axes
+    assert axes.get_yscale() == "log"
+
+
+def test_the_circle_as_drawn(pair):
+    (axes,) = pair["rotation_polar"].canvas.axes
+    assert axes.name == "polar"
+    fast = lines(pair["rotation_polar"])["Fast"]
+    assert fast.get_xdata()[6] == pytest.approx(math.pi / 2)
+    assert fast.get_ydata()[6] == pytest.approx(70 * 0.91)
+
+
+def test_captions_say_what_is_to_be_seen(pair):
+    assert "After the last epoch: Slow 88.5 %, Fast 67.5 %." in pair["validation"].caption
+    assert "Mean of 2 to 3 seeds; band: 95 % interval of the mean (Student's t)." in pair["validation"].caption
+    assert "After the last epoch: Slow 0.25, Fast 0.25." in pair["training_loss"].caption
+    seen = "Upright: Slow 91.0 %, Fast 70.0 %. At the worst angle: Slow 59.6 %, Fast 45.8 %."
+    assert seen in pair["rotation"].caption
+
+
+def test_fifteen_models_with_long_names_each_have_a_panel(fifteen):
+    panels = fifteen["validation"].canvas.axes
+    titles = [axes.get_title().replace("\n", " ") for axes in panels]
+    assert sum(t.endswith("(a_long_argument=a_long_value, operator=involution)") for t in titles) == 7
+    assert len(set(titles)) == 15
+    for axes in panels:
+        assert len(axes.collections[0].get_segments()) == 15  # all in grey
+        assert len(axes.get_lines()) == 1  # and its own

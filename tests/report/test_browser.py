@@ -1,0 +1,204 @@
+"""The report in a headless Chromium: it opens from disk, sorts, shows every figure, and can be read by everyone.
+
+With ``SUITE_SCREENSHOTS=1`` the screenshots that are committed are made anew.
+"""
+
+import csv
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from headtohead.report.collect import collect
+from headtohead.report.figures import draw_all
+from headtohead.report.html import html
+from headtohead.report.comparison import make as make_sheet
+from tests.conftest import ROOT
+from tests.results.test_record import make
+from tests.results.test_tables import filled, other_config, save, with_accuracy
+
+COMMITTED = ROOT / "results" / "plain_vs_equivariant"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DESKTOP, PHONE, NARROW = ({"width": width, "height": height} for width, height in ((1280, 900), (390, 844), (320, 640)))
+SCREENSHOTS = {
+    "report-desktop": {"viewport": DESKTOP},
+    "report-phone": {"viewport": PHONE},
+    "report-dark": {"viewport": DESKTOP, "color_scheme": "dark"},
+}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        # a container's root has no sandbox; the pages are ours
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open a file as a user does; everything that it asks for and every complaint of the browser is kept."""
+    contexts = []
+
+    def open_page(path, **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.asked, page.complaints = [], []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("console", lambda message: page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.goto(path.resolve().as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """The report of a sweep with three models on one data set, an inpainter, odd names and something left out."""
+    folder = tmp_path_factory.mktemp("several")
+    names = ("B", "<script>document.title = 'owned'</script>", "A")
+    found = [filled(0), filled(1)]
+    for index, name in enumerate(names):
+        config = {**other_config(model=name), "model": name}
+        found += [with_accuracy(0.9 + 0.01 * (index * index) - 0.001 * seed, seed, **config) for seed in range(7)]
+    found = [
+        dataclasses.replace(record, rig={**record.rig, "trials_at_once": 2}) if record.model == "A" else record
+        for record in found
+    ]
+    trials = collect(save(folder / "several", *found))
+    trials.problems.append("trial99/record.json: not valid JSON")
+    path = folder / "report.html"
+    path.write_text(html(make_sheet(trials), draw_all(trials, folder)))
+    return path
+
+
+def texts(page, table, column):
+    return page.locator(f"table[aria-labelledby={table}] tbody tr > :nth-child({column})").all_inner_texts()
+
+
+@pytest.mark.parametrize("name", SCREENSHOTS)
+def test_it_opens_and_looks_as_on_the_screenshots(open_page, tmp_path, name):
+    page = open_page(COMMITTED / "report.html", **SCREENSHOTS[name])
+    folder = COMMITTED if os.environ.get("SUITE_SCREENSHOTS") else tmp_path
+    page.screenshot(path=folder / f"{name}.png")
+    for path in (folder / f"{name}.png", COMMITTED / f"{name}.png"):
+        size = path.read_bytes()[16:24]  # width and height in a PNG's header
+        viewport = SCREENSHOTS[name]["viewport"]
+        assert size == viewport["width"].to_bytes(4, "big") + viewport["height"].to_bytes(4, "big")
+    assert page.complaints == []
+
+
+def test_it_loads_nothing_and_shows_every_figure(open_page, several):
+    for path in (COMMITTED / "report.html", several):
+        page = open_page(path)
+        assert [url for url in page.asked if not url.startswith("data:")] == [path.resolve().as_uri()]
+        assert page.complaints == []
+        widths = page.evaluate("[...document.images].map((image) => image.complete ? image.naturalWidth : 0)")
+        assert widths
+        assert min(widths) > 100
+        assert page.evaluate("[...document.images].every((image) => image.alt.length > 0)")
+    shown = len(list(COMMITTED.glob("*.svg")))
+    assert open_page(COMMITTED / "report.html").locator("figure img").count() == shown
+
+
+def test_numbers_equal_runs_csv(open_page):
+    page = open_page(COMMITTED / "report.html")
+    with (COMMITTED / "runs.csv").open() as file:
+        heads, *rows = list(csv.reader(file))
+    page.get_by_text(f"{len(rows)} trials, as in runs.csv").click()
+    shown = page.locator("table[aria-labelledby=runs] thead th").all_inner_texts()
+    assert sorted(shown) == sorted(heads)
+    for column, head in enumerate(shown, 1):
+        assert texts(page, "runs", column) == [row[heads.index(head)] for row in rows]
+
+
+def test_a_click_sorts_and_another_turns_the_order(open_page, several):
+    page = open_page(several)
+    table, costs = "table-1-1", "table-1-2"  # the classifiers
+    assert len(texts(page, table, 3)) == 3
+    head = page.locator(f"table[aria-labelledby={table}] thead th").nth(2)
+    assert head.get_attribute("aria-sort") is None
+    head.get_by_role("button").click()
+    rising = [float(text.split()[0]) for text in texts(page, table, 3)]
+    assert rising == sorted(rising)
+    assert head.get_attribute("aria-sort") == "ascending"
+    head.get_by_role("button").press("Enter")
+    assert [float(text.split()[0]) for text in texts(page, table, 3)] == rising[::-1]
+    assert head.get_attribute("aria-sort") == "descending"
+    name = page.locator(f"table[aria-labelledby={table}] thead th").nth(0)
+    name.get_by_role("button").click()
+    assert texts(page, table, 1) == ["<script>document.title = 'owned'</script>", "A", "B"]
+    assert head.get_attribute("aria-sort") is None
+    # numbers are sorted as numbers, and what is missing stays last either way
+    seconds = page.locator(f"table[aria-labelledby={costs}] thead th").nth(4)
+    for _ in range(2):
+        seconds.get_by_role("button").click()
+        assert texts(page, costs, 5)[-1] == "–"
+    assert page.title() == "several: comparison"
+
+
+def test_without_javascript_everything_but_sorting_is_there(open_page):
+    page = open_page(COMMITTED / "report.html", java_script_enabled=False)
+    assert page.locator("th button").count() == 0
+    best = make_sheet(collect(COMMITTED)).parts[0].verdicts_against_best[0]
+    assert page.get_by_text(best).first.is_visible()
+    page.get_by_text("trials, as in runs.csv").click()
+    assert page.locator("table[aria-labelledby=runs]").is_visible()
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE, NARROW], ids=["desktop", "phone", "narrow"])
+def test_nothing_sticks_out_of_the_page(open_page, several, viewport):
+    for path in (COMMITTED / "report.html", several):
+        page = open_page(path, viewport=viewport)
+        page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true; })")
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+def test_dark_is_dark(open_page):
+    def light(page):
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    assert light(open_page(COMMITTED / "report.html", color_scheme="light")) == "rgb(255, 255, 255)"
+    assert light(open_page(COMMITTED / "report.html", color_scheme="dark")) == "rgb(20, 23, 27)"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_axe_finds_nothing(open_page, several, scheme, viewport):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    for path in (COMMITTED / "report.html", several):
+        page = open_page(path, color_scheme=scheme, viewport=viewport)
+        page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true; })")
+        found = axe.run(page)
+        assert found.violations_count == 0, found.generate_report()
+        assert len(found.response["passes"]) > 20
+
+
+def test_axe_would_find_something(open_page, several, tmp_path):
+    """An image without a text and letters without contrast are found: the check above can fail."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    worse = tmp_path / "worse.html"
+    worse.write_text(Path(several).read_text().replace("<img ", "<img title='' ").replace(" alt=", " data-alt="))
+    found = {item["id"] for item in axe.run(open_page(worse)).response["violations"]}
+    assert "image-alt" in found
+
+
+def test_one_trial_is_a_report_too(open_page, tmp_path):
+    trials = collect(save(tmp_path / "one", make()))
+    (tmp_path / "report.html").write_text(html(make_sheet(trials)))
+    page = open_page(tmp_path / "report.html")
+    assert page.get_by_text("There is one model only").is_visible()
+    assert page.complaints == []

@@ -1,0 +1,197 @@
+"""Records as they are found on real disks: broken, failed, doubled, old, new, of several machines."""
+
+import dataclasses
+import inspect
+import json
+import math
+import re
+
+import pytest
+
+import lit_models
+from headtohead.records import record as records
+from headtohead.report.main import main
+from headtohead.report.collect import Trials, collect, mixed_rigs
+from headtohead.report.figures import draw_all
+from headtohead.report.html import html
+from headtohead.report.comparison import make as make_sheet
+from headtohead.report.summary import RECIPE
+from headtohead.report.write import latex_of, markdown_of, show
+from tests.results.test_record import make
+from tests.results.test_tables import other_config, save
+
+WRONG = [None, "x", -1, 1e300, math.nan, True, [1], {}]
+
+
+def write_raw(folder, name, raw):
+    (folder / name).mkdir(parents=True)
+    (folder / name / records.FILE_NAME).write_text(json.dumps(raw))
+
+
+def test_everything_that_is_left_out_is_named_and_stays_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "mine"
+    good = json.loads(records.dumps(make(seed=0)))
+    save(folder, make(seed=0))
+    write_raw(folder, "lacks", {name: value for name, value in good.items() if name != "size"})
+    write_raw(folder, "newer", {**good, "seed": 1, "schema": 2})
+    write_raw(folder, "older", {**good, "seed": 2, "schema": 0})
+    write_raw(folder, "nan", {**good, "seed": 3, "quality": {**good["quality"], "test_acc": math.nan}})
+    write_raw(folder, "twice", good)
+    (folder / "sad").mkdir()
+    (folder / "sad" / "failed.txt").write_text("ValueError: no\n")
+    assert main([]) == 0
+    said = [
+        "lacks/record.json: lacks the field 'size'",
+        "newer/record.json: schema 2 is newer than 1, the newest this version reads",
+        "older/record.json: not a record: it has no schema number",
+        "nan/record.json: has no test accuracy, nor L1 error in holes",
+        "twice/record.json: the same configuration and seed as trial0, which is kept",
+        "sad: failed: ValueError: no",
+    ]
+    assert sorted(capsys.readouterr().err.splitlines()) == sorted(f"mine: left out: {line}" for line in said)
+    report = (tmp_path / "results" / "mine" / "report.html").read_text()
+    assert report.count("<h2") == 6  # with one of what was left out
+    assert main(["results/mine"]) == 0  # from the kept records, among which those are not
+    assert (tmp_path / "results" / "mine" / "report.html").read_text() == report
+    assert collect(tmp_path / "results" / "mine").problems == (
+        (tmp_path / "results" / "mine" / "left_out.txt").read_text().splitlines()
+    )
+
+
+def test_mixed_rigs_are_named(tmp_path):
+    rig = make().rig
+    other = make(seed=2, rig={**rig, "device": "GPU"})
+    at_once = make(seed=3, rig={**rig, "trials_at_once": 2})
+    trials = collect(save(tmp_path, make(seed=0), make(seed=1), other, at_once))
+    (line,) = mixed_rigs(trials)
+    assert "its trials ran on several rigs, 2 on CPU (2 cores), 2 threads" in line
+    assert "trial2 (GPU, precision 32-true)" in line
+    assert "trial0" not in line
+    assert "trial3" not in line  # its times would be left out anyway
+    sheet = make_sheet(trials)
+    assert line in sheet.notes
+    assert line in markdown_of(sheet)
+    assert math.isnan(sheet.summary.epoch_seconds[0])
+    assert sheet.summary.test_acc[0] == pytest.approx(96.84)
+
+
+def test_trials_of_two_precisions_are_two_rows_whoever_chose_them(tmp_path):
+    rig = make().rig
+    bf16 = {**rig, "precision": "bf16-mixed"}
+    named = {name: other_config(**{"trainer.precision": name}) for name in ("32-true", "bf16-mixed")}
+    found = [
+        make(seed=0, rig=rig),
+        make(seed=1, rig=rig, **named["32-true"]),
+        make(seed=0, rig=bf16),
+        make(seed=1, rig=bf16, **named["bf16-mixed"]),
+    ]
+    trials = collect(save(tmp_path, *found))
+    assert not trials.problems
+    rows = make_sheet(trials).summary.set_index("model")
+    assert rows.n.to_dict() == {"EqCNN (trainer.precision=32-true)": 2, "EqCNN (trainer.precision=bf16-mixed)": 2}
+    assert rows.setting.str.contains("precision bf16-mixed").to_list() == ["bf16" in name for name in rows.index]
+
+
+def test_a_precision_that_is_not_known_is_not_made_up(tmp_path):
+    rig = make().rig
+    unknown = {name: value for name, value in rig.items() if name != "precision"}
+    found = make(seed=0, rig=unknown), make(seed=0, rig=rig), make(seed=1, rig={**rig, "precision": "bf16-mixed"})
+    trials = collect(save(tmp_path, *found))
+    assert not trials.problems
+    said = [record.config.get("trainer.precision") for record in trials.records.values()]
+    assert said == [None, "32-true", "bf16-mixed"]
+    assert trials.records["trial0"] == found[0]
+
+
+def test_a_rig_of_which_little_is_known_has_a_name_in_words(tmp_path):
+    bare = {**make().rig, **dict.fromkeys(("device", "devices", "precision"))}
+    text = markdown_of(
+        make_sheet(collect(save(tmp_path, make(), make(model="INN", rig=bare, **other_config(model="INN")))))
+    )
+    assert "unknown device, precision unknown" in text
+    assert "nan" not in text.lower()
+    assert "None" not in text
+
+
+def test_what_differs_between_rows_is_shown(tmp_path):
+    changed = {"model.lr": 0.1, "data.normalize": False, "trainer.precision": "bf16"}
+    plain = other_config(**{"data.normalize": True, "trainer.precision": "32-true"})
+    bf16 = {**make().rig, "precision": "bf16"}
+    sheet = make_sheet(
+        collect(save(tmp_path, make(**plain), make(model="INN", rig=bf16, **other_config(model="INN", **changed))))
+    )
+    setting = dict(zip(sheet.summary.model, sheet.summary.setting, strict=True))
+    assert setting["INN"].startswith("lr=0.1, normalize=False, CPU (2 cores), 2 threads, precision bf16")
+    assert setting["EqCNN"].startswith("lr=0.001, normalize=True, CPU (2 cores), 2 threads, precision 32-true")
+    assert "differs in" in markdown_of(sheet)
+
+
+def test_what_belongs_to_an_architecture_is_no_difference_of_recipe(tmp_path):
+    small, large = other_config(**{"model.width": 8}), other_config(**{"model.width": 11})
+    sheet = make_sheet(collect(save(tmp_path, make(**small), make(**large))))
+    assert sorted(sheet.summary.model) == ["EqCNN (model.width=11)", "EqCNN (model.width=8)"]
+    assert set(sheet.summary.setting) == {""}
+    assert "Recipe or rig differ" not in markdown_of(sheet)
+    limited = other_config(model="INN", **{"trainer.limit_train_batches": 9})
+    sheet = make_sheet(collect(save(tmp_path / "limited", make(), make(model="INN", **limited))))
+    assert set(sheet.summary.setting) == {"limit_train_batches=None", "limit_train_batches=9"}
+    assert "Recipe or rig differ: see the table." in markdown_of(sheet)
+
+
+def test_the_recipe_is_what_every_task_takes():
+    own = set(inspect.signature(lit_models.Task).parameters) - {"in_channels", "image_size", "num_classes"}
+    assert {f"model.{name}" for name in own} == RECIPE
+
+
+def test_what_one_architecture_alone_has_is_no_difference(tmp_path):
+    other = make(model="INN", **other_config(model="INN", **{"model.kernel_size": 7}))
+    assert set(make_sheet(collect(save(tmp_path, make(), other))).summary.setting) == {""}
+
+
+def mutations(value, path=()):
+    """Yield every path into a record, and into its dicts."""
+    for name, item in value.items():
+        yield (*path, name)
+        if isinstance(item, dict):
+            yield from mutations(item, (*path, name))
+
+
+def test_any_wrong_value_is_named_or_shown(tmp_path, capsys):
+    raw = json.loads(records.dumps(make()))
+    seed = 100
+    for path in [*mutations(raw), ("history", 0), ("history", 0, "val_acc"), ("rig", "versions")]:
+        for index, wrong in enumerate(WRONG):
+            changed = json.loads(json.dumps({**raw, "seed": (seed := seed + 1)}))
+            place = changed
+            for name in path[:-1]:
+                place = place[name]
+            place[path[-1]] = wrong
+            write_raw(tmp_path / "in", f"{'.'.join(map(str, path))}-{index}".replace("/", "_"), changed)
+    save(tmp_path / "in", make(seed=7))
+    trials = collect(tmp_path / "in")
+    assert "trial0" in trials.records
+    files = len(list((tmp_path / "in").iterdir()))
+    assert len(trials.records) + len(trials.problems) == files
+    alone = [Trials("x", {"good": make(seed=7), name: record}) for name, record in trials.records.items()]
+    for few in (trials, *alone):
+        sheet = make_sheet(few)
+        show(sheet, [])
+        text = markdown_of(sheet) + latex_of(sheet) + capsys.readouterr().out
+        assert not re.search(r"(?<!=)\bnan\b", text.lower()), list(few.records)  # lr=nan is what that recipe says
+        if few is trials or any(name.startswith(("config-", "rig.")) for name in few.records):  # what only it shows
+            assert "</html>" in html(sheet)
+    draw_all(trials, tmp_path)
+
+
+def test_names_are_text_in_every_form(tmp_path):
+    evil = "<script>alert(1)</script>"
+    config = {"model": evil, "data": "<b>&", "model.x": "\"><img src=x onerror='1'>"}
+    record = make(model=evil, data="<b>&", config=config, config_hash="1" * 8, commit="<i>", seed=4)
+    trials = collect(save(tmp_path, record, dataclasses.replace(record, seed=5)))
+    trials.problems.append("<u>: broken")
+    text = html(make_sheet(trials))
+    for tag in ("<script>alert", "<b>", "<img src=x", "<i>", "<u>"):
+        assert tag not in text
+    assert text.count("<script>") == 1
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text

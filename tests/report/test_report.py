@@ -1,0 +1,147 @@
+"""The report as text: its numbers, its commands, and what its policy lets through."""
+
+import base64
+import csv
+import hashlib
+import re
+import shlex
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from headtohead.trial import main as train
+from headtohead.report.collect import collect, labels
+from headtohead.report.html import command, commands, html
+from headtohead.report.comparison import make as make_sheet
+from tests.conftest import ROOT
+from tests.results.test_record import make
+from tests.results.test_tables import other_config, save, with_accuracy
+
+COMMITTED = ROOT / "results" / "plain_vs_equivariant"
+
+
+class Tables(HTMLParser):
+    """The texts of the tables of a page by the id of their headings, a list of rows each."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self._rows, self._cell = {}, [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "table":
+            self._rows = self.found.setdefault(dict(attrs)["aria-labelledby"], [])
+        elif tag == "tr":
+            self._rows.append([])
+        elif tag in ("td", "th"):
+            self._cell = ""
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self._rows[-1].append(self._cell)
+            self._cell = None
+
+    def handle_data(self, data):
+        if self._cell is not None:
+            self._cell += data
+
+
+def test_numbers_equal_runs_csv():
+    tables = Tables((COMMITTED / "report.html").read_text()).found
+    with (COMMITTED / "runs.csv").open() as file:
+        rows = list(csv.reader(file))
+    heads = tables["runs"][0]
+    order = [rows[0].index(head) for head in heads]
+    assert tables["runs"] == [[row[i] for i in order] for row in rows]
+
+    runs = pd.read_csv(COMMITTED / "runs.csv")
+    runs["label"] = runs.config_hash.map(labels(collect(COMMITTED)))
+    by_label = runs.groupby("label")
+    mean, std = by_label.mean(numeric_only=True), by_label.std(numeric_only=True)
+    times = runs[runs.trials_at_once == 1].groupby("label").mean(numeric_only=True)
+    quality = {row[0]: dict(zip(tables["table-1-1"][0], row, strict=True)) for row in tables["table-1-1"][1:]}
+    costs = {row[0]: dict(zip(tables["table-1-2"][0], row, strict=True)) for row in tables["table-1-2"][1:]}
+    assert list(quality) == list(costs) == mean.test_acc.sort_values(ascending=False).index.tolist()  # the best first
+    for model in quality:
+        for head, name in {"0° %": "test_acc", "90° %": "test_acc_rot90", "calibration error %": "test_ece"}.items():
+            assert quality[model][head] == f"{mean[name][model]:.2f} ± {std[name][model]:.2f}"
+        assert costs[model]["parameters"] == f"{mean['params'][model]:,.0f}"
+        for head, name in {"s/epoch": "epoch_seconds", "s to 96 %": "target_seconds"}.items():
+            if model in times.index:
+                assert float(costs[model][head].replace(",", "")) == pytest.approx(times[name][model], rel=5e-3)
+            else:
+                assert costs[model][head] == "–"
+    shown = {(row[0], row[1], row[2]): row[4] for row in tables["table-1-3"][1:]}
+    difference = mean.test_acc["EqCNN (model.width=11)"] - mean.test_acc["SimpleCNN"]  # of the same ten seeds
+    assert shown["EqCNN (model.width=11)", "SimpleCNN", "0°"] == f"{difference:+.2f}".replace("-", "−")
+
+
+def test_the_policy_lets_only_the_reports_own_style_and_script_through():
+    text = (COMMITTED / "report.html").read_text()
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1].replace("&#39;", "'")
+    assert policy.startswith("default-src 'none'; img-src data:; ")
+    for tag, name in (("style", "style-src"), ("script", "script-src")):
+        content = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)[1]
+        hashed = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{name} 'sha256-{hashed}'" in policy
+    assert not re.search(r"https?://|<link|@import|url\(|style=|\son\w+=", text)
+
+
+def test_commands_are_what_train_py_takes():
+    record = make()
+    config = {**record.config, "data.normalize": False, "data.name": "a b", "data.none": None}
+    assert command(config).splitlines() == [
+        "python train.py fit \\",
+        "  --model=EqCNN \\",
+        "  --data=MNIST \\",
+        "  --model.lr=0.001 \\",
+        "  --trainer.max_epochs=5 \\",
+        "  --data.normalize=false '--data.name=a b' --data.none=null",
+    ]
+    records = list(collect(COMMITTED).records.values())
+    found = commands(records)
+    (equal,) = (text for text in found if "--model=EqCNN --model.width=8" in text)
+    (simple,) = (text for text in found if "--model=SimpleCNN" in text)
+    assert equal.splitlines() == [
+        "for seed in 0 1 2 3 4 5 6 7 8 9; do",
+        "  python train.py fit \\",
+        "    --model=EqCNN --model.width=8 --model.optimizer=adamw --model.lr=0.0005 --model.weight_decay=0.01 "
+        "--model.momentum=0.9 --model.schedule=constant \\",
+        "    --data=MNIST --data.batch_size=64 --data.augment=default --data.normalize=false --data.val_size=5000 \\",
+        "    --trainer.max_epochs=5 --trainer.max_steps=-1 --trainer.accumulate_grad_batches=1 "
+        "--trainer.overfit_batches=0.0 --trainer.sync_batchnorm=false \\",
+        "    --seed_everything=$seed",
+        "done",
+    ]
+    assert "--model=SimpleCNN" in simple
+    assert commands([record])[0].endswith(" \\\n  --seed_everything=3")
+
+
+@pytest.mark.parametrize("name", ["EqCNN", "SimpleCNN"])
+def test_commands_of_committed_records_are_accepted(name, workplace):
+    records = [record for record in collect(COMMITTED).records.values() if record.model == name]
+    config = records[0].config
+    args = shlex.split(command(config).replace("\\\n", ""))[2:]
+    assert train.check([*args, "--seed_everything=0"]) is None
+    assert "SimpelCNN" in train.check([arg.replace(name, "SimpelCNN") for arg in args])
+
+
+def test_one_model_has_nothing_to_compare(tmp_path):
+    text = html(make_sheet(collect(save(tmp_path, make()))))
+    assert "There is one model only: nothing to compare." in text
+    assert '<h2 id="figures">' not in text
+    assert "python sweep.py" not in text  # no such sweep file
+
+
+def test_many_models_say_the_pairs_without_the_best_on_request(tmp_path):
+    found = [with_accuracy(0.9 - i / 100, 0, **other_config(**{"model.lr": i})) for i in range(4)]
+    text = html(make_sheet(collect(save(tmp_path, *found))))
+    assert "Every two others (3)" in text
+    assert len(re.findall(r"<li>EqCNN \(model.lr=\d\) is ", text)) == 6
+
+
+def test_the_report_is_linked_from_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    assert "(results/plain_vs_equivariant/report.html)" in readme
+    assert "(results/plain_vs_equivariant/report-desktop.png)" in readme

@@ -1,0 +1,353 @@
+"""Tables: means, spreads and intervals against numbers by hand; what is left out, and what is never mixed."""
+
+import dataclasses
+import io
+import math
+import re
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from headtohead.records import record as records
+from headtohead.report.main import main
+from headtohead.report.collect import COLUMNS, collect, runs_table
+from headtohead.records.metrics import in_words
+from headtohead.report.comparison import make as make_sheet
+from headtohead.report.summary import notes, summarize
+from headtohead.report.terminal import terminal
+from headtohead.report.write import latex_of, markdown_of
+from tests.results.test_record import make
+
+
+def with_accuracy(accuracy, seed, **changes):
+    record = make(seed=seed, **changes)
+    quality = {**record.quality, **{f"test_acc{turn}": accuracy for turn in ("", "_rot90", "_rot180", "_rot270")}}
+    return dataclasses.replace(record, quality=quality)
+
+
+def other_config(**config):
+    config = {**make().config, **config}
+    return {"config": config, "config_hash": records.config_hash(config)}
+
+
+def filled(seed, l1_hole=0.08, **changes):
+    """The record of a network that fills holes."""
+    config = {"model": "PConvUNet", "data": "CIFAR10", "model.width": 16}
+    quality = {"val_l1": l1_hole, "test_l1_hole": l1_hole, "test_l1_valid": 0.02, "test_psnr": 21.5 + seed}
+    quality |= {"test_ssim": 0.81234, "test_images": 10_000}
+    named = {"model": "PConvUNet", "data": "CIFAR10", "config": config, "config_hash": records.config_hash(config)}
+    return make(seed=seed, quality=quality, **{**named, **changes})
+
+
+def save(folder, *found):
+    for index, record in enumerate(found):
+        records.write(record, folder / f"trial{index}")
+    return folder
+
+
+def summary_of(folder):
+    trials = collect(folder)
+    return summarize(trials, runs_table(trials))
+
+
+def markdown_in(folder):
+    return markdown_of(make_sheet(collect(folder)))
+
+
+def shown_in_terminal(folder, name="x"):
+    """What a terminal of 100 columns shows."""
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    for shown in terminal(name, summary_of(folder)):
+        console.print(shown)
+    return console.file.getvalue()
+
+
+def test_mean_spread_and_interval_by_hand(tmp_path):
+    table = summary_of(
+        save(tmp_path, *(with_accuracy(accuracy, seed) for seed, accuracy in enumerate([0.96, 0.97, 0.98])))
+    )
+    (row,) = table.to_dict("records")
+    assert row["n"] == 3
+    assert row["test_acc"] == pytest.approx(97.0)
+    assert row["test_acc_std"] == pytest.approx(1.0)
+    # t(0.975; 2 degrees of freedom) = 4.302653
+    assert row["test_acc_ci"] == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert "| 97.00 ± 1.00 |" in markdown_in(tmp_path)
+    assert "94.52 to 99.48" in markdown_in(tmp_path)
+
+
+def test_one_trial_has_no_spread_and_the_table_says_so(tmp_path):
+    table = summary_of(save(tmp_path, make()))
+    assert math.isnan(table.test_acc_std[0])
+    assert "±" not in markdown_in(tmp_path).splitlines()[4]
+    assert any("n = 1" in note for note in notes(table))
+
+
+def test_recipes_are_never_one_row(tmp_path):
+    changed = [make(seed=seed, **other_config(**{"model.lr": 0.1})) for seed in (0, 1)]
+    table = summary_of(save(tmp_path, make(seed=0), make(seed=1), *changed))
+    assert sorted(table.model) == ["EqCNN (model.lr=0.001)", "EqCNN (model.lr=0.1)"]
+    assert table.n.tolist() == [2, 2]
+
+
+def test_rigs_are_never_mixed_in_a_time(tmp_path):
+    other = make(seed=1, rig={**make().rig, "device": "another"})
+    table = summary_of(save(tmp_path, make(seed=0), other))
+    assert math.isnan(table.epoch_seconds[0])
+    assert table.test_acc[0] == pytest.approx(96.84)
+    assert any("several rigs" in note for note in notes(table))
+    shared = make(rig={**make().rig, "trials_at_once": 2})
+    assert math.isnan(summary_of(save(tmp_path / "shared", shared)).epoch_seconds[0])
+
+
+def test_times_are_those_of_trials_that_had_the_machine_to_themselves(tmp_path):
+    shared = {"rig": {**make().rig, "trials_at_once": 2, "threads": 1}}
+    slow, slower = ({"cost": {**make().cost, "epoch_seconds": seconds}} for seconds in (21.0, 23.0))
+    found = make(seed=0, **slow), make(seed=1, **slower), make(seed=2, **shared), make(seed=3, **shared)
+    table = summary_of(save(tmp_path, *found))
+    assert table.epoch_seconds.tolist() == [22.0]
+    assert (table.n[0], table.timed[0]) == (4, 2)
+    assert "Times are those of trials that had the machine to themselves: 2 of 4 for EqCNN on MNIST." in notes(table)
+    assert make_sheet(collect(tmp_path)).summary.setting.tolist() == [""]
+
+
+def test_rows_on_different_rigs_are_told_apart(tmp_path):
+    other = make(seed=0, rig={**make().rig, "device": "another"}, **other_config(**{"model.lr": 0.1}))
+    table = summary_of(save(tmp_path, make(seed=0), other))
+    assert table.epoch_seconds.notna().all()
+    assert any("different rigs" in note for note in notes(table))
+
+
+def test_a_faster_machine_wins_no_column(tmp_path):
+    fast = {"cost": {**make().cost, "epoch_seconds": 1.25}, **other_config(**{"model.lr": 0.1})}
+    alone = {**make().rig, "trials_at_once": 1}
+    assert "**1.25**" in markdown_in(save(tmp_path / "same", make(rig=alone), make(rig=alone, **fast)))
+    other = make(rig={**alone, "device": "another"}, **fast)
+    assert "| 1.25 |" in " ".join(markdown_in(save(tmp_path / "other", make(rig=alone), other)).split())
+
+
+def test_the_best_comes_first_and_is_bold(tmp_path):
+    low, high = with_accuracy(0.5, 0), with_accuracy(0.9, 0, **other_config(**{"model.lr": 0.1}))
+    table = summary_of(save(tmp_path, low, high))
+    assert table.test_acc.tolist() == pytest.approx([90.0, 50.0])
+    assert "**90.00**" in markdown_in(tmp_path)
+    assert "**50.00**" not in markdown_in(tmp_path)
+    assert " 90.0* " in shown_in_terminal(tmp_path)
+    assert "50.0*" not in shown_in_terminal(tmp_path)
+
+
+def test_what_cannot_be_used_is_named_and_the_rest_is_used(tmp_path):
+    good = make(seed=0)
+    save(tmp_path, good, make(seed=1), make(seed=1), make(seed=2, quality={**good.quality, "test_acc": None}))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "record.json").write_text("{")
+    (tmp_path / "sad").mkdir()
+    (tmp_path / "sad" / "failed.txt").write_text("ValueError: no\n")
+    trials = collect(tmp_path)
+    assert sorted(record.seed for record in trials.records.values()) == [0, 1]
+    told = "\n".join(trials.problems)
+    for said in (
+        "broken/record.json: not valid JSON",
+        "trial3/record.json: has no test accuracy, nor L1 error in holes",
+        "the same configuration and seed as trial1",
+        "sad: failed: ValueError: no",
+    ):
+        assert said in told
+    assert len(trials.problems) == 4
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "said"),
+    [
+        ("quality", {"test_acc": "high"}, "has no test accuracy"),
+        ("quality", {"test_acc": 98.4}, "which is no share"),
+        ("quality", {"test_acc_rot90": [1]}, "its quality.test_acc_rot90 is no number"),
+        ("quality", {"circle": {"0": "x"}}, "its quality.circle"),
+        ("quality", {"circle": [1]}, "its quality.circle"),
+        ("size", {"params": None}, "its size.params is no number"),
+        ("size", {"macs": True}, "its size.macs is no number"),
+        ("size", {"macs": 10**400}, "its size.macs is no number"),
+        ("cost", {"epoch_seconds": {}}, "its cost.epoch_seconds is no number"),
+    ],
+)
+def test_numbers_that_are_none_are_named(tmp_path, part, change, said):
+    good = make(seed=1)
+    save(tmp_path, dataclasses.replace(good, seed=0, **{part: {**getattr(good, part), **change}}), good)
+    trials = collect(tmp_path)
+    assert list(trials.records) == ["trial1"]
+    assert [said in problem and "trial0/record.json" in problem for problem in trials.problems] == [True]
+
+
+def test_runs_csv_has_a_row_per_trial_in_per_cent(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "runs" / "mine", make(seed=1), make(seed=0))
+    assert main([]) == 0
+    runs = pd.read_csv(tmp_path / "results" / "mine" / "runs.csv")
+    assert list(runs.columns) == COLUMNS
+    assert runs.seed.tolist() == [0, 1]
+    assert runs.test_acc.tolist() == [96.84, 96.84]
+    assert runs.params.tolist() == [7834, 7834]
+    made = {path.name for path in (tmp_path / "results" / "mine").iterdir()}
+    assert {"runs.csv", "table.md", "table.tex", "report.html", "rotation.png", "rotation.svg", "records"} <= made
+    assert "left_out.txt" not in made
+
+
+def test_the_same_records_give_the_same_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "runs" / "mine", *(with_accuracy(0.9 + seed / 100, seed) for seed in range(3)))
+    assert main(["runs/mine"]) == 0
+    folder = tmp_path / "results" / "mine"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert main(["results/mine"]) == 0  # from the kept records, over themselves
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_records_that_left_the_sweep_leave_the_results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "runs" / "mine", make(seed=0), make(seed=1))
+    main([])
+    (tmp_path / "runs" / "mine" / "trial1" / "record.json").unlink()
+    main([])
+    assert [path.name for path in (tmp_path / "results" / "mine" / "records").iterdir()] == ["trial0.json"]
+
+
+def test_filled_holes_by_hand(tmp_path):
+    found = [filled(seed, l1) for seed, l1 in enumerate([0.07, 0.08, 0.09])]
+    table = summary_of(save(tmp_path, *found))
+    (row,) = table.to_dict("records")
+    assert row["test_l1_hole"] == pytest.approx(8.0)
+    assert row["test_l1_hole_std"] == pytest.approx(1.0)
+    assert row["test_l1_hole_ci"] == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert "test_acc" not in table
+    text = markdown_in(tmp_path)
+    _, _, head, _, line = text.splitlines()[:5]
+    cells = {name.strip(): cell.strip() for name, cell in zip(head.split("|"), line.split("|"), strict=True)}
+    assert cells["n"] == "3"
+    assert cells["L1 hole %"] == "8.00 ± 1.00"
+    assert cells["L1 valid %"] == "2.00 ± 0.00"
+    assert cells["PSNR dB"] == "22.50 ± 1.00"
+    assert cells["SSIM"] == "0.8123 ± 0.0000"
+    assert cells["95 % interval, L1 hole"] == "5.52 to 10.48"
+    assert "accuracy" not in text
+    assert any("in the holes" in note for note in notes(table))
+
+
+def test_the_smallest_error_in_holes_comes_first_and_is_bold(tmp_path):
+    config = {"config": {"model.width": 1}, "config_hash": "1" * 8, "model": "ConvUNet"}
+    table = summary_of(save(tmp_path, filled(0, 0.09), filled(1, 0.07, **config)))
+    assert table.model.tolist() == ["ConvUNet", "PConvUNet"]
+    shown = shown_in_terminal(tmp_path)
+    assert re.search(r"model +n +L1 hole % +L1 valid % +PSNR dB +SSIM", shown)
+    assert re.search(r"ConvUNet +1 +7.00\* +2.00 +22.50\*", shown)
+    assert re.search(r"PConvUNet +1 +9.00 +2.00 +21.50 ", shown)
+
+
+def test_each_kind_of_trial_has_its_own_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "runs" / "mixed", make(seed=0), filled(0), filled(1))
+    assert main([]) == 0
+    folder = tmp_path / "results" / "mixed"
+    text = (folder / "table.md").read_text()
+    accuracies, holes = text.split("\n\nCIFAR10: filling holes in test images")
+    assert "EqCNN" in accuracies
+    assert "PConvUNet" not in accuracies
+    assert "PConvUNet" in holes
+    assert "EqCNN" not in holes
+    assert "nan" not in text
+    assert "Test accuracy" in text
+    runs = pd.read_csv(folder / "runs.csv").set_index("trial")
+    assert runs.test_acc.tolist() == pytest.approx([float("nan"), float("nan"), 96.84], nan_ok=True)
+    assert runs.loc["trial1", "test_l1_hole"] == 8
+    assert runs.loc["trial1", "val_l1"] == 8
+    assert runs.loc["trial2", "test_psnr"] == 22.5
+    assert len(list(terminal("x", summary_of(tmp_path / "runs" / "mixed")))) == 4
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert main(["results/mixed"]) == 0
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (make(), "test accuracy 96.84%, at 90 degrees 96.84%"),
+        (filled(0), "L1 in holes 8.00%, PSNR 21.50 dB"),
+        (make(quality={}), "no number that a table shows"),
+        (make(quality={"test_acc": 0.5}), "test accuracy 50.00%"),
+    ],
+)
+def test_a_record_in_words(record, said):
+    assert in_words(record.quality) == said
+
+
+@pytest.mark.parametrize(
+    ("args", "said"), [(["nowhere"], "no folder nowhere"), (["."], "no records in ."), ([], "no folder runs")]
+)
+def test_nothing_to_show_is_told_in_one_line(tmp_path, monkeypatch, capsys, args, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(args) == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert len(printed.splitlines()) == 1
+
+
+def test_a_sweep_named_like_a_package_writes_nothing_into_it(tmp_path, monkeypatch, capsys):
+    save(tmp_path / "runs" / "figures", make())
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "results" / "figures"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    assert main([]) == 2
+    assert "--out: results/figures is a folder of code" in capsys.readouterr().err
+    assert [path.name for path in package.iterdir()] == ["__init__.py"]
+    assert main(["--out=tables"]) == 0
+    assert (tmp_path / "tables" / "figures" / "report.html").is_file()
+
+
+def test_markup_in_a_name_is_text(tmp_path):
+    save(tmp_path, make(model="[red]x"), make(model="a|b_<i>&%", **other_config(**{"model.lr": 1})))
+    shown = shown_in_terminal(tmp_path, "[blue]")
+    assert "[blue], MNIST" in shown
+    assert "[red]x" in shown
+    assert "a\\|b_&lt;i>&%" in markdown_in(tmp_path)
+    assert r"a|b\_<i>\&\%" in latex_of(make_sheet(collect(tmp_path)))
+
+
+def test_the_widest_table_fits_a_terminal_of_100_columns(tmp_path):
+    size = {"params": 138_357_544, "macs": 15_470_314_496, "bytes": 553_430_176}
+    cost = {"epoch_seconds": 13_836.0, "train_images_per_second": 123_456.0, "inference_images_per_second": 1_234_567.0}
+    cost |= {"latency_seconds": 0.1234, "peak_memory_mb": 12_345.0}
+    history = [{"epoch": 0, "val_acc": 0.96, "seconds": 12_345.0}]
+    wide = {"size": size, "cost": cost, "history": history, "rig": {**make().rig, "trials_at_once": 1}}
+    found = [with_accuracy(1 - i / 10, seed, **wide, **other_config(a=i)) for i in range(2) for seed in range(12)]
+    shown = shown_in_terminal(save(tmp_path, *found), "a_sweep_with_a_long_name")
+    assert max(map(len, shown.splitlines())) <= 100
+    for text in (
+        "138,357,544",
+        "15.5 G",
+        "553 MB",
+        "13,836",
+        "123,456",
+        "1,234,567",
+        "12,345",
+        "s to 96 %",
+        "100.0 ± 0.0*",
+    ):
+        assert text in shown
+
+
+def test_ties_and_single_rows_have_no_best(tmp_path):
+    one = markdown_in(save(tmp_path / "one", make()))
+    same = markdown_in(save(tmp_path / "same", make(), make(**other_config(**{"model.lr": 1}))))
+    assert "**" not in one
+    assert "**" not in same
+
+
+def test_latex_has_rules_and_bold_winners(tmp_path):
+    low, high = with_accuracy(0.5, 0), with_accuracy(0.9, 0, **other_config(**{"model.weight_decay": 0.1}))
+    text = latex_of(make_sheet(collect(save(tmp_path, low, high))))
+    assert text.count("\\begin{tabular}") == text.count("\\end{tabular}") == text.count("\\toprule") == 3
+    assert "EqCNN (model.weight\\_decay=0.1) & 1 & " in text
+    assert "\\textbf{90.00}" in text
+    assert "\\textbf{50.00}" not in text
+    assert "$-$40.00" in text

@@ -1,0 +1,75 @@
+"""Time to a stated quality."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from headtohead.report.main import main
+from headtohead.report.collect import collect, runs_table
+from headtohead.records.metrics import CLASSIFICATION, INPAINTING
+from headtohead.report.comparison import make as make_sheet
+from headtohead.report.target import common_level, seconds_to
+from headtohead.report.write import markdown_of
+from tests.results.test_record import make
+from tests.results.test_tables import save
+
+
+def learning(*accuracies, name="val_acc", **changes):
+    history = [{"epoch": i, name: value, "seconds": 10.0 + i} for i, value in enumerate(accuracies)]
+    return make(history=history, **changes)
+
+
+def test_seconds_up_to_the_first_epoch_that_reaches_the_level():
+    record = learning(0.5, 0.9, 0.8, 0.95)
+    assert seconds_to(record, CLASSIFICATION, 0.5) == 10
+    assert seconds_to(record, CLASSIFICATION, 0.9) == 21
+    assert seconds_to(record, CLASSIFICATION, 0.91) == 10 + 11 + 12 + 13
+    assert math.isnan(seconds_to(record, CLASSIFICATION, 0.96))
+    assert math.isnan(seconds_to(make(history=[{"epoch": 0, "val_acc": 0.9}]), CLASSIFICATION, 0.5))
+
+
+def test_the_level_is_the_best_whole_per_cent_that_all_reach():
+    assert common_level([learning(0.5, 0.962), learning(0.97, 0.9)], CLASSIFICATION) == pytest.approx(0.96)
+    assert common_level([learning(0.29)], CLASSIFICATION) == 0.29
+    assert math.isnan(common_level([learning(0.9), make(history=[])], CLASSIFICATION))
+    assert math.isnan(common_level([learning(0.9), make(history=[{"val_acc": None}])], CLASSIFICATION))
+
+
+def test_less_error_reaches_a_level_from_above():
+    records = [learning(0.2, 0.123, name="val_l1"), learning(0.09, name="val_l1")]
+    assert common_level(records, INPAINTING) == pytest.approx(0.13)
+    assert seconds_to(records[0], INPAINTING, 0.13) == 21
+
+
+def test_the_table_states_the_level_and_the_mean_time(tmp_path):
+    save(tmp_path, learning(0.5, 0.965, seed=0), learning(0.97, 0.9, seed=1))
+    runs = runs_table(collect(tmp_path))
+    assert runs.target.tolist() == [96, 96]
+    assert runs.target_seconds.tolist() == [21, 10]
+    text = markdown_of(make_sheet(collect(tmp_path)))
+    assert "s to 96 %" in text
+    assert " 15.5 |" in text
+
+
+def test_a_level_that_some_do_not_reach_has_no_mean(tmp_path):
+    save(tmp_path, learning(0.5, 0.96, seed=0), learning(0.97, 0.9, seed=1))
+    assert "1 of 2 reach it" in markdown_of(make_sheet(collect(tmp_path), 0.97))
+
+
+def test_a_level_from_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "runs" / "mine", learning(0.5, 0.96))
+    assert main(["--target", "0.4"]) == 0
+    assert pd.read_csv("results/mine/runs.csv").target_seconds.tolist() == [10]
+    assert "s to 40 %" in capsys.readouterr().out
+    for wrong in ("95", "0", "nan"):
+        assert main(["--target", wrong]) == 2
+        said = f"results: --target: must be a share between 0 and 1, such as 0.95: got {wrong}\n"
+        assert capsys.readouterr().err == said
+
+
+def test_two_data_sets_have_two_levels(tmp_path):
+    other = learning(0.7, data="CIFAR10", config_hash="1" * 8)
+    runs = runs_table(collect(save(tmp_path, learning(0.9), other)))
+    assert dict(zip(runs.data, runs.target, strict=True)) == {"MNIST": 90, "CIFAR10": 70}
