@@ -57,7 +57,7 @@ class ResNet(nn.Module):
         num_classes: int = 10,
         depth: int = 20,
         operator: Literal["conv", "separable", "involution", "p4"] = "conv",
-        width: int = 16
+        width: int = 16,
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)

@@ -3,9 +3,10 @@
 import torch
 from torch import nn
 
+from headtohead.trial.speed import seconds_per_batch
 from lit_models import EqCNN, SimpleCNN
-from lit_models.sizes import seconds_per_batch, size
 from lit_models.operators import Involution2d
+from lit_models.sizes import size
 
 
 def test_size_by_hand():

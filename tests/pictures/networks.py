@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
+from headtohead.pictures.images import Sample
 from lit_models import Classifier
 from lit_models.operators import DepthwiseSeparableConv2d, Involution2d
-from headtohead.pictures.images import Sample
 
 
 class Mine(Classifier):

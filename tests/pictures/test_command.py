@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 import lit_models
-from headtohead.report.main import main
-from headtohead.pictures.main import draw
 from headtohead.pictures.images import Sample, example_inputs
+from headtohead.pictures.main import draw
+from headtohead.report.main import main
 from tests.results.checkpoint.networks import Mine, image, sample, saved
 
 

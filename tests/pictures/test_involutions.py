@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 import lit_models
-from lit_models.operators import Involution2d
 from headtohead.pictures.involutions import kernel_maps
+from lit_models.operators import Involution2d
 from tests.results.checkpoint.networks import image
 
 

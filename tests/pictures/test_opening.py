@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import lit_models
-from headtohead.report.main import main
 from headtohead.pictures.opening import CheckpointError, find_data, load
+from headtohead.report.main import main
 from tests.results.checkpoint.networks import Mine, saved
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from headtohead.report.collect import collect
+from headtohead.report.comparison import make as make_sheet
 from headtohead.report.figures import draw_all
 from headtohead.report.html import html
-from headtohead.report.comparison import make as make_sheet
 from tests.conftest import ROOT
 from tests.results.test_record import make
 from tests.results.test_tables import filled, other_config, save, with_accuracy

@@ -10,11 +10,11 @@ import pytest
 
 import lit_models
 from headtohead.records import record as records
-from headtohead.report.main import main
 from headtohead.report.collect import Trials, collect, mixed_rigs
+from headtohead.report.comparison import make as make_sheet
 from headtohead.report.figures import draw_all
 from headtohead.report.html import html
-from headtohead.report.comparison import make as make_sheet
+from headtohead.report.main import main
 from headtohead.report.summary import RECIPE
 from headtohead.report.write import latex_of, markdown_of, show
 from tests.results.test_record import make

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from headtohead.report.collect import collect
-from headtohead.report.pairs import p_value
 from headtohead.report.comparison import make as make_sheet
+from headtohead.report.pairs import p_value
 from tests.results.test_record import make
 from tests.results.test_tables import filled, other_config, save, with_accuracy
 

@@ -6,8 +6,8 @@ import pytest
 
 from headtohead.report.claims import Claim, in_words, reported
 from headtohead.report.collect import collect
-from headtohead.report.readme import PLACE, update_readme
 from headtohead.report.comparison import make as make_sheet
+from headtohead.report.readme import PLACE, update_readme
 from headtohead.report.write import reported_of
 from tests.conftest import ROOT
 from tests.results.test_record import make

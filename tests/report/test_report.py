@@ -10,10 +10,10 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from headtohead.trial import main as train
 from headtohead.report.collect import collect, labels
-from headtohead.report.html import command, commands, html
 from headtohead.report.comparison import make as make_sheet
+from headtohead.report.html import command, commands, html
+from headtohead.trial import main as train
 from tests.conftest import ROOT
 from tests.results.test_record import make
 from tests.results.test_tables import other_config, save, with_accuracy

@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from headtohead.records import record as records
-from headtohead.report.main import main
-from headtohead.report.collect import COLUMNS, collect, runs_table
 from headtohead.records.metrics import in_words
+from headtohead.report.collect import COLUMNS, collect, runs_table
 from headtohead.report.comparison import make as make_sheet
+from headtohead.report.main import main
 from headtohead.report.summary import notes, summarize
 from headtohead.report.terminal import terminal
 from headtohead.report.write import latex_of, markdown_of

@@ -5,10 +5,10 @@ import math
 import pandas as pd
 import pytest
 
-from headtohead.report.main import main
-from headtohead.report.collect import collect, runs_table
 from headtohead.records.metrics import CLASSIFICATION, INPAINTING
+from headtohead.report.collect import collect, runs_table
 from headtohead.report.comparison import make as make_sheet
+from headtohead.report.main import main
 from headtohead.report.target import common_level, seconds_to
 from headtohead.report.write import markdown_of
 from tests.results.test_record import make

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_models import ResNet
-from lit_models.operators import DepthwiseSeparableConv2d, Involution2d, P4ConvP4
 from lit_models.architectures.res_net import OPERATORS
+from lit_models.operators import DepthwiseSeparableConv2d, Involution2d, P4ConvP4
 
 
 def parameters(model: nn.Module) -> int:
