@@ -1,4 +1,8 @@
-"""Which numbers the tables show of a trial: of a classifier, of a network that fills holes, and what either costs."""
+"""The metrics and costs that tables show: one entry each, with its column's head and which way is better.
+
+A metric that a task measures joins every table, ``runs.csv`` and the verdicts by an entry in ``CLASSIFICATION`` or
+``INPAINTING``; a cost by an entry in ``COSTS``.
+"""
 
 from __future__ import annotations
 
@@ -7,125 +11,168 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard
 
+Goal = Literal["max", "min"]
+
 
 @dataclass(frozen=True)
-class Shown:
-    """A number as tables show it: its column's head, which way is better, its decimals."""
+class Metric:
+    """A number that says how good a trial is.
+
+    Args:
+        head: of its column in tables; one without a head stands in ``runs.csv`` only.
+        goal: which way is better.
+        share: records keep a share in [0, 1], tables show it in per cent.
+        unit: of the column.
+        digits: decimals in a table.
+        narrow: decimals in a terminal.
+        wide: a terminal has no room for it.
+        compared: where it was measured, in words: two models are compared in it.
+        words: a format by which a line says it.
+    """
+
+    head: str = ""
+    goal: Goal = "max"
+    share: bool = False
+    unit: str = ""
+    digits: int = 2
+    narrow: int = 1
+    wide: bool = False
+    compared: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A number that says what a trial costs.
+
+    Args:
+        head: of its column in tables.
+        goal: which way is better.
+        narrow: head of its column in a terminal; without one it is left out there.
+        size: it belongs to the architecture, whatever the hardware; every record has it.
+        form: all its digits, three of them, or three and k, M or G.
+        unit: right after the number.
+        factor: from the record's unit to the column's.
+    """
 
     head: str
-    goal: Literal["max", "min"] = "max"
-    digits: int = 2
-    narrow: int = 1  # decimals where there is less room
+    goal: Goal = "min"
+    narrow: str = ""
+    size: bool = False
+    form: Literal["all", "three", "prefix"] = "three"
     unit: str = ""
+    factor: float = 1
 
 
-COSTS: Mapping[str, Shown] = {
-    "params": Shown("parameters", "min"),
-    "macs": Shown("MACs", "min"),
-    "bytes": Shown("size", "min"),
-    "epoch_seconds": Shown("s/epoch", "min"),
-    "total_seconds": Shown("s/trial", "min"),
-    "train_images_per_second": Shown("images/s, training"),
-    "inference_images_per_second": Shown("images/s, inference"),
-    "latency_seconds": Shown("latency, ms", "min"),
-    "peak_memory_mb": Shown("peak memory, MB", "min"),
-    "target_seconds": Shown("s to target", "min"),
+COSTS: dict[str, Cost] = {
+    "params": Cost("parameters", narrow="params", size=True, form="all"),
+    "macs": Cost("MACs", narrow="MACs", size=True, form="prefix"),
+    "bytes": Cost("size", narrow="size", size=True, form="prefix", unit="B"),
+    "epoch_seconds": Cost("s/epoch", narrow="s/epoch"),
+    "total_seconds": Cost("s/trial"),
+    "train_images_per_second": Cost("images/s, training", "max", narrow="train/s"),
+    "inference_images_per_second": Cost("images/s, inference", "max", narrow="infer/s"),
+    "latency_seconds": Cost("latency, ms", narrow="latency ms", factor=1000),
+    "peak_memory_mb": Cost("peak memory, MB", narrow="MB"),
+    "target_seconds": Cost("s to target", narrow="s to target"),
 }
-SIZES = ("params", "macs", "bytes")  # of the architecture; the other costs are also the rig's
+
+
+def sizes() -> list[str]:
+    """Return the names of the costs that belong to the architecture."""
+    return [name for name, cost in COSTS.items() if cost.size]
+
+
+def times() -> list[str]:
+    """Return the names of the costs that also depend on the hardware."""
+    return [name for name, cost in COSTS.items() if not cost.size]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The numbers that trials of one kind have.
+    """What trials of one task are measured by.
 
     Args:
-        called: the main number, in a sentence.
+        called: the main metric, in a sentence.
         title: of their table.
-        level: how the target of the time to a stated quality is said: a format of the monitored number.
-        shown: the numbers of a table by their names in the record. The first is the main one, a share: a record
-            that has it is of this kind, it ranks the rows, and its interval is shown.
-        compared: numbers by which two models are compared, each with where it was measured, in words.
-        unit: of their differences.
-        before: further columns of ``runs.csv``, before those; the first is what validation monitors.
-        after: the same, after those.
-        per_cent: numbers that records keep as shares and tables show in per cent.
-        words: how a line says the most important numbers; a name and a format each.
+        level: how the target of the time to a stated quality is said: a format of the monitored metric.
+        metrics: by their names in the record, in the order of ``runs.csv``. The first is what validation monitors, the
+            first with a head is the main one: a record that has it is of this kind, it ranks the rows, and its
+            interval is shown.
+        unit: of differences between two models.
         note: the sentences without which the table would mislead.
-        wide: numbers that a terminal has no room for.
-        one_unit: the title says the unit, so that columns need not.
+        one_unit: the title says the unit, so that columns of a terminal need not.
     """
 
     called: str
     title: str
     level: str
-    shown: Mapping[str, Shown]
-    compared: Mapping[str, str]
+    metrics: dict[str, Metric]
     unit: str
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-    per_cent: frozenset[str]
-    words: Mapping[str, str]
     note: str
-    wide: tuple[str, ...] = ()
     one_unit: bool = False
 
     @property
+    def shown(self) -> dict[str, Metric]:
+        """The metrics that have a column in tables."""
+        return {name: metric for name, metric in self.metrics.items() if metric.head}
+
+    @property
     def main(self) -> str:
-        """Name of the main number."""
+        """Name of the main metric."""
         return next(iter(self.shown))
 
     @property
     def monitor(self) -> str:
-        """Name of the number that validation gives each epoch, better in the same direction as the main one."""
-        return self.before[0]
+        """Name of the metric that validation gives each epoch, better in the same direction as the main one."""
+        return next(iter(self.metrics))
 
     @property
-    def columns(self) -> list[str]:
-        """Names of all numbers that ``runs.csv`` has of a trial's quality, in order."""
-        return [*self.before, *self.shown, *self.after]
+    def compared(self) -> list[str]:
+        """Names of the metrics by which two models are compared."""
+        return [name for name, metric in self.metrics.items() if metric.compared]
+
+    def is_share(self, name: str) -> bool:
+        """Tell whether tables show a number of the record in per cent."""
+        return name in self.metrics and self.metrics[name].share
 
 
 CLASSIFICATION = Kind(
     called="test accuracy",
     title="test accuracy in %, mean ± std over n seeds",
     level="{:.4g} % validation accuracy",
-    shown={
-        "test_acc": Shown("0°", unit=" %"),
-        "test_acc_rot90": Shown("90°", unit=" %"),
-        "test_acc_rot180": Shown("180°", unit=" %"),
-        "test_acc_rot270": Shown("270°", unit=" %"),
-        "test_acc_circle": Shown("circle", unit=" %"),
-        "test_ece": Shown("calibration error", "min", unit=" %"),
+    metrics={
+        "val_acc": Metric(share=True),
+        "test_acc": Metric("0°", share=True, unit=" %", compared="upright", words="test accuracy {:.2%}"),
+        "test_acc_rot90": Metric("90°", share=True, unit=" %", compared="at 90°", words="at 90 degrees {:.2%}"),
+        "test_acc_rot180": Metric("180°", share=True, unit=" %"),
+        "test_acc_rot270": Metric("270°", share=True, unit=" %"),
+        "test_acc_rotation_sweep": Metric("rotation sweep", share=True, unit=" %", wide=True),
+        "test_ece": Metric("calibration error", "min", share=True, unit=" %", wide=True),
+        "test_loss": Metric(goal="min"),
+        "test_invariance_error": Metric(goal="min"),
+        "test_images": Metric(),
     },
-    compared={"test_acc": "upright", "test_acc_rot90": "at 90°"},
     unit="points",
-    before=("val_acc",),
-    after=("test_loss", "test_logit_difference", "test_images"),
-    per_cent=frozenset(
-        ("val_acc", "test_acc", "test_acc_rot90", "test_acc_rot180", "test_acc_rot270", "test_acc_circle", "test_ece")
-    ),
-    words={"test_acc": "test accuracy {:.2%}", "test_acc_rot90": "at 90 degrees {:.2%}"},
     note="Test accuracy, mean ± standard deviation over n seeds: the test set upright (0°) and turned by quarter "
-    "turns; circle: mean over every 15° on 1,000 test images. Interval: Student's t.",
-    wide=("test_acc_circle", "test_ece"),
+    "turns; rotation sweep: mean over every 15° on 1,000 test images. Interval: Student's t.",
     one_unit=True,
 )
 INPAINTING = Kind(
     called="L1 error in holes",
     title="filling holes in test images, mean ± std over n seeds",
     level="{:.4g} % L1 error in validation",
-    shown={
-        "test_l1_hole": Shown("L1 hole", "min", narrow=2, unit=" %"),
-        "test_l1_valid": Shown("L1 valid", "min", narrow=2, unit=" %"),
-        "test_psnr": Shown("PSNR", narrow=2, unit=" dB"),
-        "test_ssim": Shown("SSIM", digits=4, narrow=3),
+    metrics={
+        "val_l1": Metric(goal="min", share=True),
+        "test_l1_hole": Metric(
+            "L1 hole", "min", share=True, unit=" %", narrow=2, compared="in holes", words="L1 in holes {:.2%}"
+        ),
+        "test_l1_valid": Metric("L1 valid", "min", share=True, unit=" %", narrow=2, compared="elsewhere"),
+        "test_psnr": Metric("PSNR", unit=" dB", narrow=2, words="PSNR {:.2f} dB"),
+        "test_ssim": Metric("SSIM", digits=4, narrow=3),
+        "test_images": Metric(),
     },
-    compared={"test_l1_hole": "in holes", "test_l1_valid": "elsewhere"},
     unit="points of L1 error",
-    before=("val_l1",),
-    after=("test_images",),
-    per_cent=frozenset(("val_l1", "test_l1_hole", "test_l1_valid")),
-    words={"test_l1_hole": "L1 in holes {:.2%}", "test_psnr": "PSNR {:.2f} dB"},
     note="Test images with holes that cover 10 to 50 % of each, the same for all; mean ± standard deviation over n "
     "seeds. L1: mean absolute error in per cent of the range of the pixels, in the holes and elsewhere. PSNR (of the "
     "mean squared error over all images) and SSIM: of the images whose holes alone are filled. Interval: Student's t.",
@@ -134,21 +181,22 @@ KINDS = (CLASSIFICATION, INPAINTING)
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Tell whether a value of a record is a finite number, which True and False are not."""
-    kind = type(value)  # quicker than isinstance, and a record of JSON has no subclasses but bool
-    return (kind is float or kind is int) and -sys.float_info.max <= value <= sys.float_info.max
+    """Tell whether a value is a finite number, which True, False and an integer too large for a float are not."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and -sys.float_info.max <= value <= sys.float_info.max
+    )
 
 
 def kind_of(quality: Mapping[str, Any]) -> Kind | None:
-    """Return the kind whose main number is in ``quality`` and is a number, or None."""
-    for kind in KINDS:
-        if is_number(quality.get(kind.main)):
-            return kind
-    return None
+    """Return the kind whose main metric is in ``quality`` and is a number, or None."""
+    return next((kind for kind in KINDS if is_number(quality.get(kind.main))), None)
 
 
 def in_words(quality: Mapping[str, Any]) -> str:
-    """Return the most important numbers of a record's ``quality`` in a few words."""
+    """Return the most important metrics of a record's ``quality`` in a few words."""
     kind = kind_of(quality)
-    said = {} if kind is None else {name: form for name, form in kind.words.items() if quality.get(name) is not None}
-    return ", ".join(form.format(quality[name]) for name, form in said.items()) or "no number that a table shows"
+    said = {} if kind is None else {name: metric.words for name, metric in kind.metrics.items() if metric.words}
+    found = [form.format(quality[name]) for name, form in said.items() if is_number(quality.get(name))]
+    return ", ".join(found) or "no number that a table shows"

@@ -5,18 +5,101 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    PlainValidator,
+    StrictInt,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError, from_json, to_json
+from typing_extensions import TypedDict
 
 from headtohead.records.files import write_text
+from headtohead.records.metrics import COSTS, KINDS, is_number
+from headtohead.records.migration import from_schema_1
 
-SCHEMA = 1
+SCHEMA = 2
 FILE_NAME = "record.json"
 
 
 class RecordError(ValueError):
     """A file is not a record that this version can read; the message is one line and names the file."""
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number as it is, and null for null and for what JSON cannot hold (NaN, infinity)."""
+    if is_number(value):
+        return value
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    raise PydanticCustomError("number", "is no number")
+
+
+def _needed(value: float | None) -> float:
+    if value is None:
+        raise PydanticCustomError("number", "is no number")
+    return value
+
+
+def _amount(value: float | None) -> float | None:
+    if value is not None and value < 0:
+        raise PydanticCustomError("amount", "is negative")
+    return value
+
+
+def _share(value: float | None) -> float | None:
+    if value is not None and not 0 <= value <= 1:
+        raise PydanticCustomError("share", "is no share, which lies between 0 and 1")
+    return value
+
+
+def _scalar(value: Any) -> Any:
+    if value is None or isinstance(value, str | bool) or is_number(value):
+        return value
+    raise PydanticCustomError("scalar", "is neither a name nor a number")
+
+
+Number = Annotated[float | None, PlainValidator(_number)]
+Amount = Annotated[Number, AfterValidator(_amount)]
+Share = Annotated[Number, AfterValidator(_share)]
+Size = Annotated[Amount, AfterValidator(_needed)]
+Angle = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?$")]
+Scalar = Annotated[Any, PlainValidator(_scalar)]
+
+# The hardware by which trials are told apart: times of two are never averaged.
+HARDWARE = ["device", "devices", "precision", "memory_format", "compiled", "threads", "trials_at_once"]
+
+if TYPE_CHECKING:
+    Hardware = dict[str, Any]
+    Quality = dict[str, Any]
+    Sizes = dict[str, int]
+    Costs = dict[str, float]
+    Epoch = dict[str, float]
+else:
+
+    def _dict_of(name: str, types: dict[str, Any], total: bool = False) -> Any:
+        """Return the type of a dict of which these keys have these types, and others may be there."""
+        made = TypedDict(name, types, total=total)
+        made.__pydantic_config__ = ConfigDict(extra="allow")
+        return made
+
+    Epoch = dict[str, Number]
+    Hardware = _dict_of("Hardware", {**dict.fromkeys(HARDWARE, Scalar), "versions": dict[str, Any] | None})
+    Sizes = _dict_of("Sizes", {name: Size for name, cost in COSTS.items() if cost.size}, total=True)
+    Costs = _dict_of("Costs", {name: Amount for name, cost in COSTS.items() if not cost.size})
+    Quality = _dict_of(
+        "Quality",
+        {name: Share if metric.share else Number for kind in KINDS for name, metric in kind.metrics.items()}
+        | {"rotation_sweep": dict[Angle, Share] | None},
+    )
 
 
 @dataclass(frozen=True)
@@ -30,28 +113,31 @@ class Record:
         config: the resolved arguments by their command-line names, without the seed and without paths.
         config_hash: of ``config``: equal for trials that differ in nothing but the seed.
         commit: of the code, ``-dirty`` appended when it had uncommitted changes; empty when unknown.
-        rig: what it ran on: ``device, devices, precision, memory_format, compiled, threads, trials_at_once``
+        hardware: what it ran on: ``device, devices, precision, memory_format, compiled, threads, trials_at_once``
             and ``versions``.
         size: ``params``, ``macs`` for one image, ``bytes`` of parameters and buffers.
-        quality: ``val_acc`` or ``val_l1`` of the tested checkpoint and what the test found, see ``Classifier``
-            and ``Inpainter``; the ``class_names`` of a confusion matrix.
-        cost: ``epoch_seconds`` (median), ``train_images_per_second``, ``latency_seconds`` (batch 1),
-            ``inference_images_per_second``, ``peak_memory_mb`` and ``total_seconds`` over all starts.
+        quality: the metrics of :mod:`headtohead.records.metrics`: of the tested checkpoint in validation, and what the
+            test found; ``rotation_sweep``, the accuracy by angle in degrees; ``confusion`` and ``class_names``.
+        cost: the costs of :mod:`headtohead.records.metrics`: ``epoch_seconds`` (median), ``total_seconds`` over all
+            starts, ``latency_seconds`` (batch of 1), ...
         history: a dict per epoch.
         schema: version of this schema.
+
+    Raises:
+        pydantic.ValidationError: a field has not its type.
     """
 
     model: str
     data: str
-    seed: int
+    seed: StrictInt
     config: dict[str, Any]
     config_hash: str
     commit: str
-    rig: dict[str, Any]
-    size: dict[str, int]
-    quality: dict[str, Any]
-    cost: dict[str, float]
-    history: list[dict[str, float]] = field(default_factory=list)
+    hardware: Hardware
+    size: Sizes
+    quality: Quality
+    cost: Costs
+    history: list[Epoch]
     schema: int = SCHEMA
 
 
@@ -70,16 +156,13 @@ def write(record: Record, folder: Path) -> Path:
 
 
 def dumps(record: Record) -> str:
-    """Return a record as JSON."""
-    fields = {name: getattr(record, name) for name in _FIELDS}
-    try:
-        return json.dumps(fields, indent=1, allow_nan=False) + "\n"
-    except ValueError:
-        return json.dumps(_without_nan(fields), indent=1) + "\n"
+    """Return a record as JSON; numbers that JSON cannot hold are null."""
+    content = {item.name: getattr(record, item.name) for item in fields(record)}
+    return to_json(content, indent=1, inf_nan_mode="null").decode() + "\n"
 
 
 def read(path: Path) -> Record:
-    """Read a record.
+    """Read a record of this schema or of an earlier one.
 
     Args:
         path: of the file.
@@ -88,11 +171,11 @@ def read(path: Path) -> Record:
         The record. Fields that this version does not know are dropped.
 
     Raises:
-        RecordError: the file is missing, not JSON, of a newer schema, or lacks a field.
+        RecordError: the file is missing, not JSON, of a newer schema, or a field is missing or not what it should be.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        raw = from_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not valid JSON"
         raise RecordError(f"{path}: {reason}") from None
     if not isinstance(raw, dict):
@@ -102,36 +185,25 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path}: not a record: it has no schema number")
     if schema > SCHEMA:
         raise RecordError(f"{path}: schema {schema} is newer than {SCHEMA}, the newest this version reads")
-    for name, kind in _FIELDS.items():
-        if name not in raw:
-            raise RecordError(f"{path}: lacks the field {name!r}")
-        if not isinstance(raw[name], kind) or isinstance(raw[name], bool):
-            raise RecordError(f"{path}: the field {name!r} is a {type(raw[name]).__name__}, not a {kind.__name__}")
-    return Record(**{name: raw[name] for name in _FIELDS})
+    if schema == 1:
+        raw = from_schema_1(raw)
+        if isinstance(raw.get("config"), dict) and "config_hash" in raw:
+            raw["config_hash"] = config_hash(raw["config"])  # so that trials of one configuration are one row
+    try:
+        return _SCHEMA.validate_python(raw)
+    except ValidationError as error:
+        raise RecordError(f"{path}: {_in_words(error)}") from None
 
 
-_FIELDS: dict[str, type] = {
-    "model": str,
-    "data": str,
-    "seed": int,
-    "config": dict,
-    "config_hash": str,
-    "commit": str,
-    "rig": dict,
-    "size": dict,
-    "quality": dict,
-    "cost": dict,
-    "history": list,
-    "schema": int,
-}
+_SCHEMA = TypeAdapter(Record)
 
 
-def _without_nan(value: Any) -> Any:
-    """Replace numbers that JSON cannot hold by null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return value
+def _in_words(error: ValidationError) -> str:
+    """Say in one line what is wrong with the first wrong field, and how many others are."""
+    first, *others = error.errors(include_url=False)
+    name, value = ".".join(map(str, first["loc"])), " ".join(str(first["input"])[:40].split())
+    more = f" (and {len(others)} more)" if others else ""
+    if first["type"] == "missing":
+        return f"lacks the field {name!r}{more}"
+    said = first["msg"].replace("Input should be", "should be")
+    return f"its {name} {said}: {value}{more}"

@@ -1,4 +1,4 @@
-"""What the seed documents report beside what their systems give here by the same recipe."""
+"""Compares what the source documents report with what their systems give here by the same recipe."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from headtohead.cli.checkout import CHECKOUT
 from headtohead.report.statistics import mean_interval, run_interval
 from headtohead.report.table import Cell, Column, Grid
 
-SWEEP = "reproduce"  # its trials have the seeds' own recipes
-CLAIMS = Path(__file__).parent / "claims.yaml"
+SWEEP = "reproduce"  # its trials have the sources' own recipes
+CLAIMS = CHECKOUT / "claims" / f"{SWEEP}.yaml" if CHECKOUT else None
 NOTES = [
-    "Reported: a single run of the seed document. Measured: mean over n seeds and its 95 % interval. One run: the "
+    "Reported: a single run of the source document. Measured: mean over n seeds and its 95 % interval. One run: the "
     "interval that holds one further run like ours with 95 %; a reported accuracy within it is what this recipe gives.",
     "Better than another: the difference of the two over the seeds that both ran, with its interval.",
-    "Here the validation split comes from the training set and the best checkpoint on it is tested once; most seeds "
+    "Here the validation split comes from the training set and the best checkpoint on it is tested once; most sources "
     "train on all training images and test the last state.",
 ]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A number that a seed document reports of a system.
+    """A number that a source document reports of a system.
 
     Args:
-        seed: the document's number.
+        source: the document's number.
         model: the system.
         data: the data set.
         quantity: a column of ``runs.csv``.
@@ -39,7 +40,7 @@ class Claim:
         note: where the document errs, or ours deviates.
     """
 
-    seed: str
+    source: str
     model: str
     data: str
     quantity: str
@@ -59,8 +60,10 @@ QUANTITIES = {
 LESS_IS_BETTER = {"test_l1_hole"}
 
 
-def read(path: Path = CLAIMS) -> list[Claim]:
-    """Return the claims in the order of the file."""
+def read(path: Path | None = CLAIMS) -> list[Claim]:
+    """Return the claims in the order of the file; none where the suite is installed, which brings no claims."""
+    if path is None or not path.is_file():
+        return []
     found: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return [Claim(**item) for item in found]
 
@@ -69,7 +72,7 @@ def reported(runs: pd.DataFrame, claims: list[Claim]) -> Grid:
     """Return the table of each claim beside what was measured.
 
     Args:
-        runs: a row per trial of the sweep in which each system has its seed's recipe.
+        runs: a row per trial of the sweep in which each system has its source's recipe.
         claims: from :func:`read`; those whose system did not run say so.
     """
     rows = []
@@ -84,16 +87,16 @@ def reported(runs: pd.DataFrame, claims: list[Claim]) -> Grid:
             cells = _parameters(alike, claim.claim)
         else:
             cells = _accuracy(by_seed(alike, claim).to_numpy(dtype=float), claim.claim)
-        what = [claim.seed, claim.model, claim.data, QUANTITIES[claim.quantity], _said(claim)]
+        what = [claim.source, claim.model, claim.data, QUANTITIES[claim.quantity], _said(claim)]
         rows.append([*what, *cells, str(len(alike)), claim.note])
-    heads = ["seed", "system", "data", "what", "reported"]
+    heads = ["source", "system", "data", "what", "reported"]
     heads += ["measured", "95 % interval", "one run", "verdict", "n", "note"]
     numbers = {"reported", "measured", "n"}
     columns = [
         Column(head, [Cell(text, _value(text) if head in numbers else text) for text in texts], head not in numbers)
         for head, texts in zip(heads, zip(*rows, strict=True), strict=True)
     ]
-    return Grid("Reported by the seeds and measured here", columns)
+    return Grid("Reported by the sources and measured here", columns)
 
 
 def in_words(grid: Grid) -> str:

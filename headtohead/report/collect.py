@@ -1,4 +1,4 @@
-"""Finds the records of a sweep and turns them into a table with a row per trial."""
+"""Finds the records of a sweep, leaves out those that cannot be used, and makes a table with a row per trial."""
 
 from __future__ import annotations
 
@@ -12,16 +12,11 @@ from typing import Any
 import pandas as pd
 
 from headtohead.records import record as records
-from headtohead.records.validation import RIG, fault
-from headtohead.records.metrics import CLASSIFICATION, COSTS, KINDS, SIZES, Kind, kind_of
-from headtohead.records.record import Record, RecordError
+from headtohead.records.metrics import KINDS, Kind, kind_of, sizes, times
+from headtohead.records.record import HARDWARE, Record, RecordError
 from headtohead.report.target import common_level, seconds_to
 
-IDENTITY = ["model", "data", "seed", *SIZES]
 LEFT_OUT = "left_out.txt"
-TIMES = [name for name in COSTS if name not in SIZES]
-RUN = ["target", "epochs", *RIG, "config_hash", "commit", "trial"]
-COLUMNS = [*IDENTITY, *CLASSIFICATION.columns, *TIMES, *RUN]  # of classifiers
 
 
 @dataclass
@@ -51,7 +46,7 @@ def find_sweeps(path: Path) -> list[Path]:
 def collect(folder: Path) -> Trials:
     """Read the records of a sweep: ``<folder>/<trial>/record.json``, or ``<folder>/records/<trial>.json``.
 
-    What cannot be used is left out and listed in ``problems``: unreadable records, a record without the main number
+    What cannot be used is left out and listed in ``problems``: unreadable records, a record without the main metric
     of any kind (the test accuracy of a classifier, the error in holes of an inpainter), a second record of the same
     configuration and seed, a trial that failed. Beside kept records, ``left_out.txt`` says what was left out when they
     were made.
@@ -72,10 +67,9 @@ def collect(folder: Path) -> Trials:
 
 
 def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
-    """Return a row per trial; accuracies, calibration error and L1 errors in per cent.
+    """Return a row per trial: what it is, its metrics (shares in per cent), its costs, what it ran on.
 
-    The columns are ``COLUMNS`` for classifiers. Other kinds of trials have their own numbers in the place of the
-    accuracies, and a sweep of several kinds has those of all, empty where a trial has none.
+    A sweep of several kinds of trials has the metrics of all, empty where a trial has none.
 
     Args:
         trials: of a sweep.
@@ -83,13 +77,15 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
             trial of that kind and data reached.
     """
     kinds = [kind_of(record.quality) for record in trials.records.values()]
-    quality = list(dict.fromkeys(name for kind in KINDS if kind in kinds for name in kind.columns))
+    metrics = dict.fromkeys(name for kind in KINDS if kind in kinds for name in kind.metrics)
+    columns = ["model", "data", "seed", *sizes(), *metrics, *times(), "target", "epochs"]
+    columns += [*HARDWARE, "config_hash", "commit", "trial"]
     levels = _levels(trials)
     rows = []
     for (name, record), kind in zip(trials.records.items(), kinds, strict=True):
         level = levels.get((record.data, kind.main if kind else ""), math.nan)
         rows.append({**_row(record, kind, level if target is None else target), "trial": name})
-    table = pd.DataFrame(rows, columns=[*IDENTITY, *quality, *TIMES, *RUN])
+    table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(["data", "model", "config_hash", "seed"], kind="stable", ignore_index=True)
 
 
@@ -123,8 +119,8 @@ def values_of(records: Iterable[Record]) -> dict[str, set[str]]:
     return {name: {repr(config.get(name)) for config in configs} for name in names}
 
 
-def mixed_rigs(trials: Trials) -> list[str]:
-    """Name the trials that ran on another rig than most of their model: that row of a table shows no times.
+def mixed_hardware(trials: Trials) -> list[str]:
+    """Name the trials that ran on other hardware than most of their model: that row of a table shows no times.
 
     Trials that shared their machine are not asked: their times are left out anyway.
     """
@@ -132,25 +128,26 @@ def mixed_rigs(trials: Trials) -> list[str]:
     names = labels(trials)
     by_row: dict[str, dict[str, str]] = {}
     for trial, record in trials.records.items():
-        if record.rig.get("trials_at_once") == 1:
-            by_row.setdefault(record.config_hash, {})[trial] = rig_name(record.rig)
+        if record.hardware.get("trials_at_once") == 1:
+            by_row.setdefault(record.config_hash, {})[trial] = hardware_name(record.hardware)
     for key, name in names.items():
-        rigs = by_row.get(key, {})
-        if len(set(rigs.values())) > 1:
-            usual, count = Counter(rigs.values()).most_common(1)[0]
-            odd = ", ".join(f"{trial} ({said})" for trial, said in rigs.items() if said != usual)
-            lines.append(f"{name} has no times: its trials ran on several rigs, {count} on {usual}, but {odd}")
+        found = by_row.get(key, {})
+        if len(set(found.values())) > 1:
+            usual, count = Counter(found.values()).most_common(1)[0]
+            odd = ", ".join(f"{trial} ({said})" for trial, said in found.items() if said != usual)
+            lines.append(f"{name} has no times: its trials ran on different hardware, {count} on {usual}, but {odd}")
     return lines
 
 
 def alone(found: Iterable[Record]) -> list[Record]:
     """Return the trials whose times count: those that had their machine to themselves."""
-    return [record for record in found if record.rig.get("trials_at_once") == 1]
+    return [record for record in found if record.hardware.get("trials_at_once") == 1]
 
 
-def rig_name(rig: Mapping[str, Any] | pd.Series) -> str:
+def hardware_name(hardware: Mapping[str, Any] | pd.Series) -> str:
     """Return one line that says what a trial ran on."""
-    known = {name: rig.get(name) for name in RIG if pd.notna(rig.get(name))}  # in a table what is missing is NaN
+    # in a table what is missing is NaN
+    known = {name: hardware.get(name) for name in HARDWARE if pd.notna(hardware.get(name))}
     count, device = known.get("threads"), str(known.get("device", "unknown device"))
     threads = f", {count} thread{'' if count == 1 else 's'}" if device.endswith("cores)") else ""
     devices = f"{known['devices']} × " if known.get("devices", 1) != 1 else ""
@@ -165,8 +162,8 @@ def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, str, int],
         record = records.read(path)
     except RecordError as error:
         return str(error)
-    if wrong := fault(record):
-        return f"{path}: {wrong}"
+    if kind_of(record.quality) is None:
+        return f"{path}: has no {', nor '.join(kind.called for kind in KINDS)}"
     identity = (_recipe(record), _precision(record), record.seed)
     if identity in seen:
         return f"{path}: the same configuration and seed as {seen[identity]}, which is kept"
@@ -176,30 +173,30 @@ def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, str, int],
 
 
 def _recipe(record: Record) -> str:
-    """Return what stands for the configuration but for the precision: a rig chooses one where none is named."""
+    """Return a hash of the configuration without the precision, which the hardware chooses where none is named."""
     if "trainer.precision" not in record.config:
         return record.config_hash
     return records.config_hash({name: value for name, value in record.config.items() if name != "trainer.precision"})
 
 
 def _precision(record: Record) -> str:
-    return str(record.rig.get("precision"))
+    return str(record.hardware.get("precision"))
 
 
 def _name_precisions(trials: Trials) -> None:
-    """Let a recipe have a row per precision that ran, whether its trials were told which or their rig chose it."""
+    """Let a recipe have a row per precision that ran, whether its trials were told which or the hardware chose it."""
     found: dict[str, set[tuple[str, str]]] = {}
     for record in trials.records.values():
         found.setdefault(_recipe(record), set()).add((record.config_hash, _precision(record)))
     for name, record in trials.records.items():
-        if len(found[recipe := _recipe(record)]) > 1 and record.rig.get("precision") is not None:
+        if len(found[recipe := _recipe(record)]) > 1 and record.hardware.get("precision") is not None:
             ran = {"trainer.precision": _precision(record)}
             key = records.config_hash({"recipe": recipe, **ran})
             trials.records[name] = replace(record, config={**record.config, **ran}, config_hash=key)
 
 
 def _levels(trials: Trials) -> dict[tuple[str, str], float]:
-    """Return the target of the trials of each data set and main number."""
+    """Return the target of the trials of each data set and main metric."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in trials.records.values():
         if kind := kind_of(record.quality):
@@ -212,19 +209,19 @@ def _row(record: Record, kind: Kind | None, level: float) -> dict[str, Any]:
     row: dict[str, Any] = {
         **record.size,
         **record.cost,
-        **{name: value for name, value in record.quality.items() if isinstance(value, int | float)},
+        **record.quality,
         "model": record.model,
         "data": record.data,
         "seed": record.seed,
         "epochs": len(record.history),
         "config_hash": record.config_hash,
         "commit": record.commit,
-        **{name: record.rig.get(name) for name in RIG},
+        **{name: record.hardware.get(name) for name in HARDWARE},
         "target": 100 * level,
         "target_seconds": seconds_to(record, kind, level) if kind else None,
     }
-    per_cent = kind.per_cent if kind else frozenset()
-    return {name: 100 * value if name in per_cent and value is not None else value for name, value in row.items()}
+    shares = [name for name in row if kind and kind.is_share(name) and row[name] is not None]
+    return row | {name: 100 * row[name] for name in shares}
 
 
 def _is_sweep(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""All that is said of one sweep, whatever the form: its tables, its verdicts, its notes."""
+"""Compares the trials of a sweep: tables, verdicts and notes, whatever form they are written in."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from functools import cached_property
 
 import pandas as pd
 
-from headtohead.report.collect import Trials, mixed_rigs, runs_table
 from headtohead.records.metrics import Kind
+from headtohead.report import claims
+from headtohead.report.collect import Trials, mixed_hardware, runs_table
 from headtohead.report.pairs import Pair, compare, pair_notes, verdicts
 from headtohead.report.summary import best_rows, by_table, notes, summarize
-from headtohead.report.table import Grid, comparison, costs, quality
+from headtohead.report.table import Grid, costs, pairwise, quality
 
 MOST_ROWS = 120  # of a table
 
@@ -29,10 +30,9 @@ class Part:
     @cached_property
     def grids(self) -> list[Grid]:
         """The tables, without one of pairs if there is but one model."""
-        pairs = comparison(self.kind, self.data, self.pairs)
-        return [quality(self.kind, self.data, self.rows), costs(self.kind, self.data, self.rows)] + (
-            [pairs] if pairs else []
-        )
+        tables = quality(self.kind, self.data, self.rows), costs(self.kind, self.data, self.rows)
+        pairs = pairwise(self.kind, self.data, self.pairs)
+        return [*tables, pairs] if pairs else [*tables]
 
     @cached_property
     def verdicts(self) -> list[str]:
@@ -47,7 +47,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class Comparison:
     """A sweep in tables and words.
 
     Args:
@@ -72,8 +72,19 @@ class Sheet:
         text: str = self.runs.to_csv(index=False, lineterminator="\n", float_format="%.6g")
         return text
 
+    @cached_property
+    def reported(self) -> Grid | None:
+        """The claims of the sources beside what was measured, if this is the sweep that repeats them."""
+        found = claims.read() if self.trials.name == claims.SWEEP else []
+        return claims.reported(self.runs, found) if found else None
 
-def make(trials: Trials, target: float | None = None) -> Sheet:
+    @cached_property
+    def verdicts_against_best(self) -> list[str]:
+        """A sentence for each model against the one that ranks first on the same data."""
+        return [line for part in self.parts for line in part.verdicts_against_best]
+
+
+def make_comparison(trials: Trials, target: float | None = None) -> Comparison:
     """Compare the trials of a sweep.
 
     Args:
@@ -84,7 +95,7 @@ def make(trials: Trials, target: float | None = None) -> Sheet:
     shown = best_rows(trials, runs, MOST_ROWS)
     summary = summarize(shown, runs)
     parts = [Part(kind, data, rows, compare(runs, kind, rows)) for kind, data, rows in by_table(summary)]
-    said = notes(summary) + pair_notes([part.pairs for part in parts]) + mixed_rigs(shown)
+    said = notes(summary) + pair_notes([part.pairs for part in parts]) + mixed_hardware(shown)
     if (rows := runs.config_hash.nunique()) > len(summary):
         said.append(f"The best {len(summary):,} of {rows:,} rows are shown; runs.csv has every trial.")
-    return Sheet(trials, runs, shown, summary, parts, said)
+    return Comparison(trials, runs, shown, summary, parts, said)

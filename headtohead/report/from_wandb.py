@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import track
 
 from headtohead.cli.errors import UsageError
-from headtohead.report.collect import Trials, collect
 from headtohead.records.record import FILE_NAME
+from headtohead.report.collect import Trials, collect
 
 PER_PAGE = 100  # runs in an answer of the server
 LARGEST = 20_000_000  # bytes of a record; the usual one has some 10,000
@@ -25,7 +25,7 @@ def fetch(address: str, folder: Path) -> Trials:
     """Collect the records of the finished runs as :func:`headtohead.report.collect.collect` does from a folder.
 
     Runs that failed, crashed or are still running are left out and listed in ``problems`` with their state. What comes
-    from the server is trusted as little as any file: names are made harmless, records are read by ``results.record``.
+    from the server is trusted as little as any file: names are made harmless, records are validated.
 
     Args:
         address: ``ENTITY/PROJECT/SWEEP`` or ``ENTITY/PROJECT``. A sweep is W&B's, by its id, or one that ran elsewhere
@@ -119,8 +119,8 @@ def _collect(runs: Any, folder: Path) -> Trials:
         (folder / name).mkdir(parents=True)
         if run.state != "finished":
             problems.append(f"{name}: {_harmless(run.state)}: {run.url}")
-        elif fault := _download(run, folder / name):
-            problems.append(f"{name}: {fault}: {run.url}")
+        elif wrong := _download(run, folder / name):
+            problems.append(f"{name}: {wrong}: {run.url}")
     folder.mkdir(parents=True, exist_ok=True)
     trials = collect(folder)
     trials.problems = [problem.removeprefix(f"{folder}/") for problem in trials.problems] + problems

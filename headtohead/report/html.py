@@ -1,4 +1,4 @@
-"""The report of a sweep: one HTML file that holds everything and loads nothing."""
+"""Writes the report of a sweep: one HTML file that holds everything and loads nothing."""
 
 from __future__ import annotations
 
@@ -18,42 +18,40 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from headtohead.report import claims
-from headtohead.report.collect import labels, rig_name
-from headtohead.report.figures import Figure
+from headtohead.cli.checkout import CHECKOUT
 from headtohead.records.record import Record
-from headtohead.report.comparison import Sheet
+from headtohead.report import claims
+from headtohead.report.collect import hardware_name, labels
+from headtohead.report.comparison import Comparison
+from headtohead.report.figures import Figure
 from headtohead.report.table import Cell, Column, Grid
 
 MOST_TRIALS = 1000  # in the table of every trial: with ten thousand no browser is quick
 TEMPLATES = Path(__file__).parent / "templates"
-SWEEPS = Path(__file__).parents[1] / "sweeps"
 # autoescape: a name such as <script> is text
 ENVIRONMENT = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
 
 
-def html(sheet: Sheet, figures: Sequence[Figure] = (), reported: Grid | None = None) -> str:
+def html(comparison: Comparison, figures: Sequence[Figure] = ()) -> str:
     """Return the report as HTML.
 
     Args:
-        sheet: the tables and verdicts.
+        comparison: the tables and verdicts.
         figures: become part of the file.
-        reported: a table of what was claimed beside what was measured.
     """
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "sort.js"))
-    shown = list(sheet.shown.records.values())
-    sweep = SWEEPS / f"{sheet.trials.name}.yaml"
+    shown = list(comparison.shown.records.values())
+    sweep = f"sweeps/{comparison.trials.name}.yaml"
     text = ENVIRONMENT.get_template("report.html").render(
-        sheet=sheet,
-        notes=[*sheet.notes, *(claims.NOTES if reported else [])],
-        lead=_lead(sheet),
+        comparison=comparison,
+        notes=[*comparison.notes, *(claims.NOTES if comparison.reported else [])],
+        lead=_lead(comparison),
         figures=[(figure, _data_uri(figure.svg), _is_wide(figure.svg)) for figure in figures],
-        reported=reported,
         commands=commands(shown),
-        sweep_command=f"python sweep.py sweeps/{sweep.name}" if sweep.is_file() else "",
-        recipes=_recipes(shown, labels(sheet.shown)),
-        rigs=_rigs(list(sheet.trials.records.values())),
-        every_trial=_every_trial(sheet.csv),
+        sweep_command=f"python sweep.py {sweep}" if CHECKOUT and (CHECKOUT / sweep).is_file() else "",
+        recipes=_recipes(shown, labels(comparison.shown)),
+        hardware=_hardware(list(comparison.trials.records.values())),
+        every_trial=_every_trial(comparison.csv),
         # only this style and this script, pictures from within, nothing from anywhere else
         policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'",
@@ -91,10 +89,10 @@ def _over_seeds(call: str, seeds: list[int]) -> str:
     return f"for seed in {listed}; do\n  {indented} \\\n    --seed_everything=$seed\ndone"
 
 
-def _lead(sheet: Sheet) -> str:
-    data = ", ".join(dict.fromkeys(part.data for part in sheet.parts))
-    rows, trials = sheet.runs.config_hash.nunique(), len(sheet.runs)
-    seeds = sheet.runs.seed.nunique()
+def _lead(comparison: Comparison) -> str:
+    data = ", ".join(dict.fromkeys(part.data for part in comparison.parts))
+    rows, trials = comparison.runs.config_hash.nunique(), len(comparison.runs)
+    seeds = comparison.runs.seed.nunique()
     return (
         f"{rows} {'row' if rows == 1 else 'rows'} on {data}; {trials} {'trial' if trials == 1 else 'trials'} of "
         f"{seeds} {'seed' if seeds == 1 else 'seeds'}."
@@ -119,21 +117,21 @@ def _argument(record: Record, name: str) -> str:
     return "–" if name not in record.config else str(record.config[name])
 
 
-def _rigs(records: Sequence[Record]) -> Grid:
-    """Return the table of what the trials ran on: a row for every rig, versions and commit."""
+def _hardware(records: Sequence[Record]) -> Grid:
+    """Return the table of what the trials ran on: a row for all that differ in hardware, versions or commit."""
     kinds = Counter(
         (
-            rig_name(record.rig),
-            str(record.rig.get("trials_at_once")),
-            ", ".join(f"{name} {version}" for name, version in dict(record.rig.get("versions") or {}).items()) or "–",
+            hardware_name(record.hardware),
+            str(record.hardware.get("trials_at_once")),
+            ", ".join(f"{name} {said}" for name, said in (record.hardware.get("versions") or {}).items()) or "–",
             record.commit or "unknown",
         )
         for record in records
     )
     rows = [(*kind, str(count)) for kind, count in kinds.items()]
-    heads = ("rig", "trials at once", "versions", "commit", "trials")
+    heads = ("hardware", "trials at once", "versions", "commit", "trials")
     return Grid(
-        "Rigs, versions and code (-dirty: with changes that are not in that commit)",
+        "Hardware, versions and code (-dirty: with changes that are not in that commit)",
         [
             Column(head, [Cell(text, text) for text in texts], words=head not in ("trials", "trials at once"))
             for head, texts in zip(heads, zip(*rows, strict=True), strict=True)
@@ -166,12 +164,12 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _is_wide(path: Path) -> bool:
+def _is_wide(svg: str) -> bool:
     """Return whether a figure is much wider than high: beside another it would be too small."""
-    width = re.search(r'<svg[^>]*\swidth="([\d.]+)pt"', text := path.read_text(encoding="utf-8"))
-    height = re.search(r'<svg[^>]*\sheight="([\d.]+)pt"', text)
+    width = re.search(r'<svg[^>]*\swidth="([\d.]+)pt"', svg)
+    height = re.search(r'<svg[^>]*\sheight="([\d.]+)pt"', svg)
     return bool(width and height and float(width[1]) > 1.6 * float(height[1]))
 
 
-def _data_uri(path: Path) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _data_uri(svg: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"

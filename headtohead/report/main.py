@@ -1,11 +1,7 @@
-"""``python -m results [RUNS]``: from the records of trials to tables, figures and a report.
-
-``python -m results figures CHECKPOINT`` draws a trained network.
-"""
+"""Turns the records of trials into tables, verdicts, figures and a report: ``python report.py [RUNS]``."""
 
 from __future__ import annotations
 
-import gc
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -13,19 +9,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from headtohead.cli.arguments import OneLineParser, is_address
-
 from headtohead.cli.errors import UsageError
-from headtohead.report.collect import Trials, collect, find_sweeps
 from headtohead.cli.output import lasting_output
-from headtohead.report.comparison import make
+from headtohead.report.collect import Trials, collect, find_sweeps
+from headtohead.report.comparison import make_comparison
 from headtohead.report.write import show, write
 
-USAGE = "python -m results [RUNS] [--out OUT] [--target TARGET]"
+USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET]"
 
 
 @lasting_output()
 def main(args: Sequence[str] | None = None) -> int:
-    """Write the tables of one sweep or of several.
+    """Write the results of one sweep or of several.
 
     Args:
         args: command line, ``sys.argv[1:]`` by default.
@@ -37,17 +32,18 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         return _main(args)
     except OSError as error:
-        print(f"results: {error.filename or '--out'}: {error.strerror}", file=sys.stderr)
+        print(f"report.py: {error.filename or '--out'}: {error.strerror}", file=sys.stderr)
         return 2 if isinstance(error, NotADirectoryError | FileExistsError) else 1
 
 
 def _main(args: Sequence[str] | None) -> int:
     args = sys.argv[1:] if args is None else args
-    if args[:1] == ["figures"]:
-        from headtohead.pictures.main import main as draw  # only here, because it imports torch
-
-        return draw(args[1:])
-    parser = OneLineParser("results", usage=USAGE, description=__doc__, allow_abbrev=False)
+    if args[:1] == ["figures"] and not Path("figures").is_dir():
+        print(
+            "report.py: figures: to draw a trained network: python -m headtohead pictures CHECKPOINT", file=sys.stderr
+        )
+        return 2
+    parser = OneLineParser("report.py", usage=USAGE, description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "runs",
         nargs="?",
@@ -76,19 +72,17 @@ def _main(args: Sequence[str] | None) -> int:
             raise UsageError(f"--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got {options.runs}")
         if not remote:
             return _write_all(_collect(Path(options.runs)), options)
-        from headtohead.report import from_wandb as server  # only here, because it imports wandb
+        from headtohead.report import from_wandb  # only here, because it imports wandb
 
         with TemporaryDirectory() as downloaded:
-            return _write_all([server.fetch(options.runs, Path(downloaded))], options)
+            return _write_all([from_wandb.fetch(options.runs, Path(downloaded))], options)
     except UsageError as error:
-        print(f"results: {error}", file=sys.stderr)
+        print(f"report.py: {error}", file=sys.stderr)
         return 2
 
 
 def _write_all(sweeps: list[Trials], options: Namespace) -> int:
     """Write the results of sweeps; return the exit code."""
-    for name in (trials.name for trials in sweeps if (options.out / trials.name / "__init__.py").exists()):
-        raise UsageError(f"--out: {options.out / name} is a folder of code, not of a sweep's results; name another")
     for trials in sweeps:
         for problem in trials.problems:
             print(f"{trials.name}: left out: {problem}", file=sys.stderr)
@@ -96,12 +90,12 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
             print(f"{trials.name}: no trial that can be used", file=sys.stderr)
             continue
         folder = options.out / trials.name
-        sheet = make(trials, options.target)
-        show(sheet, write(sheet, folder))
+        comparison = make_comparison(trials, options.target)
+        show(comparison, write(comparison, folder))
         if options.push:
-            from headtohead.report import from_wandb as server
+            from headtohead.report import from_wandb
 
-            print(f"pushed to {server.push(options.runs, trials.name, folder, sheet.runs)}")
+            print(f"pushed to {from_wandb.push(options.runs, trials.name, folder, comparison.runs)}")
     return 0 if any(trials.records for trials in sweeps) else 2
 
 
@@ -113,12 +107,7 @@ def _collect(path: Path) -> list[Trials]:
     folders = find_sweeps(path)
     if not folders:
         raise UsageError(f"RUNS: no records in {path}; {again}")
-    gc.disable()  # thousands of records are there to stay: not to be looked through again and again
-    try:
-        return [collect(folder) for folder in folders]
-    finally:
-        gc.freeze()
-        gc.enable()
+    return [collect(folder) for folder in folders]
 
 
 if __name__ == "__main__":

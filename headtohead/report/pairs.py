@@ -1,4 +1,4 @@
-"""Every two models of a table against each other, paired by seed: by how much, and how sure that is."""
+"""Compares every two models of a table, paired by seed: by how much they differ, and how sure that is."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def compare(runs: pd.DataFrame, kind: Kind, rows: pd.DataFrame) -> list[Pair]:
             a, b = values[number][:, below], values[number][:, above]
             both = ~np.isnan(a) & ~np.isnan(b)
             if both.any():
-                sign = 1 if kind.shown[number].goal == "max" else -1
+                sign = 1 if kind.metrics[number].goal == "max" else -1
                 better = improvement(sign * a[~np.isnan(a)], sign * b[~np.isnan(b)])
                 samples.append(a[both] - b[both])
                 pairs.append(_pair(names[below], names[above], number, samples[-1], better))
@@ -174,8 +174,8 @@ def _verdict(kind: Kind, models: Mapping[str, Mapping[Hashable, Any]], group: li
 
 
 def _phrase(kind: Kind, pair: Pair, other: str) -> str:
-    digits = kind.shown[pair.number].digits
-    where = kind.compared[pair.number]
+    digits = kind.metrics[pair.number].digits
+    where = kind.metrics[pair.number].compared
     spread = "" if math.isnan(pair.half) else f" ± {pair.half:.{digits}f}"
     if not pair.differs and not math.isnan(pair.half):
         signed = f"{pair.difference:+.{digits}f}".replace("-", "−")
@@ -190,7 +190,7 @@ def _at_what_cost(one: Mapping[Hashable, Any], other: Mapping[Hashable, Any]) ->
     shares = [
         f"{one[name] / other[name]:.3g} × the {said}"
         for name, said in costs.items()
-        if other[name] > 0 and one[name] > 0 and (name != "epoch_seconds" or one["rig"] == other["rig"])
+        if other[name] > 0 and one[name] > 0 and (name != "epoch_seconds" or one["hardware"] == other["hardware"])
     ]
     said = f" It takes {', '.join(shares[:-1])} and {shares[-1]}." if len(shares) > 1 else ""
-    return said + (" Recipe or rig differ: see the table." if one["setting"] != other["setting"] else "")
+    return said + (" Recipe or hardware differ: see the table." if one["setting"] != other["setting"] else "")

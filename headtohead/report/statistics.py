@@ -1,4 +1,4 @@
-"""Intervals and tests for a handful of seeds. Every function works along the last axis, so that simulations are quick.
+"""Computes intervals and tests for a handful of seeds, along the last axis, so that simulations are quick.
 
 Why Student's t and not a bootstrap: of 10,000 simulated means of normal values, Student's interval held the truth in
 94.7 % (5 values), 95.2 % (10) and 95.2 % (20), the BCa bootstrap's in 84.0 %, 90.1 % and 92.5 %. Where errors are
@@ -33,8 +33,8 @@ def mean_interval(values: npt.ArrayLike) -> tuple[Floats, Floats]:
     if n < 2:
         nothing = np.full(x.shape[:-1], np.nan)
         return nothing, nothing
-    half = stats.t.ppf(1 - LEVEL / 2, n - 1) * stats.sem(x, axis=-1)
-    return x.mean(-1) - half, x.mean(-1) + half
+    low, high = stats.t.interval(1 - LEVEL, n - 1, loc=x.mean(-1), scale=stats.sem(x, axis=-1))
+    return low, high
 
 
 def run_interval(values: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -51,6 +51,9 @@ def run_interval(values: npt.ArrayLike) -> tuple[Floats, Floats]:
 
 def sign_flip_test(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
     """Return the two-sided p-value of a paired permutation test of the mean difference; NaN below 6 pairs.
+
+    Not scipy's permutation_test: it takes sums that rounding alone tells apart for different, which changes the p of
+    accuracies with ties, and 20 s for the 870 tests of a table with 100 seeds, where this takes 0.4 s.
 
     Args:
         a: (..., n) paired with ``b``: value i of both has the same seed.
@@ -93,9 +96,7 @@ def improvement(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     This is Agarwal et al. 2021's probability of improvement, and Mann and Whitney's U divided by the number of pairs.
     """
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    y = np.sort(y)
-    below, not_above = (np.searchsorted(y, x, side).sum() for side in ("left", "right"))
-    return float((below + not_above) / (2 * x.size * y.size))
+    return float(stats.mannwhitneyu(x, y, method="asymptotic").statistic / (x.size * y.size))
 
 
 def holm(p: npt.ArrayLike) -> Floats:

@@ -1,4 +1,4 @@
-"""The comparison in numbers: a row per model and recipe, means with their spread, and what differs between the rows."""
+"""Averages trials: a row per model and recipe, means with their spread, and what differs between the rows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headtohead.report.collect import TIMES, Trials, labels, rig_name, values_of
-from headtohead.records.validation import RIG
-from headtohead.records.metrics import KINDS, SIZES, Kind, kind_of
-from headtohead.records.record import Record
+from headtohead.records.metrics import KINDS, Kind, kind_of, sizes, times
+from headtohead.records.record import HARDWARE, Record
+from headtohead.report.collect import Trials, hardware_name, labels, values_of
 from headtohead.report.statistics import mean_interval, sampling_error
-
-# The arguments that every architecture has, so that it can be trained as any other.
-RECIPE = {f"model.{name}" for name in ("optimizer", "lr", "weight_decay", "momentum", "schedule")}
 
 
 def best_rows(trials: Trials, runs: pd.DataFrame, most: int) -> Trials:
@@ -45,12 +41,11 @@ def summarize(trials: Trials, runs: pd.DataFrame) -> pd.DataFrame:
         runs: from :func:`headtohead.report.collect.runs_table`, with a row for each of them; others are not looked at.
 
     Returns:
-        A row per configuration, by data and kind with the best first: ``data, model, n, epochs, rig, setting, target,
-        reached`` (trials that reached it), parameters, MACs and bytes, then of each accuracy, or whatever this kind of
-        trial is measured by, the mean, the standard deviation (``_std``) and half the width of the 95 % interval
-        (``_ci``), the sampling error of the test set (``test_set``), and mean times. A spread needs two trials. Times
-        are averaged over the ``timed`` trials, those that had the machine to themselves: they are NaN where there is
-        none, and where those ran on several rigs.
+        A row per configuration, by data and kind with the best first: ``data, model, n, epochs, hardware, setting,
+        target, reached`` (trials that reached it), the sizes, then of each metric the mean, the standard deviation
+        (``_std``) and half the width of the 95 % interval (``_ci``), the sampling error of the test set
+        (``test_set``), and mean times. A spread needs two trials. Times are averaged over the ``timed`` trials, those
+        that had the machine to themselves: they are NaN where there is none, and where those ran on different hardware.
     """
     names, settings = labels(trials), differences(trials)
     rows = []
@@ -76,16 +71,16 @@ def by_table(summary: pd.DataFrame) -> list[tuple[Kind, str, pd.DataFrame]]:
 
 
 def differences(trials: Trials) -> dict[str, str]:
-    """Say for each ``config_hash`` in what its recipe and rig differ from other rows of the same table.
+    """Say for each ``config_hash`` in what its recipe and hardware differ from other rows of the same table.
 
-    The other arguments of a model are part of an architecture: where they tell two rows apart, the label has them.
+    The arguments of a model are part of the architecture: where they tell two rows apart, the label has them.
     """
     tables: dict[tuple[str, str], dict[str, Record]] = {}
-    rigs: dict[str, set[str]] = {}
+    used: dict[str, set[str]] = {}
     for record in trials.records.values():
         kind = kind_of(record.quality)
         tables.setdefault((record.data, kind.main if kind else ""), {})[record.config_hash] = record
-        rigs.setdefault(record.config_hash, set()).add(rig_name(record.rig))
+        used.setdefault(record.config_hash, set()).add(hardware_name(record.hardware))
     result = {}
     for rows in tables.values():
         values = values_of(rows.values())
@@ -93,13 +88,13 @@ def differences(trials: Trials) -> dict[str, str]:
             name
             for name in dict.fromkeys(name for record in rows.values() for name in record.config)
             if len(values[name]) > 1
-            and name not in ("model", "trainer.precision")  # the rig's name has that
-            and (name in RECIPE or not name.startswith("model."))
+            and name.partition(".")[0] != "model"
+            and name != "trainer.precision"  # the hardware's name has that
         ]
-        several_rigs = len({frozenset(rigs[key]) for key in rows}) > 1
+        several = len({frozenset(used[key]) for key in rows}) > 1
         for key, record in rows.items():
-            said = [f"{name.partition('.')[2]}={record.config.get(name)}" for name in recipe]
-            result[key] = ", ".join([*said, *(sorted(rigs[key]) if several_rigs else [])])
+            said = [f"{name.partition('.')[2] or name}={record.config.get(name)}" for name in recipe]
+            result[key] = ", ".join([*said, *(sorted(used[key]) if several else [])])
     return result
 
 
@@ -121,21 +116,21 @@ def notes(summary: pd.DataFrame) -> list[str]:
         )
     epochs = sorted({f"{value:.0f}" for value in summary.epochs.dropna()}, key=int)
     lines.append(
-        f"Epochs: {', '.join(epochs) or 'differ between trials'}. Rig: {'; '.join(dict.fromkeys(summary.rig))}. "
-        "MACs for one image; latency of a batch of 1."
+        f"Epochs: {', '.join(epochs) or 'differ between trials'}. "
+        f"Hardware: {'; '.join(dict.fromkeys(summary.hardware))}. MACs for one image; latency of a batch of 1."
     )
     for kind, data, rows in by_table(summary):
         if not math.isnan(rows.target.iloc[0]):
             level = kind.level.format(rows.target.iloc[0])
             lines.append(f"Seconds to {level} on {data}: of training, up to the end of the epoch that reached it.")
-    untimed = summary.rig.isin(["several", "shared"])
+    untimed = summary.hardware.isin(["different", "shared"])
     if untimed.any():
-        lines.append("Times are left out where trials ran on several rigs or shared a machine.")
+        lines.append("Times are left out where trials ran on different hardware or shared a machine.")
     if (part := summary[~untimed & (summary.timed < summary.n)]).size:
         said = ", ".join(f"{row.timed} of {row.n} for {row.model} on {row.data}" for row in part.itertuples())
         lines.append(f"Times are those of trials that had the machine to themselves: {said}.")
-    if summary.rig[~untimed].nunique() > 1:
-        lines.append("The rows ran on different rigs: their times cannot be compared.")
+    if summary.hardware[~untimed].nunique() > 1:
+        lines.append("The rows ran on different hardware: their times cannot be compared.")
     return lines
 
 
@@ -153,17 +148,17 @@ def _numbers(group: pd.DataFrame) -> dict[str, Any]:
 
 
 def _costs(group: pd.DataFrame) -> dict[str, Any]:
-    """Return the sizes, the rig, and the mean times of the trials that had it to themselves, if it is one rig."""
+    """Return the sizes, the hardware, and the mean times of the trials that had the same hardware to themselves."""
     alone = group[group.trials_at_once == 1]
-    rigs = len(alone[RIG].drop_duplicates())
-    row: dict[str, Any] = {name: group[name].iloc[0] for name in SIZES}
+    machines = len(alone[HARDWARE].drop_duplicates())
+    row: dict[str, Any] = {name: group[name].iloc[0] for name in sizes()}
     row["epochs"] = group.epochs.iloc[0] if group.epochs.nunique() == 1 else math.nan
-    row["rig"] = rig_name(alone.iloc[0]) if rigs == 1 else "several" if rigs else "shared"
-    row["timed"] = len(alone) if rigs == 1 else 0
+    row["hardware"] = hardware_name(alone.iloc[0]) if machines == 1 else "different" if machines else "shared"
+    row["timed"] = len(alone) if machines == 1 else 0
     row["target"], row["reached"] = group.target.iloc[0], int(group.target_seconds.notna().sum())
-    for name in TIMES:
+    for name in times():
         # skipna=False: a mean over some of these trials would not be the row's
-        row[name] = alone[name].astype(float).mean(skipna=False) if rigs == 1 else np.nan
+        row[name] = alone[name].astype(float).mean(skipna=False) if machines == 1 else np.nan
     return row
 
 

@@ -1,4 +1,4 @@
-"""The tables in text: the same cells as Markdown and as LaTeX, the winner of each column marked."""
+"""Makes the tables of a comparison, and writes them as Markdown and as LaTeX, the best of each column marked."""
 
 from __future__ import annotations
 
@@ -9,20 +9,8 @@ from functools import cached_property
 
 import pandas as pd
 
-from headtohead.records.metrics import COSTS, SIZES, Kind
+from headtohead.records.metrics import COSTS, Kind
 from headtohead.report.pairs import Pair, p_value
-
-# Heads of costs where there is less room.
-NARROW = {
-    "params": "params",
-    "macs": "MACs",
-    "bytes": "size",
-    "epoch_seconds": "s/epoch",
-    "train_images_per_second": "train/s",
-    "inference_images_per_second": "infer/s",
-    "latency_seconds": "latency ms",
-    "peak_memory_mb": "MB",
-}
 
 
 @dataclass(frozen=True)
@@ -73,12 +61,12 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
     columns = [_words("model", rows.model), _numbers("n", rows.n, "{:.0f}")]
     if rows.setting.any() and not narrow:
         columns.append(_words("differs in", rows.setting))
-    for name, shown in kind.shown.items():
-        if not (narrow and name in kind.wide):
-            digits = shown.narrow if narrow else shown.digits
+    for name, metric in kind.shown.items():
+        if not (narrow and metric.wide):
+            digits = metric.narrow if narrow else metric.digits
             texts = [_spread(row[name], row[f"{name}_std"], digits) for _, row in rows.iterrows()]
-            head = shown.head + ("" if narrow and kind.one_unit else shown.unit)
-            columns.append(_column(head, texts, rows[name], shown.goal))
+            head = metric.head + ("" if narrow and kind.one_unit else metric.unit)
+            columns.append(_column(head, texts, rows[name], metric.goal))
     if not narrow:
         main = kind.shown[kind.main]
         intervals = [_interval(row[kind.main], row[f"{kind.main}_ci"], main.digits) for _, row in rows.iterrows()]
@@ -91,19 +79,19 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
 def costs(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> Grid:
     """Return the table of what the same rows cost; arguments as for :func:`quality`."""
     columns = [_words("model", rows.model)]
-    for name, shown in COSTS.items():
-        if narrow and name == "total_seconds":
+    for name, cost in COSTS.items():
+        if narrow and not cost.narrow:
             continue
         texts = [_cost(name, row, narrow) for _, row in rows.iterrows()]
-        head = NARROW.get(name, shown.head) if narrow else shown.head
+        head = cost.narrow if narrow else cost.head
         if name == "target_seconds" and not math.isnan(rows.target.iloc[0]):
             head = f"s to {rows.target.iloc[0]:.4g} %"
-        comparable = name in SIZES or rows.rig.nunique() == 1  # no model wins by a faster machine
-        columns.append(_column(head, texts, rows[name], shown.goal if comparable else None))
+        comparable = cost.size or rows.hardware.nunique() == 1  # no model wins by a faster machine
+        columns.append(_column(head, texts, rows[name], cost.goal if comparable else None))
     return Grid(f"{data}: what it costs", columns)
 
 
-def comparison(kind: Kind, data: str, pairs: Sequence[Pair]) -> Grid | None:
+def pairwise(kind: Kind, data: str, pairs: Sequence[Pair]) -> Grid | None:
     """Return the table of every two models of a table against each other; None if there are no two."""
     if not pairs:
         return None
@@ -197,21 +185,15 @@ def _interval(mean: float, half: float, digits: int) -> str:
 
 def _cost(name: str, row: pd.Series, narrow: bool) -> str:
     """Return a cost of a row of a summary."""
-    value = float(row[name])
-    if name == "params":
-        return f"{value:,.0f}"
-    if name in SIZES:
-        return _si(value) + ("B" if name == "bytes" else "")
+    cost, value = COSTS[name], float(row[name]) * COSTS[name].factor
     if name == "target_seconds" and row.reached < row.n and not math.isnan(row.target):
         return f"{row.reached} of {row.n}" + ("" if narrow else " reach it")
-    return _number(1000 * value if name == "latency_seconds" else value)
-
-
-def _number(value: float) -> str:
-    """Return a number in three digits, or in as many as are before the point."""
     if math.isnan(value):
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
+    if cost.form == "prefix":
+        return _si(value) + cost.unit
+    # three digits, or as many as are before the point
+    return (f"{value:,.0f}" if cost.form == "all" or abs(value) >= 100 else f"{value:#.3g}") + cost.unit
 
 
 def _si(value: float) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from headtohead.report.collect import collect
-from headtohead.report.comparison import make as make_sheet
 from headtohead.report.figures import draw_all
 from headtohead.report.html import html
+from headtohead.report.comparison import make as make_comparison
 from tests.conftest import ROOT
 from tests.results.test_record import make
 from tests.results.test_tables import filled, other_config, save, with_accuracy
@@ -75,13 +75,13 @@ def several(tmp_path_factory):
         config = {**other_config(model=name), "model": name}
         found += [with_accuracy(0.9 + 0.01 * (index * index) - 0.001 * seed, seed, **config) for seed in range(7)]
     found = [
-        dataclasses.replace(record, rig={**record.rig, "trials_at_once": 2}) if record.model == "A" else record
+        dataclasses.replace(record, hardware={**record.hardware, "trials_at_once": 2}) if record.model == "A" else record
         for record in found
     ]
     trials = collect(save(folder / "several", *found))
     trials.problems.append("trial99/record.json: not valid JSON")
     path = folder / "report.html"
-    path.write_text(html(make_sheet(trials), draw_all(trials, folder)))
+    path.write_text(html(make_comparison(trials), draw_all(trials, folder)))
     return path
 
 
@@ -153,7 +153,7 @@ def test_a_click_sorts_and_another_turns_the_order(open_page, several):
 def test_without_javascript_everything_but_sorting_is_there(open_page):
     page = open_page(COMMITTED / "report.html", java_script_enabled=False)
     assert page.locator("th button").count() == 0
-    best = make_sheet(collect(COMMITTED)).parts[0].verdicts_against_best[0]
+    best = make_comparison(collect(COMMITTED)).parts[0].verdicts_against_best[0]
     assert page.get_by_text(best).first.is_visible()
     page.get_by_text("trials, as in runs.csv").click()
     assert page.locator("table[aria-labelledby=runs]").is_visible()
@@ -198,7 +198,7 @@ def test_axe_would_find_something(open_page, several, tmp_path):
 
 def test_one_trial_is_a_report_too(open_page, tmp_path):
     trials = collect(save(tmp_path / "one", make()))
-    (tmp_path / "report.html").write_text(html(make_sheet(trials)))
+    (tmp_path / "report.html").write_text(html(make_comparison(trials)))
     page = open_page(tmp_path / "report.html")
     assert page.get_by_text("There is one model only").is_visible()
     assert page.complaints == []

@@ -7,7 +7,7 @@ import pytest
 from headtohead.report import claims
 from headtohead.report.claims import Claim, read, reported
 from headtohead.report.collect import collect, runs_table
-from headtohead.report.comparison import make as make_sheet
+from headtohead.report.comparison import make as make_comparison
 from headtohead.report.write import write
 from tests.conftest import ROOT
 from tests.results.test_record import make
@@ -106,9 +106,9 @@ def test_claims_are_those_that_the_recipes_name(claim):
 
 def test_only_the_sweep_of_that_name_has_the_table(tmp_path):
     trials = collect(save(tmp_path / "runs" / "mine", make(seed=0), make(seed=1)))
-    write(make_sheet(trials), tmp_path / "results" / "mine")
+    write(make_comparison(trials), tmp_path / "results" / "mine")
     assert not (tmp_path / "results" / "mine" / "reported.md").exists()
-    write(make_sheet(dataclasses.replace(trials, name="reproduce")), tmp_path / "results" / "reproduce")
+    write(make_comparison(dataclasses.replace(trials, name="reproduce")), tmp_path / "results" / "reproduce")
     folder = tmp_path / "results" / "reproduce"
     text = (folder / "reported.md").read_text()
     assert "| 000    | EqCNN     | MNIST" in text

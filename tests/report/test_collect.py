@@ -10,11 +10,11 @@ import pytest
 
 import lit_models
 from headtohead.records import record as records
-from headtohead.report.collect import Trials, collect, mixed_rigs
-from headtohead.report.comparison import make as make_sheet
+from headtohead.report.main import main
+from headtohead.report.collect import Trials, collect, mixed_hardware
 from headtohead.report.figures import draw_all
 from headtohead.report.html import html
-from headtohead.report.main import main
+from headtohead.report.comparison import make as make_comparison
 from headtohead.report.summary import RECIPE
 from headtohead.report.write import latex_of, markdown_of, show
 from tests.results.test_record import make
@@ -60,43 +60,43 @@ def test_everything_that_is_left_out_is_named_and_stays_named(tmp_path, monkeypa
 
 
 def test_mixed_rigs_are_named(tmp_path):
-    rig = make().rig
-    other = make(seed=2, rig={**rig, "device": "GPU"})
-    at_once = make(seed=3, rig={**rig, "trials_at_once": 2})
+    hardware = make().hardware
+    other = make(seed=2, hardware={**hardware, "device": "GPU"})
+    at_once = make(seed=3, hardware={**hardware, "trials_at_once": 2})
     trials = collect(save(tmp_path, make(seed=0), make(seed=1), other, at_once))
-    (line,) = mixed_rigs(trials)
-    assert "its trials ran on several rigs, 2 on CPU (2 cores), 2 threads" in line
+    (line,) = mixed_hardware(trials)
+    assert "its trials ran on several hardware, 2 on CPU (2 cores), 2 threads" in line
     assert "trial2 (GPU, precision 32-true)" in line
     assert "trial0" not in line
     assert "trial3" not in line  # its times would be left out anyway
-    sheet = make_sheet(trials)
-    assert line in sheet.notes
-    assert line in markdown_of(sheet)
-    assert math.isnan(sheet.summary.epoch_seconds[0])
-    assert sheet.summary.test_acc[0] == pytest.approx(96.84)
+    comparison = make_comparison(trials)
+    assert line in comparison.notes
+    assert line in markdown_of(comparison)
+    assert math.isnan(comparison.summary.epoch_seconds[0])
+    assert comparison.summary.test_acc[0] == pytest.approx(96.84)
 
 
 def test_trials_of_two_precisions_are_two_rows_whoever_chose_them(tmp_path):
-    rig = make().rig
-    bf16 = {**rig, "precision": "bf16-mixed"}
+    hardware = make().hardware
+    bf16 = {**hardware, "precision": "bf16-mixed"}
     named = {name: other_config(**{"trainer.precision": name}) for name in ("32-true", "bf16-mixed")}
     found = [
-        make(seed=0, rig=rig),
-        make(seed=1, rig=rig, **named["32-true"]),
-        make(seed=0, rig=bf16),
-        make(seed=1, rig=bf16, **named["bf16-mixed"]),
+        make(seed=0, hardware=hardware),
+        make(seed=1, hardware=hardware, **named["32-true"]),
+        make(seed=0, hardware=bf16),
+        make(seed=1, hardware=bf16, **named["bf16-mixed"]),
     ]
     trials = collect(save(tmp_path, *found))
     assert not trials.problems
-    rows = make_sheet(trials).summary.set_index("model")
+    rows = make_comparison(trials).summary.set_index("model")
     assert rows.n.to_dict() == {"EqCNN (trainer.precision=32-true)": 2, "EqCNN (trainer.precision=bf16-mixed)": 2}
     assert rows.setting.str.contains("precision bf16-mixed").to_list() == ["bf16" in name for name in rows.index]
 
 
 def test_a_precision_that_is_not_known_is_not_made_up(tmp_path):
-    rig = make().rig
-    unknown = {name: value for name, value in rig.items() if name != "precision"}
-    found = make(seed=0, rig=unknown), make(seed=0, rig=rig), make(seed=1, rig={**rig, "precision": "bf16-mixed"})
+    hardware = make().hardware
+    unknown = {name: value for name, value in hardware.items() if name != "precision"}
+    found = make(seed=0, hardware=unknown), make(seed=0, hardware=hardware), make(seed=1, hardware={**hardware, "precision": "bf16-mixed"})
     trials = collect(save(tmp_path, *found))
     assert not trials.problems
     said = [record.config.get("trainer.precision") for record in trials.records.values()]
@@ -105,9 +105,9 @@ def test_a_precision_that_is_not_known_is_not_made_up(tmp_path):
 
 
 def test_a_rig_of_which_little_is_known_has_a_name_in_words(tmp_path):
-    bare = {**make().rig, **dict.fromkeys(("device", "devices", "precision"))}
+    bare = {**make().hardware, **dict.fromkeys(("device", "devices", "precision"))}
     text = markdown_of(
-        make_sheet(collect(save(tmp_path, make(), make(model="INN", rig=bare, **other_config(model="INN")))))
+        make_comparison(collect(save(tmp_path, make(), make(model="INN", hardware=bare, **other_config(model="INN")))))
     )
     assert "unknown device, precision unknown" in text
     assert "nan" not in text.lower()
@@ -117,26 +117,26 @@ def test_a_rig_of_which_little_is_known_has_a_name_in_words(tmp_path):
 def test_what_differs_between_rows_is_shown(tmp_path):
     changed = {"model.lr": 0.1, "data.normalize": False, "trainer.precision": "bf16"}
     plain = other_config(**{"data.normalize": True, "trainer.precision": "32-true"})
-    bf16 = {**make().rig, "precision": "bf16"}
-    sheet = make_sheet(
-        collect(save(tmp_path, make(**plain), make(model="INN", rig=bf16, **other_config(model="INN", **changed))))
+    bf16 = {**make().hardware, "precision": "bf16"}
+    comparison = make_comparison(
+        collect(save(tmp_path, make(**plain), make(model="INN", hardware=bf16, **other_config(model="INN", **changed))))
     )
-    setting = dict(zip(sheet.summary.model, sheet.summary.setting, strict=True))
+    setting = dict(zip(comparison.summary.model, comparison.summary.setting, strict=True))
     assert setting["INN"].startswith("lr=0.1, normalize=False, CPU (2 cores), 2 threads, precision bf16")
     assert setting["EqCNN"].startswith("lr=0.001, normalize=True, CPU (2 cores), 2 threads, precision 32-true")
-    assert "differs in" in markdown_of(sheet)
+    assert "differs in" in markdown_of(comparison)
 
 
 def test_what_belongs_to_an_architecture_is_no_difference_of_recipe(tmp_path):
     small, large = other_config(**{"model.width": 8}), other_config(**{"model.width": 11})
-    sheet = make_sheet(collect(save(tmp_path, make(**small), make(**large))))
-    assert sorted(sheet.summary.model) == ["EqCNN (model.width=11)", "EqCNN (model.width=8)"]
-    assert set(sheet.summary.setting) == {""}
-    assert "Recipe or rig differ" not in markdown_of(sheet)
+    comparison = make_comparison(collect(save(tmp_path, make(**small), make(**large))))
+    assert sorted(comparison.summary.model) == ["EqCNN (model.width=11)", "EqCNN (model.width=8)"]
+    assert set(comparison.summary.setting) == {""}
+    assert "Recipe or hardware differ" not in markdown_of(comparison)
     limited = other_config(model="INN", **{"trainer.limit_train_batches": 9})
-    sheet = make_sheet(collect(save(tmp_path / "limited", make(), make(model="INN", **limited))))
-    assert set(sheet.summary.setting) == {"limit_train_batches=None", "limit_train_batches=9"}
-    assert "Recipe or rig differ: see the table." in markdown_of(sheet)
+    comparison = make_comparison(collect(save(tmp_path / "limited", make(), make(model="INN", **limited))))
+    assert set(comparison.summary.setting) == {"limit_train_batches=None", "limit_train_batches=9"}
+    assert "Recipe or hardware differ: see the table." in markdown_of(comparison)
 
 
 def test_the_recipe_is_what_every_task_takes():
@@ -146,7 +146,7 @@ def test_the_recipe_is_what_every_task_takes():
 
 def test_what_one_architecture_alone_has_is_no_difference(tmp_path):
     other = make(model="INN", **other_config(model="INN", **{"model.kernel_size": 7}))
-    assert set(make_sheet(collect(save(tmp_path, make(), other))).summary.setting) == {""}
+    assert set(make_comparison(collect(save(tmp_path, make(), other))).summary.setting) == {""}
 
 
 def mutations(value, path=()):
@@ -160,7 +160,7 @@ def mutations(value, path=()):
 def test_any_wrong_value_is_named_or_shown(tmp_path, capsys):
     raw = json.loads(records.dumps(make()))
     seed = 100
-    for path in [*mutations(raw), ("history", 0), ("history", 0, "val_acc"), ("rig", "versions")]:
+    for path in [*mutations(raw), ("history", 0), ("history", 0, "val_acc"), ("hardware", "versions")]:
         for index, wrong in enumerate(WRONG):
             changed = json.loads(json.dumps({**raw, "seed": (seed := seed + 1)}))
             place = changed
@@ -175,12 +175,12 @@ def test_any_wrong_value_is_named_or_shown(tmp_path, capsys):
     assert len(trials.records) + len(trials.problems) == files
     alone = [Trials("x", {"good": make(seed=7), name: record}) for name, record in trials.records.items()]
     for few in (trials, *alone):
-        sheet = make_sheet(few)
-        show(sheet, [])
-        text = markdown_of(sheet) + latex_of(sheet) + capsys.readouterr().out
+        comparison = make_comparison(few)
+        show(comparison, [])
+        text = markdown_of(comparison) + latex_of(comparison) + capsys.readouterr().out
         assert not re.search(r"(?<!=)\bnan\b", text.lower()), list(few.records)  # lr=nan is what that recipe says
-        if few is trials or any(name.startswith(("config-", "rig.")) for name in few.records):  # what only it shows
-            assert "</html>" in html(sheet)
+        if few is trials or any(name.startswith(("config-", "hardware.")) for name in few.records):  # what only it shows
+            assert "</html>" in html(comparison)
     draw_all(trials, tmp_path)
 
 
@@ -190,7 +190,7 @@ def test_names_are_text_in_every_form(tmp_path):
     record = make(model=evil, data="<b>&", config=config, config_hash="1" * 8, commit="<i>", seed=4)
     trials = collect(save(tmp_path, record, dataclasses.replace(record, seed=5)))
     trials.problems.append("<u>: broken")
-    text = html(make_sheet(trials))
+    text = html(make_comparison(trials))
     for tag in ("<script>alert", "<b>", "<img src=x", "<i>", "<u>"):
         assert tag not in text
     assert text.count("<script>") == 1

@@ -6,8 +6,8 @@ import pytest
 
 from headtohead.report.claims import Claim, in_words, reported
 from headtohead.report.collect import collect
-from headtohead.report.comparison import make as make_sheet
 from headtohead.report.readme import PLACE, update_readme
+from headtohead.report.comparison import make as make_comparison
 from headtohead.report.write import reported_of
 from tests.conftest import ROOT
 from tests.results.test_record import make
@@ -34,9 +34,9 @@ def test_a_verdict_is_written_between_its_marks_only(tmp_path):
         with_accuracy(accuracy, seed, **other_config(**{"model.lr": 0.1})) for seed, accuracy in enumerate((0.5, 0.6))
     ]
     high = [with_accuracy(0.9, seed) for seed in (0, 1)]
-    sheet = make_sheet(collect(save(tmp_path / "mine", *low, *high)))
-    assert update_readme(readme, sheet)
-    (verdict,) = sheet.parts[0].verdicts
+    comparison = make_comparison(collect(save(tmp_path / "mine", *low, *high)))
+    assert update_readme(readme, comparison)
+    (verdict,) = comparison.parts[0].verdicts
     assert verdict.startswith(
         "EqCNN (model.lr=0.1) is not shown to differ from EqCNN (model.lr=0.001) upright (−35.00 ± 63"
     )
@@ -51,8 +51,8 @@ def test_a_ranking_names_the_first_three_and_how_sure_the_first_place_is(tmp_pat
         for lr, accuracy in ((0.1, 0.5), (0.2, 0.8), (0.3, 0.6), (0.4, 0.7))
         for seed in (0, 1)
     ]
-    sheet = make_sheet(collect(save(tmp_path / "mine", *models)))
-    assert update_readme(readme, sheet)
+    comparison = make_comparison(collect(save(tmp_path / "mine", *models)))
+    assert update_readme(readme, comparison)
     # two values a point apart: Student's t of one degree of freedom is 12.706, times 1 / 2 points
     assert (
         readme.read_text()
@@ -66,17 +66,17 @@ def test_a_ranking_names_the_first_three_and_how_sure_the_first_place_is(tmp_pat
 
 
 def test_without_a_place_nothing_is_written(tmp_path):
-    sheet = make_sheet(collect(save(tmp_path / "third", make())))
+    comparison = make_comparison(collect(save(tmp_path / "third", make())))
     readme = tmp_path / "README.md"
-    assert not update_readme(readme, sheet)
+    assert not update_readme(readme, comparison)
     assert not readme.exists()
     readme.write_text(README)
-    assert not update_readme(readme, sheet)
+    assert not update_readme(readme, comparison)
     assert readme.read_text() == README
 
 
 def test_claims_in_words(tmp_path):
-    runs = make_sheet(collect(save(tmp_path, *(with_accuracy(0.9 + seed / 1000, seed) for seed in range(3))))).runs
+    runs = make_comparison(collect(save(tmp_path, *(with_accuracy(0.9 + seed / 1000, seed) for seed in range(3))))).runs
     claims = [Claim("000", "EqCNN", "MNIST", "test_acc", value) for value in (90.1, 95, 10, 10.5)]
     grid = reported(runs, [*claims, Claim("001", "FCNet", "MNIST", "test_acc", 1)])
     assert in_words(grid) == ("5 claims: 2 × lower than here, 1 × holds, 1 × higher than here, 1 × did not run.")
@@ -88,10 +88,10 @@ PLACES = list(PLACE.finditer((ROOT / "README.md").read_text()))
 @pytest.mark.parametrize("place", PLACES, ids=[place[1].strip("\n <>!-") for place in PLACES])
 def test_the_readme_says_what_the_committed_records_say(tmp_path, place):
     folder = ROOT / "results" / place["sweep"]
-    sheet = make_sheet(collect(folder))
+    comparison = make_comparison(collect(folder))
     readme = tmp_path / "README.md"
     readme.write_text(place[1] + "nothing\n" + place["end"])
-    assert update_readme(readme, sheet, reported_of(sheet))
+    assert update_readme(readme, comparison, reported_of(comparison))
     assert readme.read_text() == place[0]
 
 

@@ -10,10 +10,10 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from headtohead.report.collect import collect, labels
-from headtohead.report.comparison import make as make_sheet
-from headtohead.report.html import command, commands, html
 from headtohead.trial import main as train
+from headtohead.report.collect import collect, labels
+from headtohead.report.html import command, commands, html
+from headtohead.report.comparison import make as make_comparison
 from tests.conftest import ROOT
 from tests.results.test_record import make
 from tests.results.test_tables import other_config, save, with_accuracy
@@ -128,7 +128,7 @@ def test_commands_of_committed_records_are_accepted(name, workplace):
 
 
 def test_one_model_has_nothing_to_compare(tmp_path):
-    text = html(make_sheet(collect(save(tmp_path, make()))))
+    text = html(make_comparison(collect(save(tmp_path, make()))))
     assert "There is one model only: nothing to compare." in text
     assert '<h2 id="figures">' not in text
     assert "python sweep.py" not in text  # no such sweep file
@@ -136,7 +136,7 @@ def test_one_model_has_nothing_to_compare(tmp_path):
 
 def test_many_models_say_the_pairs_without_the_best_on_request(tmp_path):
     found = [with_accuracy(0.9 - i / 100, 0, **other_config(**{"model.lr": i})) for i in range(4)]
-    text = html(make_sheet(collect(save(tmp_path, *found))))
+    text = html(make_comparison(collect(save(tmp_path, *found))))
     assert "Every two others (3)" in text
     assert len(re.findall(r"<li>EqCNN \(model.lr=\d\) is ", text)) == 6
 

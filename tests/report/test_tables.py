@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from headtohead.records import record as records
-from headtohead.records.metrics import in_words
-from headtohead.report.collect import COLUMNS, collect, runs_table
-from headtohead.report.comparison import make as make_sheet
 from headtohead.report.main import main
+from headtohead.report.collect import COLUMNS, collect, runs_table
+from headtohead.records.metrics import in_words
+from headtohead.report.comparison import make as make_comparison
 from headtohead.report.summary import notes, summarize
 from headtohead.report.terminal import terminal
 from headtohead.report.write import latex_of, markdown_of
@@ -52,7 +52,7 @@ def summary_of(folder):
 
 
 def markdown_in(folder):
-    return markdown_of(make_sheet(collect(folder)))
+    return markdown_of(make_comparison(collect(folder)))
 
 
 def shown_in_terminal(folder, name="x"):
@@ -92,39 +92,39 @@ def test_recipes_are_never_one_row(tmp_path):
 
 
 def test_rigs_are_never_mixed_in_a_time(tmp_path):
-    other = make(seed=1, rig={**make().rig, "device": "another"})
+    other = make(seed=1, hardware={**make().hardware, "device": "another"})
     table = summary_of(save(tmp_path, make(seed=0), other))
     assert math.isnan(table.epoch_seconds[0])
     assert table.test_acc[0] == pytest.approx(96.84)
-    assert any("several rigs" in note for note in notes(table))
-    shared = make(rig={**make().rig, "trials_at_once": 2})
+    assert any("several hardware" in note for note in notes(table))
+    shared = make(hardware={**make().hardware, "trials_at_once": 2})
     assert math.isnan(summary_of(save(tmp_path / "shared", shared)).epoch_seconds[0])
 
 
 def test_times_are_those_of_trials_that_had_the_machine_to_themselves(tmp_path):
-    shared = {"rig": {**make().rig, "trials_at_once": 2, "threads": 1}}
+    shared = {"hardware": {**make().hardware, "trials_at_once": 2, "threads": 1}}
     slow, slower = ({"cost": {**make().cost, "epoch_seconds": seconds}} for seconds in (21.0, 23.0))
     found = make(seed=0, **slow), make(seed=1, **slower), make(seed=2, **shared), make(seed=3, **shared)
     table = summary_of(save(tmp_path, *found))
     assert table.epoch_seconds.tolist() == [22.0]
     assert (table.n[0], table.timed[0]) == (4, 2)
     assert "Times are those of trials that had the machine to themselves: 2 of 4 for EqCNN on MNIST." in notes(table)
-    assert make_sheet(collect(tmp_path)).summary.setting.tolist() == [""]
+    assert make_comparison(collect(tmp_path)).summary.setting.tolist() == [""]
 
 
 def test_rows_on_different_rigs_are_told_apart(tmp_path):
-    other = make(seed=0, rig={**make().rig, "device": "another"}, **other_config(**{"model.lr": 0.1}))
+    other = make(seed=0, hardware={**make().hardware, "device": "another"}, **other_config(**{"model.lr": 0.1}))
     table = summary_of(save(tmp_path, make(seed=0), other))
     assert table.epoch_seconds.notna().all()
-    assert any("different rigs" in note for note in notes(table))
+    assert any("different hardware" in note for note in notes(table))
 
 
 def test_a_faster_machine_wins_no_column(tmp_path):
     fast = {"cost": {**make().cost, "epoch_seconds": 1.25}, **other_config(**{"model.lr": 0.1})}
-    alone = {**make().rig, "trials_at_once": 1}
-    assert "**1.25**" in markdown_in(save(tmp_path / "same", make(rig=alone), make(rig=alone, **fast)))
-    other = make(rig={**alone, "device": "another"}, **fast)
-    assert "| 1.25 |" in " ".join(markdown_in(save(tmp_path / "other", make(rig=alone), other)).split())
+    alone = {**make().hardware, "trials_at_once": 1}
+    assert "**1.25**" in markdown_in(save(tmp_path / "same", make(hardware=alone), make(hardware=alone, **fast)))
+    other = make(hardware={**alone, "device": "another"}, **fast)
+    assert "| 1.25 |" in " ".join(markdown_in(save(tmp_path / "other", make(hardware=alone), other)).split())
 
 
 def test_the_best_comes_first_and_is_bold(tmp_path):
@@ -310,7 +310,7 @@ def test_markup_in_a_name_is_text(tmp_path):
     assert "[blue], MNIST" in shown
     assert "[red]x" in shown
     assert "a\\|b_&lt;i>&%" in markdown_in(tmp_path)
-    assert r"a|b\_<i>\&\%" in latex_of(make_sheet(collect(tmp_path)))
+    assert r"a|b\_<i>\&\%" in latex_of(make_comparison(collect(tmp_path)))
 
 
 def test_the_widest_table_fits_a_terminal_of_100_columns(tmp_path):
@@ -318,7 +318,7 @@ def test_the_widest_table_fits_a_terminal_of_100_columns(tmp_path):
     cost = {"epoch_seconds": 13_836.0, "train_images_per_second": 123_456.0, "inference_images_per_second": 1_234_567.0}
     cost |= {"latency_seconds": 0.1234, "peak_memory_mb": 12_345.0}
     history = [{"epoch": 0, "val_acc": 0.96, "seconds": 12_345.0}]
-    wide = {"size": size, "cost": cost, "history": history, "rig": {**make().rig, "trials_at_once": 1}}
+    wide = {"size": size, "cost": cost, "history": history, "hardware": {**make().hardware, "trials_at_once": 1}}
     found = [with_accuracy(1 - i / 10, seed, **wide, **other_config(a=i)) for i in range(2) for seed in range(12)]
     shown = shown_in_terminal(save(tmp_path, *found), "a_sweep_with_a_long_name")
     assert max(map(len, shown.splitlines())) <= 100
@@ -345,7 +345,7 @@ def test_ties_and_single_rows_have_no_best(tmp_path):
 
 def test_latex_has_rules_and_bold_winners(tmp_path):
     low, high = with_accuracy(0.5, 0), with_accuracy(0.9, 0, **other_config(**{"model.weight_decay": 0.1}))
-    text = latex_of(make_sheet(collect(save(tmp_path, low, high))))
+    text = latex_of(make_comparison(collect(save(tmp_path, low, high))))
     assert text.count("\\begin{tabular}") == text.count("\\end{tabular}") == text.count("\\toprule") == 3
     assert "EqCNN (model.weight\\_decay=0.1) & 1 & " in text
     assert "\\textbf{90.00}" in text

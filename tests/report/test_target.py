@@ -5,10 +5,10 @@ import math
 import pandas as pd
 import pytest
 
-from headtohead.records.metrics import CLASSIFICATION, INPAINTING
-from headtohead.report.collect import collect, runs_table
-from headtohead.report.comparison import make as make_sheet
 from headtohead.report.main import main
+from headtohead.report.collect import collect, runs_table
+from headtohead.records.metrics import CLASSIFICATION, INPAINTING
+from headtohead.report.comparison import make as make_comparison
 from headtohead.report.target import common_level, seconds_to
 from headtohead.report.write import markdown_of
 from tests.results.test_record import make
@@ -47,14 +47,14 @@ def test_the_table_states_the_level_and_the_mean_time(tmp_path):
     runs = runs_table(collect(tmp_path))
     assert runs.target.tolist() == [96, 96]
     assert runs.target_seconds.tolist() == [21, 10]
-    text = markdown_of(make_sheet(collect(tmp_path)))
+    text = markdown_of(make_comparison(collect(tmp_path)))
     assert "s to 96 %" in text
     assert " 15.5 |" in text
 
 
 def test_a_level_that_some_do_not_reach_has_no_mean(tmp_path):
     save(tmp_path, learning(0.5, 0.96, seed=0), learning(0.97, 0.9, seed=1))
-    assert "1 of 2 reach it" in markdown_of(make_sheet(collect(tmp_path), 0.97))
+    assert "1 of 2 reach it" in markdown_of(make_comparison(collect(tmp_path), 0.97))
 
 
 def test_a_level_from_the_command_line(tmp_path, monkeypatch, capsys):

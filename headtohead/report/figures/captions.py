@@ -1,4 +1,4 @@
-"""The words of captions, which stand in for a figure where that is not seen."""
+"""Writes captions, which stand in for a figure where that is not seen."""
 
 from __future__ import annotations
 

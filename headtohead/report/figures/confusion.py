@@ -1,4 +1,4 @@
-"""Confusion matrices: which classes a model takes for which."""
+"""Draws confusion matrices: which classes a model takes for which."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 
+from headtohead.records.record import Record
 from headtohead.report.figures.captions import count
 from headtohead.report.figures.groups import Floats, Group
 from headtohead.report.figures.style import COLUMNS, Picture, panel_grid, style
-from headtohead.records.record import Record
 
 LONGEST_NAME = 14  # of a class, in letters
 CLASSES_WITH_NUMBERS = 12  # more in a confusion matrix leave no room for a number in each cell

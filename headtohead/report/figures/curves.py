@@ -1,4 +1,4 @@
-"""Curves, a band around each: what is learnt over the epochs, and the accuracy over the angle of rotated images."""
+"""Draws curves with their intervals: what is learnt over the epochs, and the accuracy over a rotation sweep."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
+from headtohead.records.record import Record
 from headtohead.report.figures.captions import bands, capital, ranking
 from headtohead.report.figures.groups import Floats, Group, band, has_numbers
 from headtohead.report.figures.style import (
@@ -29,9 +30,8 @@ from headtohead.report.figures.style import (
     panel_grid,
     style,
 )
-from headtohead.records.record import Record
 
-ABOVE_CIRCLE = 1.1  # of a panel's height: where a title is above the number at the top of a circle
+ABOVE_POLAR = 1.1  # of a panel's height: where a title is above the number at the top of polar axes
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Curve:
 
 def learning_curves(group: Group) -> Iterator[Picture]:
     """Draw the validation's main number and the training loss over the epochs."""
-    validation = group.kind.before[0]
+    validation = group.kind.monitor
     called = group.kind.called.removeprefix("test ")
-    unit = ", %" if validation in group.kind.per_cent else ""
+    unit = ", %" if group.kind.is_share(validation) else ""
     for name, metric, what in (
         ("validation", validation, f"validation {called}{unit}"),
         ("training_loss", "train_loss", "training loss"),
@@ -58,7 +58,7 @@ def learning_curves(group: Group) -> Iterator[Picture]:
         if not curves:
             continue
         last = [(curve.label, float(curve.mean[-1])) for curve in curves]
-        form = "{:.1f} %" if metric in group.kind.per_cent else "{:.3g}"
+        form = "{:.1f} %" if group.kind.is_share(metric) else "{:.3g}"
         goal = group.goal if metric == validation else "min"
         caption = (
             f"{capital(what.removesuffix(unit))} on {group.data} over the epochs. After the last epoch: "
@@ -124,13 +124,13 @@ def rotation(group: Group) -> Iterator[Picture]:
 
 
 def angle_curves(group: Group) -> list[Curve]:
-    """Return the accuracy in per cent over the whole circle, 0 to 360 degrees, per model that was tested over it."""
+    """Return the accuracy in per cent over the rotation sweep, 0 to 360 degrees, per model that was tested by one."""
     curves = []
     for label, found in group.models.items():
-        circles = [_circle(record) for record in found]
-        angles = sorted({angle for circle in circles for angle in circle})
+        sweeps = [_rotation_sweep(record) for record in found]
+        angles = sorted({angle for sweep in sweeps for angle in sweep})
         if angles:
-            values = np.array([[circle.get(angle, math.nan) for angle in angles] for circle in circles])
+            values = np.array([[sweep.get(angle, math.nan) for angle in angles] for sweep in sweeps])
             closed = np.concatenate([values, values[:, :1]], axis=1)  # 360 degrees are 0
             curves.append(Curve(label, np.array([*angles, angles[0] + 360]), *band(100 * closed)))
     return curves
@@ -143,7 +143,7 @@ def _panels(curves: Sequence[Curve], title: str, kind: dict[str, Any]) -> tuple[
         height = HEIGHT + 0.17 * len(curves) + (1.2 if polar else 0)
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         axes = canvas.subplots(subplot_kw=kind)
-        axes.set_title(title, y=ABOVE_CIRCLE if polar else 1)
+        axes.set_title(title, y=ABOVE_POLAR if polar else 1)
         order = sorted(curve.label for curve in curves)
         for curve in curves:
             _draw(axes, curve, order.index(curve.label), polar)
@@ -161,7 +161,7 @@ def _panels(curves: Sequence[Curve], title: str, kind: dict[str, Any]) -> tuple[
         others = [np.column_stack([np.deg2rad(other.x) if polar else other.x, other.mean]) for other in curves]
         axes.add_collection(LineCollection(others, colors=GREY, linewidths=0.7, zorder=1.5))
         _draw(axes, curve, 0, polar)
-        axes.set_title(name, y=ABOVE_CIRCLE if polar else 1, fontsize=9)
+        axes.set_title(name, y=ABOVE_POLAR if polar else 1, fontsize=9)
     if not polar:
         limits = np.array([(*axes.get_xlim(), *axes.get_ylim()) for axes in panels])
         (left, _, low, _), (_, right, _, high) = limits.min(0), limits.max(0)
@@ -195,7 +195,7 @@ def _name_axes(panels: list[Axes], x: str, y: str) -> None:
         axes.set_xlabel("" if index + COLUMNS < len(panels) else x)
 
 
-def _circle(record: Record) -> dict[float, float]:
+def _rotation_sweep(record: Record) -> dict[float, float]:
     """Return a record's accuracy by angle in degrees."""
-    circle = record.quality.get("circle")
-    return {float(angle): float(value) for angle, value in circle.items()} if isinstance(circle, dict) else {}
+    found = record.quality.get("rotation_sweep") or {}
+    return {float(angle): value for angle, value in found.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Figures of a sweep, readable in print and by the colour-blind; the same records give the same files."""
+"""Draws the figures of a sweep, readable in print and by the colour-blind; the same records give the same files."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def draw_all(trials: Trials, folder: Path) -> list[Figure]:
 
     Args:
         trials: of a sweep.
-        folder: where ``<name>.svg`` and ``<name>.png`` are written.
+        folder: where ``<name>.png`` is written.
 
     Returns:
         For each data set: learning curves (``validation``, ``training_loss``), accuracy over the angle
         (``rotation``, ``rotation_polar``), Pareto fronts (``pareto_params``, ``pareto_macs``, ``pareto_time``) and
         ``confusion``. With several data sets their names end in that of the data set. For the sweep that repeats the
-        seeds' claims, ``reported``.
+        sources' claims, ``reported``.
     """
     figures = [save(picture, folder) for picture in draw(trials)]
-    written = {path for figure in figures for path in (figure.svg, figure.png)}
+    written = {figure.png for figure in figures}
     for name in NAMES:
-        for pattern in (f"{name}.svg", f"{name}.png", f"{name}-*.svg", f"{name}-*.png"):
+        for pattern in (f"{name}.png", f"{name}-*.png"):
             for stale in set(folder.glob(pattern)) - written:
                 stale.unlink()
     return figures

@@ -1,4 +1,4 @@
-"""What one figure shows: the trials of one kind on one data set, by model, and means over their seeds."""
+"""Groups trials into what one figure shows, by model, and averages over their seeds."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from headtohead.report.collect import Trials, labels
 from headtohead.records.metrics import Kind, is_number, kind_of
 from headtohead.records.record import Record
+from headtohead.report.collect import Trials, labels
 
 Floats = npt.NDArray[np.float64]
 MOST_MODELS = 15  # in a figure: the names of more have no room
@@ -38,11 +38,11 @@ class Group:
     @property
     def goal(self) -> Literal["max", "min"]:
         """Which way is better."""
-        return self.kind.shown[self.kind.main].goal
+        return self.kind.metrics[self.kind.main].goal
 
     def scaled(self, name: str, values: Floats) -> Floats:
         """Return shares in per cent, other numbers as they are."""
-        return 100 * values if name in self.kind.per_cent else values
+        return 100 * values if self.kind.is_share(name) else values
 
 
 def groups(trials: Trials) -> list[Group]:
@@ -55,10 +55,10 @@ def groups(trials: Trials) -> list[Group]:
             kinds[kind.main] = kind
             models = found.setdefault((record.data, kind.main), {})
             # shown in full beside the model's own name, so that its options need not say whose they are
-            models.setdefault(names[record.config_hash].replace("model.", ""), []).append(record)
+            models.setdefault(names[record.config_hash].replace("model.", "").replace("task.", ""), []).append(record)
     result = []
     for (data, main), models in found.items():
-        sign = -1 if kinds[main].shown[main].goal == "max" else 1
+        sign = -1 if kinds[main].metrics[main].goal == "max" else 1
         means = {name: sign * np.mean([record.quality[main] for record in models[name]]) for name in models}
         several_kinds = sum(other == data for other, _ in found) > 1
         suffix = f"-{data}" * (len(found) > 1) + f"-{main}" * several_kinds
@@ -88,6 +88,6 @@ def band(values: Floats) -> tuple[Floats, Floats, Floats]:
     return mean, mean - half, mean + half
 
 
-def has_numbers(entry: Any, *names: str) -> bool:
-    """Say whether ``entry`` is a dict with a finite number under each of the names."""
-    return isinstance(entry, dict) and all(is_number(entry.get(name)) for name in names)
+def has_numbers(entry: Mapping[str, Any], *names: str) -> bool:
+    """Tell whether ``entry`` has a number under each of the names."""
+    return all(is_number(entry.get(name)) for name in names)

@@ -1,4 +1,4 @@
-"""What a model reaches against what it costs, and the Pareto front: the models that no other beats in both."""
+"""Draws what a model reaches against what it costs, and the Pareto front: the models that no other beats in both."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter
 from matplotlib.transforms import Bbox
 
+from headtohead.records.record import HARDWARE
 from headtohead.report.collect import alone
-from headtohead.records.validation import RIG
 from headtohead.report.figures.captions import capital, count
 from headtohead.report.figures.groups import Floats, Group, band, has_numbers
 from headtohead.report.figures.style import COLORS, HEIGHT, WIDTH, Picture, log_ticks, style
@@ -40,7 +40,7 @@ def pareto_fronts(group: Group) -> Iterator[Picture]:
     """Draw the main number against each cost, with the front of what nothing beats."""
     main = group.kind.main
     called = group.kind.called
-    unit = ", %" if main in group.kind.per_cent else ""
+    unit = ", %" if group.kind.is_share(main) else ""
     for cost, what in COSTS.items():
         points = cost_points(group, cost)
         if len(points.label) < 2:
@@ -76,7 +76,7 @@ def cost_points(group: Group, cost: str) -> Points:
 
     Returns:
         A point per model that has a positive cost. Times are those of trials that had the machine to themselves, and
-        are compared only where all of these ran on one rig: otherwise there is no point.
+        are compared only where all of these ran on one hardware: otherwise there is no point.
     """
     comparable = _comparable(group)
     names, rows = [], []
@@ -116,9 +116,9 @@ def pareto_front(costs: Sequence[float], scores: Sequence[float], goal: Literal[
 
 
 def _comparable(group: Group) -> bool:
-    """Say whether times can be compared: the trials that had the machine to themselves ran on one rig."""
+    """Say whether times can be compared: the trials that had the machine to themselves ran on one hardware."""
     timed = [record for found in group.models.values() for record in alone(found)]
-    return len({tuple(str(record.rig.get(name)) for name in RIG) for record in timed}) == 1
+    return len({tuple(str(record.hardware.get(name)) for name in HARDWARE) for record in timed}) == 1
 
 
 def _scatter(axes: Axes, points: Points, front: list[int], goal: Literal["max", "min"]) -> Floats:

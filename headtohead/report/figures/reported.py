@@ -1,4 +1,4 @@
-"""What the seed documents report beside what was measured here."""
+"""Draws what the source documents report beside what was measured here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headtohead.report.figures.style import COLORS, WIDTH, Picture, style
 
 
 def reported_accuracies(runs: pd.DataFrame, claims: Sequence[Claim]) -> Iterator[Picture]:
-    """Draw each accuracy that a seed document reports, and ours with its interval.
+    """Draw each accuracy that a source document reports, and ours with its interval.
 
     Args:
         runs: a row per trial.
@@ -30,11 +30,11 @@ def reported_accuracies(runs: pd.DataFrame, claims: Sequence[Claim]) -> Iterator
     ]
     if not shown:
         return
-    title = "Test accuracy: reported by the seed documents, and measured here"
+    title = "Test accuracy: reported by the source documents, and measured here"
     differences = [(float(values.mean()) - float(claim.claim or 0), claim) for claim, values in shown]
     low, high = (pick(differences, key=lambda pair: pair[0]) for pick in (min, max))
     caption = (
-        f"{title}, by the seed's own recipe, {count(len(shown), 'claim', 'claims')}. Measured minus reported: from "
+        f"{title}, by the source's own recipe, {count(len(shown), 'claim', 'claims')}. Measured minus reported: from "
         f"{low[0]:+.2f} points ({low[1].model}) to {high[0]:+.2f} ({high[1].model}). Bars: 95 % interval of the mean "
         "over the seeds (Student's t); none with one seed.".replace("-", "−")
     )

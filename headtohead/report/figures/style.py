@@ -1,4 +1,4 @@
-"""What all figures share: how they look, and how they are written."""
+"""Sets how all figures look, and writes them."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ class Figure:
     """A figure that was written.
 
     Args:
-        name: of the files, without their suffix.
+        name: of the file, without its suffix.
         title: a heading for it.
         caption: what there is to see, in a sentence or two; it stands in for the figure where that is not seen.
-        svg: the file for screens and print.
-        png: the same for what shows no SVG.
+        svg: the figure as SVG, for the report.
+        png: the file.
     """
 
     name: str
     title: str
     caption: str
-    svg: Path
+    svg: str
     png: Path
 
 
@@ -120,15 +120,13 @@ def panel_grid(
 
 
 def save(picture: Picture, folder: Path) -> Figure:
-    """Write a figure as SVG and PNG; drawn again, it gives the same bytes.
+    """Draw a figure as SVG, in memory, and write it as PNG; drawn again, it gives the same bytes.
 
     Raises:
         OSError: the folder cannot be written.
     """
     name, title, caption, canvas = picture.name, picture.title, picture.caption, picture.canvas
-    figure = Figure(name, title, caption, folder / f"{name}.svg", folder / f"{name}.png")
-    folder.mkdir(parents=True, exist_ok=True)
-    svg, png = io.BytesIO(), io.BytesIO()
+    svg, png = io.StringIO(), io.BytesIO()
     about = {"Title": title, "Description": caption, "Date": None, "Creator": None}
     backends: Any = FigureCanvasSVG, FigureCanvasAgg  # which have no types; savefig would draw it twice for each
     with style(), matplotlib.rc_context({"svg.hashsalt": name}):
@@ -142,9 +140,8 @@ def save(picture: Picture, folder: Path) -> Figure:
     # 256 colours are plenty, and half the bytes; this way of choosing them is quick, and keeps white white
     drawn = Image.fromarray(np.asarray(pixels.buffer_rgba())).convert("RGB")
     drawn.quantize(256, Image.Quantize.MAXCOVERAGE).save(png, "png")
-    for path, content in ((figure.svg, svg), (figure.png, png)):
-        write_bytes(path, content.getvalue(), durable=False)
-    return figure
+    path = write_bytes(folder / f"{name}.png", png.getvalue(), durable=False)
+    return Figure(name, title, caption, svg.getvalue(), path)
 
 
 def log_ticks(axis: Any) -> None:

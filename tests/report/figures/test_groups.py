@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headtohead.records.metrics import CLASSIFICATION, INPAINTING
 from headtohead.report.figures.groups import band, groups
+from headtohead.records.metrics import CLASSIFICATION, INPAINTING
 from tests.results.figures.trials import sweep, trial
 from tests.results.test_tables import filled
 

@@ -41,13 +41,13 @@ def test_points_have_costs_and_intervals():
 
 
 def test_times_of_different_rigs_are_not_drawn():
-    (group,) = groups(sweep(trial(), trial("B", rig={**trial().rig, "device": "another"})))
+    (group,) = groups(sweep(trial(), trial("B", hardware={**trial().hardware, "device": "another"})))
     assert cost_points(group, "time").label == []
     assert len(cost_points(group, "params").label) == 2
 
 
 def test_times_of_shared_rigs_are_not_drawn():
-    shared = {"rig": {**trial().rig, "trials_at_once": 2, "threads": 1}, "seconds": 9.0}
+    shared = {"hardware": {**trial().hardware, "trials_at_once": 2, "threads": 1}, "seconds": 9.0}
     (group,) = groups(sweep(trial(), trial(seed=1, **shared), trial("B", **shared)))
     points = cost_points(group, "time")
     assert points.label == ["EqCNN"]

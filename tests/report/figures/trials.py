@@ -23,8 +23,8 @@ def trial(model="EqCNN", data="MNIST", seed=0, acc=0.9, params=1_000, macs=50_00
     size = {"params": params, "macs": macs, "bytes": 4 * params}
     cost = {"epoch_seconds": seconds}
     named = {"config": config, "config_hash": records.config_hash(config), "size": size, "cost": cost}
-    rig = {**record.rig, "trials_at_once": 1}
-    return dataclasses.replace(record, **{**named, "rig": rig, **changes})
+    hardware = {**record.hardware, "trials_at_once": 1}
+    return dataclasses.replace(record, **{**named, "hardware": hardware, **changes})
 
 
 def sweep(*found):
