@@ -163,7 +163,7 @@ def _root(taps: int) -> int:
 @torch.library.custom_op("lit_models::involution2d", mutates_args=())
 def _involution2d(input: Tensor, kernel: Tensor, stride: int) -> Tensor:
     """The operator itself, for arguments that :func:`involution2d` has checked."""
-    output = _like_output(input, kernel, stride)
+    output: Tensor = _like_output(input, kernel, stride)
     _forward(output, input, kernel, stride)
     return output
 
@@ -223,18 +223,16 @@ def _gradients(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, Tensor | N
 _involution2d.register_autograd(_gradients, setup_context=_keep)
 
 
-@register_flop_formula(torch.ops.lit_models.involution2d)  # type: ignore[untyped-decorator]
+@register_flop_formula(torch.ops.lit_models.involution2d)
 def _flops(input: Any, kernel: Any, stride: int, *_: Any, out_shape: Any, **__: Any) -> int:
     """A product and a sum for every tap of every output. Arguments are shapes."""
-    return 2 * int(kernel[2]) * math.prod(out_shape)
+    return int(2 * kernel[2] * math.prod(out_shape))
 
 
-@register_flop_formula(  # type: ignore[untyped-decorator]
-    [torch.ops.lit_models.involution2d_grad_input, torch.ops.lit_models.involution2d_grad_kernel]
-)
+@register_flop_formula([torch.ops.lit_models.involution2d_grad_input, torch.ops.lit_models.involution2d_grad_kernel])
 def _gradient_flops(grad_output: Any, input: Any, kernel: Any, stride: int, *_: Any, **__: Any) -> int:
     """As many as forward: each product there has two factors, and each factor's gradient takes one product."""
-    return 2 * int(kernel[2]) * math.prod(grad_output)
+    return int(2 * kernel[2] * math.prod(grad_output))
 
 
 def _forward(output: Tensor, input: Tensor, kernel: Tensor, stride: int) -> None:
