@@ -8,7 +8,7 @@ import lit_models
 from headtohead.pictures.images import Sample, example_inputs
 from headtohead.pictures.main import draw
 from headtohead.report.main import main
-from tests.results.checkpoint.networks import Mine, image, sample, saved
+from tests.pictures.networks import Mine, image, sample, saved
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import torch
 import lit_models
 from headtohead.pictures.feature_maps import map_pictures, moves, outputs
 from headtohead.pictures.opening import load
-from tests.results.checkpoint.networks import Mine, image, sample
+from tests.pictures.networks import Mine, image, sample
 
 
 def test_the_maps_of_eqcnn_change_places_when_the_image_is_turned(trained):

@@ -9,7 +9,7 @@ import lit_models
 from headtohead.pictures.images import first_image, read_images
 from headtohead.pictures.main import draw
 from headtohead.pictures.opening import find_data, load
-from tests.results.checkpoint.networks import saved
+from tests.pictures.networks import saved
 from tests.tiny import Tiny
 
 

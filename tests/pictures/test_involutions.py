@@ -7,7 +7,7 @@ import torch.nn.functional as F
 import lit_models
 from headtohead.pictures.involutions import kernel_maps
 from lit_models.operators import Involution2d
-from tests.results.checkpoint.networks import image
+from tests.pictures.networks import image
 
 
 def test_an_involution_is_seen_as_the_sum_of_its_kernels():

@@ -8,7 +8,7 @@ import torch
 import lit_models
 from headtohead.pictures.opening import CheckpointError, find_data, load
 from headtohead.report.main import main
-from tests.results.checkpoint.networks import Mine, saved
+from tests.pictures.networks import Mine, saved
 
 
 def test_a_checkpoint_is_loaded_with_its_weights(trained):

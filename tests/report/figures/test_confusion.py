@@ -4,7 +4,7 @@ import pytest
 
 from headtohead.report.figures.confusion import class_names, confusion
 from headtohead.report.figures.groups import groups
-from tests.results.figures.trials import drawn, sweep, trial
+from tests.report.figures.trials import drawn, sweep, trial
 from tests.results.test_record import make
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from headtohead.report.figures.curves import angle_curves, epoch_curves
 from headtohead.report.figures.groups import groups
-from tests.results.figures.trials import ANGLES, lines, sweep, trial
+from tests.report.figures.trials import ANGLES, lines, sweep, trial
 
 
 def test_learning_curves_have_the_mean_of_each_epoch():

@@ -4,7 +4,7 @@ import pytest
 
 from headtohead.records import record as records
 from headtohead.report.figures.draw import NAMES, draw_all
-from tests.results.figures.trials import drawn, lines, sweep, trial
+from tests.report.figures.trials import drawn, lines, sweep, trial
 from tests.results.test_tables import filled
 
 

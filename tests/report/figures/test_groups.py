@@ -8,7 +8,7 @@ from scipy import stats
 
 from headtohead.report.figures.groups import band, groups
 from headtohead.records.metrics import CLASSIFICATION, INPAINTING
-from tests.results.figures.trials import sweep, trial
+from tests.report.figures.trials import sweep, trial
 from tests.results.test_tables import filled
 
 

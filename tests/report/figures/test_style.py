@@ -7,7 +7,7 @@ import matplotlib
 
 from headtohead.report.figures.draw import NAMES, draw_all
 from headtohead.report.figures.style import save
-from tests.results.figures.trials import sweep, trial
+from tests.report.figures.trials import sweep, trial
 
 
 def test_svg_keeps_text_and_says_what_it_is(pair, tmp_path):
