@@ -49,8 +49,8 @@ def build(kind: Any, config: Namespace, **more: Any) -> Any:
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(kind, "it", fail_untyped=False, skip=set(more))
-    parser.add_instantiator(lambda of, *given, **named: of(*given, **named, **more), kind, subclasses=True)
-    return parser.instantiate(Namespace(it=config)).it
+    with_more = (lambda of, *given, **named: of(*given, **named, **more), kind, True)  # True: subclasses of it too
+    return parser.instantiate(Namespace(it=config), instantiators=[with_more] if more else []).it
 
 
 def build_network(config: Namespace, facts: dict[str, int]) -> nn.Module:
