@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models.architectures.unet_layers import LEAK, UNetLayers
+from lit_models.architectures._unet import LEAK, UNetLayers
 from lit_models.operators import PartialConv2d, _check
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from kornia.geometry.transform import rotate
@@ -69,9 +67,7 @@ class Classifier(Task):
             confusion=MulticlassConfusionMatrix(num_classes, ignore_index=IGNORED, validate_args=False),
         )
         # Not among those above, which are given logits: it is given probabilities.
-        self.test_ece = MulticlassCalibrationError(
-            num_classes, n_bins=15, ignore_index=IGNORED, validate_args=False
-        )
+        self.test_ece = MulticlassCalibrationError(num_classes, n_bins=15, ignore_index=IGNORED, validate_args=False)
         # The members of these two are updated one by one: each sees the images turned by another angle.
         self.test_turned = _together("test_", **{f"acc_rot{angle}": self._accuracy() for angle in QUARTER_TURNS})
         self.test_sweep = _together("", **{str(angle): self._accuracy() for angle in ROTATION_SWEEP})
