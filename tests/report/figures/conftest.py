@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from headtohead.records import record as records
-from tests.results.figures.trials import drawn, trial
+from tests.report.figures.trials import drawn, trial
 
 
 @pytest.fixture(scope="module")

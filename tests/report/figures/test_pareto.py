@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 from headtohead.report.figures.groups import groups
 from headtohead.report.figures.pareto import cost_points, pareto_front
-from tests.results.figures.trials import sweep, trial
+from tests.report.figures.trials import sweep, trial
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The figure of the seeds' claims beside what was measured."""
+"""The figure of the sources' claims beside what was measured."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from headtohead.report.claims import Claim
 from headtohead.report.collect import runs_table
 from headtohead.report.figures.draw import draw
 from headtohead.report.figures.reported import reported_accuracies
-from tests.results.figures.trials import sweep, trial
+from tests.report.figures.trials import sweep, trial
 
 
 def test_claims_as_drawn():
