@@ -20,7 +20,7 @@ install: .venv/installed ## make .venv and install the suite into it
 
 compare: .venv/installed ## fetch the data, run SWEEP, print and write its tables
 	@$(BIN)/python sweep.py $(SWEEP) --jobs $(JOBS); status=$$?; \
-	if [ $$status -le 1 ]; then $(BIN)/python -m results runs/$(NAME) || status=$$?; fi; exit $$status
+	if [ $$status -le 1 ]; then $(BIN)/python report.py runs/$(NAME) || status=$$?; fi; exit $$status
 
 test: .venv/installed-dev ## run the style check, the type check and the tests
 	$(BIN)/ruff check .

@@ -22,9 +22,8 @@ from benchmarks.timing import Missing, Row, quiet
 from headtohead.cli.arguments import OneLineParser
 from headtohead.cli.output import lasting_output
 from headtohead.records.files import write_text
-from headtohead.trial.machine import cpu_name
+from headtohead.trial.hardware import best_precision, cpu_name
 from headtohead.trial.recording import code_commit
-from headtohead.trial.rig import best_precision
 
 FOLDER = Path("results") / "benchmarks"
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from benchmarks.timing import Missing, Row, apart, compare, training
+from headtohead.trial.hardware import best_precision
 from lit_models import ConvMixer
-from headtohead.trial.rig import best_precision
 
 
 def timms(width: int = 256, depth: int = 8) -> nn.Module:

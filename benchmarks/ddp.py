@@ -14,8 +14,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from benchmarks.augment import Random
 from benchmarks.timing import Rate, Row, compare, quiet
 from benchmarks.train import trainer
+from headtohead.trial.hardware import keep_freed_memory
 from lit_models import CNN, Classifier
-from headtohead.trial.rig import keep_freed_memory
 
 BATCH = 256
 WARM_UP = 10  # steps: new processes first get the memory that they then keep
@@ -74,7 +74,7 @@ def run(tiny: bool = False) -> list[Row]:
     rates: tuple[list[float], list[float]] = ([], [])
     for _ in range(1 if tiny else 3):
         for side, (processes, threads) in zip(rates, ((2, 1), (1, 2)), strict=True):
-            side.append(fit(CNN(schedule="constant"), processes, threads, steps, batch, warm_up)[0])
+            side.append(fit(Classifier(CNN(), schedule="constant"), processes, threads, steps, batch, warm_up)[0])
     note = "" if (os.cpu_count() or 1) >= 2 else "the machine has one core"
     return [compare(f"CNN, batch {batch}", "images/s", *rates, "more", 0.95, note)]
 
@@ -82,7 +82,7 @@ def run(tiny: bool = False) -> list[Row]:
 def check() -> None:
     """Assert that both end in the same weights: the mean over two halves of a batch is that of the whole."""
     torch.manual_seed(0)
-    model = CNN(width=2, hidden=4, schedule="constant", optimizer="sgd", lr=0.1)
+    model = Classifier(CNN(width=2, hidden=4), schedule="constant", optimizer="sgd", lr=0.1)
     start = {name: value.clone() for name, value in model.state_dict().items()}
     results = []
     for processes in (2, 1):

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.timing import Row, apart, compare, training
+from headtohead.trial.hardware import best_precision
 from lit_models import EqCNN
-from headtohead.trial.rig import best_precision
 
 
 class Conv3dEqCNN(nn.Module):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.timing import Missing, Row, apart, compare, training
+from headtohead.trial.hardware import best_precision
 from lit_models import P4CNN
 from lit_models.operators import P4ConvP4, P4ConvZ2
-from headtohead.trial.rig import best_precision
 
 
 def library() -> Any:

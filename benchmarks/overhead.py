@@ -12,13 +12,13 @@ from lightning.pytorch.loggers import CSVLogger
 
 from benchmarks.timing import Rate, Row, autocast, compare, rate
 from benchmarks.train import Grey, trainer
-from lit_models import SimpleCNN
+from lit_models import Classifier, SimpleCNN
 
 RECIPE: dict[str, Any] = {"lr": 5e-4, "schedule": "cosine"}
 
 
 def ready(steps: int) -> Grey:
-    """Return digits for so many steps of the seed's 64 images."""
+    """Return digits for so many steps of the source's 64 images."""
     data = Grey(batch_size=64, val_size=100)
     data.count = 64 * steps + 100
     data.setup()
@@ -44,7 +44,7 @@ def bare(model: SimpleCNN, data: Grey, precision: str | None = None) -> float:
     return rate(ends, data.batch_size)
 
 
-def ours(model: SimpleCNN, data: Grey, folder: str, **arguments: Any) -> float:
+def ours(model: Classifier, data: Grey, folder: str, **arguments: Any) -> float:
     """Train an epoch as a trial does, and return the images per second."""
     measured = Rate(data.batch_size)
     trainer(measured, logger=CSVLogger(folder), default_root_dir=folder, **arguments).fit(model, datamodule=data)
@@ -54,7 +54,7 @@ def ours(model: SimpleCNN, data: Grey, folder: str, **arguments: Any) -> float:
 def run(tiny: bool = False) -> list[Row]:
     """Measure both in turn."""
     data = ready(4 if tiny else 200)
-    mine, theirs = SimpleCNN(**RECIPE), SimpleCNN(**RECIPE)
+    mine, theirs = Classifier(SimpleCNN(), **RECIPE), SimpleCNN()
     with TemporaryDirectory() as folder:
         pairs = [(ours(mine, data, folder), bare(theirs, data)) for _ in range(2 if tiny else 10)]
     times = [[1e3 * data.batch_size / value for value in values] for values in zip(*pairs, strict=True)]
@@ -65,8 +65,8 @@ def check() -> None:
     """Assert that both end in the same weights."""
     torch.manual_seed(0)
     data = ready(6)
-    mine, theirs = SimpleCNN(**RECIPE), SimpleCNN(**RECIPE)
-    theirs.load_state_dict(mine.state_dict())
+    mine, theirs = Classifier(SimpleCNN(), **RECIPE), SimpleCNN()
+    theirs.load_state_dict(mine.net.state_dict())
     with TemporaryDirectory() as folder:
         ours(mine, data, folder, precision="32-true")
     bare(theirs, data, "32-true")

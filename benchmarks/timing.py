@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from headtohead.trial.rig import best_precision, keep_freed_memory
+from headtohead.trial.hardware import best_precision, keep_freed_memory
 
 Measure = Callable[[], float]  # one round of one side
 

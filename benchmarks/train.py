@@ -1,4 +1,4 @@
-"""Images per second inside Trainer.fit against the seeds' own training loops, as they wrote them."""
+"""Images per second inside Trainer.fit against the sources' own training loops, as they wrote them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from benchmarks.timing import Measure, Rate, Row, apart, compare, rate
 from datamodules import ImageDataModule
 from datamodules.image import Augment
 from datamodules.sources import Arrays
-from lit_models import CNN, CifarCNN, Classifier, SimpleCNN
 from headtohead.trial.callbacks import EpochSeed, FiniteLoss, LineProgress
-from headtohead.trial.rig import best_precision
+from headtohead.trial.hardware import best_precision
+from lit_models import CNN, CifarCNN, Classifier, SimpleCNN
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -64,7 +64,7 @@ def fit(model: LightningModule, data: ImageDataModule) -> float:
     return measured.value
 
 
-def seed_002(batches: Batches, model: nn.Module, size: int) -> float:
+def document_002(batches: Batches, model: nn.Module, size: int) -> float:
     """The loop of CifarCNN's tutorial: Adam, and the loss fetched at each step.
 
     Returns:
@@ -84,13 +84,13 @@ def seed_002(batches: Batches, model: nn.Module, size: int) -> float:
     return rate(ends, size)
 
 
-def seed_002_epoch(batches: Batches, model: nn.Module, size: int) -> float:
+def document_002_epoch(batches: Batches, model: nn.Module, size: int) -> float:
     """An epoch of the same as it is written: after the steps, a pass over the images for the training accuracy.
 
     Returns:
         Images per second, each image counted once. Left out is the pass over the test set.
     """
-    training = seed_002(batches, model, size)
+    training = document_002(batches, model, size)
     model.eval()
     correct, confusion = 0, torch.zeros(10, 10, dtype=torch.int64)
     ends: list[float] = []
@@ -104,7 +104,7 @@ def seed_002_epoch(batches: Batches, model: nn.Module, size: int) -> float:
     return 1 / (1 / training + 1 / rate(ends, size))
 
 
-def seed_003(batches: Batches, model: nn.Module, size: int) -> float:
+def document_003(batches: Batches, model: nn.Module, size: int) -> float:
     """The fit of CNN's tutorial, in PyTorch: Adam 1e-3, and loss and accuracy shown at each step."""
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, eps=1e-7)
     model.train()
@@ -124,7 +124,7 @@ def seed_003(batches: Batches, model: nn.Module, size: int) -> float:
     return rate(ends, size)
 
 
-def seed_000(batches: Batches, model: nn.Module, size: int) -> float:
+def document_000(batches: Batches, model: nn.Module, size: int) -> float:
     """The loop of SimpleCNN's tutorial: AdamW 5e-4."""
     optimizer = torch.optim.AdamW(model.parameters(), 5e-4, weight_decay=0.01)
     model.train()
@@ -143,7 +143,7 @@ class Case:
     """A model with its recipe, and the loop that it is compared with."""
 
     name: str
-    model: type[Classifier]
+    model: type[nn.Module]
     data: Random
     batches: Callable[[Random], Batches]
     loop: Callable[[Batches, nn.Module, int], float]
@@ -153,7 +153,7 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """Return the three models with their seeds' recipes."""
+    """Return the three models with their sources' recipes."""
 
     def crops(data: Random) -> Batches:
         transform = per_image((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
@@ -172,10 +172,10 @@ def cases() -> list[Case]:
     plain: dict[str, Any] = {"augment": "none", "normalize": False, "val_size": 100}
     cifar = Random(batch_size=128, val_size=100)
     return [
-        Case("CifarCNN, with the training accuracy", CifarCNN, cifar, crops, seed_002_epoch, 14, 3.5, 3),
-        Case("CifarCNN, the steps alone", CifarCNN, cifar, crops, seed_002, 14, None, 3),
-        Case("CNN", CNN, Random(batch_size=256, **plain), floats, seed_003, 22, 2.5, 4),
-        Case("SimpleCNN", SimpleCNN, Grey(batch_size=64, **plain), digits, seed_000, 150, 1.5, 4),
+        Case("CifarCNN, with the training accuracy", CifarCNN, cifar, crops, document_002_epoch, 14, 3.5, 3),
+        Case("CifarCNN, the steps alone", CifarCNN, cifar, crops, document_002, 14, None, 3),
+        Case("CNN", CNN, Random(batch_size=256, **plain), floats, document_003, 22, 2.5, 4),
+        Case("SimpleCNN", SimpleCNN, Grey(batch_size=64, **plain), digits, document_000, 150, 1.5, 4),
     ]
 
 
@@ -187,7 +187,7 @@ def side(name: str, ours: bool, tiny: bool) -> Measure:
     data.count = data.batch_size * (4 if tiny else case.steps) + 100
     data.setup()
     if ours:
-        return partial(fit, case.model(schedule="constant"), data)
+        return partial(fit, Classifier(case.model(), schedule="constant"), data)
     return partial(case.loop, case.batches(data), case.model(), data.batch_size)
 
 
@@ -208,10 +208,10 @@ def check() -> None:
     data.count = 132
     data.setup()
     recipe: dict[str, Any] = {"optimizer": "adam", "lr": 1e-4, "weight_decay": 0.0, "schedule": "constant"}
-    ours, theirs = CNN(**recipe), CNN(**recipe)
-    theirs.load_state_dict(ours.state_dict())
+    ours, theirs = Classifier(CNN(), **recipe), CNN()
+    theirs.load_state_dict(ours.net.state_dict())
     trainer(Rate(8), precision="32-true").fit(ours, datamodule=data)
     loader = data.train_dataloader()
-    seed_002([data.on_after_batch_transfer(batch, 0) for batch in loader], theirs, 8)
+    document_002([data.on_after_batch_transfer(batch, 0) for batch in loader], theirs, 8)
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)

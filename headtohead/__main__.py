@@ -1,9 +1,11 @@
 """The command line where the suite is installed: ``headtohead train | sweep | report | pictures …``."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from pathlib import Path
+
+from headtohead.cli.errors import did_you_mean
 
 VERBS = {
     "train": "run one trial: train a network, test its best checkpoint once, write the record",
@@ -23,13 +25,22 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit code of the verb; 2 if there is no such verb.
     """
-    verb, *rest = [*(sys.argv[1:] if args is None else args), ""][:1] + list((sys.argv[1:] if args is None else args)[1:])
+    verb, *rest = (sys.argv[1:] if args is None else list(args)) or ["--help"]
+    if verb in ("-h", "--help"):
+        print("usage: headtohead VERB [arguments]; each verb knows --help")
+        for name, what in VERBS.items():
+            print(f"  {name:10}{what}")
+        return 0
     if verb not in VERBS:
-        usage = "usage: headtohead VERB [arguments]\n" + "".join(f"  {name:10}{what}\n" for name, what in VERBS.items())
-        if verb in ("", "-h", "--help"):
-            print(usage, end="")
-            return 0 if verb else 2
-        print(f"headtohead: no verb {verb!r}; there are {', '.join(VERBS)}", file=sys.stderr)
+        print(f"headtohead: no verb {verb!r}{did_you_mean(verb, VERBS)}", file=sys.stderr)
         return 2
     run: Callable[[Sequence[str]], int] = import_module(f"headtohead.{ROOMS.get(verb, verb)}.main").main
     return run(rest)
+
+
+if __name__ == "__main__":
+    # ``python -m`` looks for modules in the current folder first: last is soon enough for a user's own, and his
+    # datamodules.py is not taken for ours.
+    if sys.path[0] == os.getcwd():
+        sys.path.append(sys.path.pop(0))
+    sys.exit(main())

@@ -7,14 +7,13 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lit_models.facts import FACTS, default_facts, example_inputs, taken_by
-from lit_models.operators import Involution2d
 
 WIDEST = 2**14
 AROUND = 6  # widths looked at on either side of where the size passes the target
@@ -38,27 +37,19 @@ def size(model: nn.Module, *example: Tensor) -> Size:
         *example: what it takes for one image, ``(1, C, H, W)``.
 
     Returns:
-        Parameters that are trained; MACs of one forward pass by torch's own counter (matrix products and
-        convolutions, two FLOPs each) and, which it does not know, K x K for each output of an involution; bytes of
-        parameters and buffers.
+        Parameters that are trained; MACs of one forward pass by torch's own counter, two FLOPs each: matrix products,
+        convolutions, and every operator that has a formula by ``torch.utils.flop_counter.register_flop_formula``, as
+        involution has; bytes of parameters and buffers.
     """
     # Shapes are all that counts: a copy on the meta device computes nothing and leaves the model alone.
     ghost = copy.deepcopy(model).to("meta").eval()
     ghost._compiled_call_impl = None  # what was compiled for the model's own device
-    involutions: list[int] = []
-
-    def count(module: nn.Module, _: Any, output: Tensor) -> None:
-        involutions.append(output.numel() * cast("Involution2d", module).kernel_size ** 2)
-
-    for module in ghost.modules():
-        if isinstance(module, Involution2d):
-            module.register_forward_hook(count)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         ghost(*(part.to("meta") for part in example))
     tensors = [*model.parameters(), *model.buffers()]
     return Size(
         params=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        macs=counter.get_total_flops() // 2 + sum(involutions),
+        macs=counter.get_total_flops() // 2,
         bytes=sum(t.numel() * t.element_size() for t in tensors),
     )
 

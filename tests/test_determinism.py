@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import lit_models
-from headtohead.trial import main as train
-from lit_models import Inpainter
 from headtohead.records import record as records
-from tests.conftest import ROOT
-from tests.test_train import without_times
+from headtohead.trial import main as train
 from headtohead.trial import recording
 from headtohead.trial.arguments import classes
+from lit_models import Inpainter
+from tests.conftest import ROOT
+from tests.test_train import without_times
 
 ARCHITECTURES = [
     *classes()["model"],

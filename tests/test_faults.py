@@ -12,15 +12,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from headtohead.runner import main as sweep
-from headtohead.trial import main as train
 from headtohead.records import record as records
 from headtohead.report.main import main as results_main
+from headtohead.runner import main as sweep
+from headtohead.trial import main as train
+from headtohead.trial.callbacks import FiniteLoss
+from headtohead.trial.errors import TrialFailed
 from tests.conftest import ROOT
 from tests.results.test_record import make
 from tests.tiny import TINY
-from headtohead.trial.callbacks import FiniteLoss
-from headtohead.trial.errors import TrialFailed
 
 FIT = [
     "fit",
@@ -45,12 +45,12 @@ def fails(capfd, args, said):
 
 
 def test_a_loss_that_is_no_number_stops_the_trial(workplace, capfd):
-    fails(capfd, ["--model.lr=1.0e+30", HERE], "loss became NaN at step 2; lower model.lr (1e+30)")
+    fails(capfd, ["--task.lr=1.0e+30", HERE], "loss became NaN at step 2; lower task.lr (1e+30)")
     assert not list(workplace.rglob("*.ckpt"))  # from which it would go on to the same end
 
 
 def test_a_loss_that_explodes_stops_the_trial(workplace, capfd):
-    fails(capfd, ["--model.optimizer=sgd", "--model.lr=1000000", HERE], "at step 2; lower model.lr (1000000.0)")
+    fails(capfd, ["--task.optimizer=sgd", "--task.lr=1000000", HERE], "at step 2; lower task.lr (1000000.0)")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_step_is_the_first_bad_one_though_it_is_read_later(losses, said, alo
     for step, loss in enumerate(losses):
         trainer.fit_loop.total_batch_idx = step
         if said and step == last:
-            with pytest.raises(TrialFailed, match=rf"loss {said.replace('+', '.')}; lower model.lr \(0.1\)"):
+            with pytest.raises(TrialFailed, match=rf"loss {said.replace('+', '.')}; lower task.lr \(0.1\)"):
                 check.on_train_batch_end(trainer, module, {"loss": torch.tensor(float(loss))}, None, step)
             break
         else:
@@ -125,13 +125,13 @@ def full_disk(*_):
 
 
 def test_a_full_disk_is_named_and_the_last_checkpoint_is_intact(workplace, capfd, monkeypatch):
-    assert train.main([*FIT, HERE, "--model.schedule=constant"]) == 0
+    assert train.main([*FIT, HERE, "--task.schedule=constant"]) == 0
     files = {path: path.read_bytes() for path in workplace.rglob("here/**/*.ckpt")}
     assert len(files) == 2
     (workplace / "here" / records.FILE_NAME).unlink()
     capfd.readouterr()
     monkeypatch.setattr(os, "fsync", full_disk)
-    again = [HERE, "--ckpt_path=last", "--trainer.max_epochs=3", "--model.schedule=constant"]
+    again = [HERE, "--ckpt_path=last", "--trainer.max_epochs=3", "--task.schedule=constant"]
     fails(capfd, again, ".ckpt: No space left on device")
     assert {path: path.read_bytes() for path in workplace.rglob("here/**/*.ckpt*")} == files
 
@@ -177,7 +177,7 @@ parameters:
   data.batch_size: {value: 250}
   trainer.max_epochs: {value: 2}
   trainer.accelerator: {value: cpu}
-  model.lr: {values: [LRS]}
+  task.lr: {values: [LRS]}
 command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
 """
 
@@ -211,9 +211,9 @@ def test_a_trial_that_fails_stops_no_sweep(workplace):
     done = run(ROOT / "sweep.py", "x.yaml")
     assert done.returncode == 1
     assert "1 of 2 trials finished, 1 failed" in done.stdout
-    assert "loss became NaN at step 2; lower model.lr (1e+30)" in done.stdout
+    assert "loss became NaN at step 2; lower task.lr (1e+30)" in done.stdout
     (reason,) = workplace.glob("runs/x/*/failed.txt")
-    assert reason.read_text() == "train.py: loss became NaN at step 2; lower model.lr (1e+30)\n"
+    assert reason.read_text() == "train.py: loss became NaN at step 2; lower task.lr (1e+30)\n"
 
 
 SECRETS = {

@@ -104,7 +104,7 @@ def copies(folder: Path, configs: int, seeds: int) -> None:
     real = [json.loads(path.read_text()) for path in (kept[0], kept[-1])]
     for config in range(configs):
         record = real[config % 2]
-        record["config"]["model.lr"] = 1e-4 * (1 + config)
+        record["config"]["task.lr"] = 1e-4 * (1 + config)
         record["config_hash"] = records.config_hash(record["config"])
         accuracy = record["quality"]["test_acc"]
         for seed in range(seeds):

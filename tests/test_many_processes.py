@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from headtohead.trial import main as train
 from headtohead.records import record as records
+from headtohead.trial import main as train
 from tests.conftest import ROOT
 from tests.tiny import TINY
 
@@ -129,7 +129,7 @@ def test_a_sweep_of_trials_on_two_devices_each(place):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_all_ranks_and_the_trial_goes_on_later(place, whom, number):
     fit = ["fit", "--model=EqCNN", *TINY, CPU, "--trainer.default_root_dir=here", "--ckpt_path=last"]
-    fit += ["--trainer.devices=2", "--model.schedule=constant"]
+    fit += ["--trainer.devices=2", "--task.schedule=constant"]
     command = [sys.executable, ROOT / "train.py", *fit, "--trainer.max_epochs=1000"]
     process = subprocess.Popen(command, process_group=0, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     last = Path("here/checkpoints/last.ckpt")

@@ -9,8 +9,8 @@ from lightning.pytorch import Callback
 
 import lit_models
 from headtohead.trial import main as train
-from tests.test_train import only_record
 from headtohead.trial.arguments import classes
+from tests.test_train import only_record
 
 
 @pytest.mark.slow
@@ -19,7 +19,7 @@ from headtohead.trial.arguments import classes
     ("model", "upright", "turned"), [("SimpleCNN", (0.973, 1), (0, 0.2)), ("EqCNN", (0.955, 1), None)]
 )
 def test_mnist_by_the_seeds_recipe(workplace, real_data, model, upright, turned):
-    recipe = ["--model.lr=0.0005", "--model.schedule=constant", "--data.normalize=false", "--trainer.max_epochs=5"]
+    recipe = ["--task.lr=0.0005", "--task.schedule=constant", "--data.normalize=false", "--trainer.max_epochs=5"]
     assert train.main(["fit", f"--model={model}", "--data=MNIST", f"--data.data_dir={real_data}", *recipe]) == 0
     quality = only_record(workplace).quality
     assert upright[0] <= quality["test_acc"] <= upright[1]
@@ -74,9 +74,9 @@ def test_every_architecture_learns_in_an_epoch_of_real_data(workplace, real_data
     grey = inspect.signature(kind).parameters["in_channels"].default == 1
     args = [f"--model={name}", f"--data={'MNIST' if grey else 'CIFAR10'}", f"--data.data_dir={real_data}"]
     if operator:  # in the small form that the first look has, fast enough to show it in a minute
-        args += [f"--model.operator={operator[0]}", "--model.depth=8", "--model.lr=0.01"]
+        args += [f"--model.operator={operator[0]}", "--model.depth=8", "--task.lr=0.01"]
     if name == "VGG":  # without batch norm 0.001 is too fast for it
-        args += ["--model.lr=0.0001", "--model.schedule=constant"]
+        args += ["--task.lr=0.0001", "--task.schedule=constant"]
     args += ["--data.normalize=false"] if issubclass(kind, lit_models.Inpainter) else []
     args += [f"--trainer.limit_train_batches={STEPS[name]}"] if name in STEPS else []
     args += ["--trainer.limit_val_batches=1", "--trainer.limit_test_batches=1"]

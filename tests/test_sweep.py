@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from headtohead.runner import main as sweep
-from headtohead.trial import main as train
 from headtohead.records import record as records
+from headtohead.runner import main as sweep
 from headtohead.runner.sweep_file import read_sweep
+from headtohead.trial import main as train
 from tests.conftest import ROOT
 from tests.results.test_output import unread
 
@@ -240,7 +240,7 @@ metric: {name: val_acc, goal: maximize}
 early_terminate: {type: hyperband, min_iter: 3}
 parameters:
   model: {value: SimpleCNN}
-  model.lr: {distribution: log_uniform_values, min: 1.0e-4, max: 1.0e-1}
+  task.lr: {distribution: log_uniform_values, min: 1.0e-4, max: 1.0e-1}
   data: {value: tests.tiny.Tiny}
   data.val_size: {value: 100}
   trainer.max_epochs: {value: 1}
@@ -256,8 +256,8 @@ def test_a_random_sweep_runs_here_and_goes_on_when_its_cap_is_raised(workplace):
     assert first.returncode == 0, first.stdout + first.stderr
     assert "2 of 2 trials finished, 0 failed" in first.stdout
     assert "early_terminate is for W&B's server; here every trial runs to its end" in first.stdout
-    rates = {name: record["config"]["model.lr"] for name, record in contents(workplace).items()}
-    assert rates == {trial.name: trial.parameters["model.lr"] for trial in read_sweep(Path("tiny.yaml")).trials}
+    rates = {name: record["config"]["task.lr"] for name, record in contents(workplace).items()}
+    assert rates == {trial.name: trial.parameters["task.lr"] for trial in read_sweep(Path("tiny.yaml")).trials}
     (workplace / "tiny.yaml").write_text(RANDOM.replace("run_cap: 2", "run_cap: 3"))
     again = run("tiny.yaml")
     assert "3 trials, 2 finished, 1 to run" in again.stdout

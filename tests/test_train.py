@@ -9,11 +9,11 @@ import sys
 import pytest
 import torch
 
-from headtohead.trial import main as train
 from headtohead.records import record as records
+from headtohead.trial import command_line
+from headtohead.trial import main as train
 from tests.conftest import ROOT
 from tests.tiny import TINY
-from headtohead.trial import command_line
 
 FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
 FLOAT32 = "--trainer.precision=32-true"  # where numbers are compared that another precision rounds
@@ -58,7 +58,7 @@ def test_fit_tests_and_writes_the_record(workplace):
     assert [epoch["epoch"] for epoch in record.history] == [0, 1]
     assert record.quality["val_acc"] == pytest.approx(max(epoch["val_acc"] for epoch in record.history))
     assert {"train_loss", "train_acc", "val_loss", "val_acc", "seconds"} <= set(record.history[0])
-    assert record.config["model.lr"] == 0.001
+    assert record.config["task.lr"] == 0.001
     assert record.config["trainer.max_epochs"] == 2
     assert record.rig["accelerator"] == "cpu"
     assert all(value > 0 for value in record.cost.values())
@@ -93,7 +93,7 @@ def test_a_resumed_trial_equals_one_that_was_not_interrupted(workplace):
         "--seed_everything=5",
         "--trainer.accelerator=cpu",
     ]
-    arguments += ["--model.schedule=constant"]
+    arguments += ["--task.schedule=constant"]
     whole, broken = workplace / "whole", workplace / "broken"
     assert train.main([*arguments, "--trainer.max_epochs=4", f"--trainer.default_root_dir={whole}"]) == 0
     # stopped after two epochs of four: the last checkpoint is all that is left
@@ -263,7 +263,7 @@ def test_a_wrong_number_of_trials_at_once_is_told_in_one_line(workplace, capfd, 
     "args",
     [
         ["--data.val_size=99", "--model.width=5", "--data=tests.tiny.Tiny", "--model=EqCNN"],
-        ["--model.lr=0.01", "--data=tests.tiny.Tiny", "--model={'class_path': 'ResNet'}", "--model.operator=separable"],
+        ["--task.lr=0.01", "--data=tests.tiny.Tiny", "--model={'class_path': 'ResNet'}", "--model.operator=separable"],
     ],
 )
 def test_arguments_stand_in_any_order(workplace, args):
@@ -272,7 +272,7 @@ def test_arguments_stand_in_any_order(workplace, args):
 
 def test_check_finds_what_main_would(workplace):
     assert train.check(FIT) is None
-    assert "lr must be a positive number" in str(train.check([*FIT, "--model.lr=0"]))
+    assert "lr must be a positive number" in str(train.check([*FIT, "--task.lr=0"]))
     assert not list(workplace.iterdir())  # and leaves nothing behind
 
 
@@ -303,7 +303,7 @@ INPAINT = [*TINY, "--data.normalize=false", "--model.width=4", "--trainer.accele
 
 
 def test_a_network_that_fills_holes_leaves_a_record(workplace, capfd):
-    assert train.main(["fit", "--model=PConvUNet", *INPAINT, "--model.lr=0.01", "--trainer.max_epochs=3"]) == 0
+    assert train.main(["fit", "--model=PConvUNet", *INPAINT, "--task.lr=0.01", "--trainer.max_epochs=3"]) == 0
     record = only_record(workplace)
     assert record.quality["val_l1"] == pytest.approx(min(epoch["val_l1"] for epoch in record.history), abs=1e-6)
     assert "val_acc" not in record.quality
@@ -316,7 +316,7 @@ def test_a_network_that_fills_holes_leaves_a_record(workplace, capfd):
 
 
 def test_a_resumed_inpainter_equals_one_that_was_not_interrupted(workplace):
-    arguments = ["fit", "--model=PConvUNet", *INPAINT, "--model.schedule=constant", "--data.augment=flip"]
+    arguments = ["fit", "--model=PConvUNet", *INPAINT, "--task.schedule=constant", "--data.augment=flip"]
     whole, broken = workplace / "whole", workplace / "broken"
     assert train.main([*arguments, "--trainer.max_epochs=2", f"--trainer.default_root_dir={whole}"]) == 0
     assert train.main([*arguments, "--trainer.max_epochs=1", f"--trainer.default_root_dir={broken}"]) == 0

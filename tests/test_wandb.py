@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import results.server
 import wandb
 import yaml
 
-import results.server
 from headtohead.records import record as records
 from headtohead.report.main import main as make_tables
 from headtohead.runner import process as processes
@@ -158,7 +158,7 @@ def test_two_agents_share_a_grid_and_its_table_is_that_of_the_local_records(serv
     folder = workplace / "runs" / "sweep000" / run["displayName"]
     record = records.read(folder / records.FILE_NAME)
     assert (record.config["model.width"], record.config["data.normalize"]) == (4, False)
-    assert record.config["model.optimizer"] == "sgd"
+    assert record.config["task.optimizer"] == "sgd"
     # the sweep's own keys keep the sweep's values; the others are those that the record has
     config = config_of(run)
     assert config["model"] == SWEEP["parameters"]["model"]["values"][1]
@@ -361,7 +361,7 @@ def test_a_sweep_that_ran_here_is_uploaded_by_one_command(server, workplace):
     for run in server.runs.values():
         record = records.read(workplace / "runs" / "local" / run["displayName"] / records.FILE_NAME)
         assert json.loads(run["summaryMetrics"])["test_acc"] == pytest.approx(record.quality["test_acc"])
-        assert config_of(run)["model.lr"] == record.config["model.lr"]
+        assert config_of(run)["task.lr"] == record.config["task.lr"]
         assert len([line for line in run["history"] if "val_loss" in line]) == 2
     check_tables(f"{ENTITY}/architectures/local", workplace / "runs" / "local", "local")
 

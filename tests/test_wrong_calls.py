@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from headtohead.report.main import main as results_main
 from headtohead.runner import main as sweep
 from headtohead.trial import main as train
-from headtohead.report.main import main as results_main
 from tests.conftest import ROOT
 from tests.tiny import TINY
 
@@ -45,29 +45,29 @@ ADDED = {
     "--data=ImageDataModule": "--data: ImageDataModule has no images; there are CIFAR10, MNIST",
     "--data=lightning.pytorch.LightningDataModule": "--data: LightningDataModule has no images",
     # the recipe
-    "--model.lr=nan": "--model.lr: must be float: got nan",
-    "--model.lr=.nan": "--model.lr must be a positive number: got nan",
-    "--model.lr=inf": "--model.lr: must be float: got inf",
-    "--model.lr=1e400": "--model.lr must be a positive number: got inf; 0.001 is the default",
-    "--model.lr=0": "--model.lr must be a positive number: got 0.0",
-    "--model.lr=-1": "--model.lr must be a positive number: got -1.0",
-    "--model.lr=": "--model.lr: must be float: got nothing",
-    "--model.lr=null": "--model.lr: must not be null; 0.001 is the default",
-    "--model.lr=[0.1]": "--model.lr: must be float: got [0.1]",
-    "--model.lr=0,1": "--model.lr: must be float: got 0,1",
-    "--model.lr=true": "--model.lr: must be float: got true",
-    "--model.lr=fast": "--model.lr: must be float: got fast",
-    "--model.lrr=1": "--model.lrr: EqCNN has no such argument; did you mean --model.lr?",
-    "--lr=1": "--lr: no such argument; there are --model.lr",
-    "--model.weight_decay=-1": "--model.weight_decay must be 0 or more: got -1.0",
-    "--model.weight_decay=x": "--model.weight_decay: must be float: got x",
-    "--model.momentum=1": "--model.momentum must lie in [0, 1): got 1.0",
-    "--model.momentum=-0.1": "--model.momentum must lie in [0, 1): got -0.1",
-    "--model.momentum=null": "--model.momentum: must not be null; 0.9 is the default",
-    "--model.schedule=linear": "--model.schedule: must be one of constant, cosine: got linear",
-    "--model.schedule=cosin": "did you mean cosine?",
-    "--model.optimizer=adamm": "--model.optimizer: must be one of adamw, adam, sgd: got adamm; did you mean adam",
-    "--model.optimizer=null": "--model.optimizer: must not be null; adamw is the default",
+    "--task.lr=nan": "--task.lr: must be float: got nan",
+    "--task.lr=.nan": "--task.lr must be a positive number: got nan",
+    "--task.lr=inf": "--task.lr: must be float: got inf",
+    "--task.lr=1e400": "--task.lr must be a positive number: got inf; 0.001 is the default",
+    "--task.lr=0": "--task.lr must be a positive number: got 0.0",
+    "--task.lr=-1": "--task.lr must be a positive number: got -1.0",
+    "--task.lr=": "--task.lr: must be float: got nothing",
+    "--task.lr=null": "--task.lr: must not be null; 0.001 is the default",
+    "--task.lr=[0.1]": "--task.lr: must be float: got [0.1]",
+    "--task.lr=0,1": "--task.lr: must be float: got 0,1",
+    "--task.lr=true": "--task.lr: must be float: got true",
+    "--task.lr=fast": "--task.lr: must be float: got fast",
+    "--model.lrr=1": "--model.lrr: EqCNN has no such argument; did you mean --task.lr?",
+    "--lr=1": "--lr: no such argument; there are --task.lr",
+    "--task.weight_decay=-1": "--task.weight_decay must be 0 or more: got -1.0",
+    "--task.weight_decay=x": "--task.weight_decay: must be float: got x",
+    "--task.momentum=1": "--task.momentum must lie in [0, 1): got 1.0",
+    "--task.momentum=-0.1": "--task.momentum must lie in [0, 1): got -0.1",
+    "--task.momentum=null": "--task.momentum: must not be null; 0.9 is the default",
+    "--task.schedule=linear": "--task.schedule: must be one of constant, cosine: got linear",
+    "--task.schedule=cosin": "did you mean cosine?",
+    "--task.optimizer=adamm": "--task.optimizer: must be one of adamw, adam, sgd: got adamm; did you mean adam",
+    "--task.optimizer=null": "--task.optimizer: must not be null; adamw is the default",
     "--model.width=0": "--model.width must be at least 1: got 0",
     "--model.width=-5": "--model.width must be at least 1: got -5",
     "--model.width=wide": "--model.width: must be int: got wide",
@@ -199,8 +199,8 @@ ADDED = {
     "--config=typo.yaml": "--datta: no such argument",
     "--config=model.yaml": "--model: no model is named 'EqCN'; did you mean EqCNN?",
     "words": "words: no such argument",
-    "model.lr=3": "model.lr: no such argument; did you mean --model.lr?",
-    "--Model.lr=3": "--Model.lr: no such argument; did you mean --model.lr?",
+    "task.lr=3": "task.lr: no such argument; did you mean --task.lr?",
+    "--Model.lr=3": "--Model.lr: no such argument; did you mean --task.lr?",
     "-x": "-x: no such argument",
 }  # fmt: skip
 WHOLE = (
@@ -214,7 +214,7 @@ WHOLE = (
     (["fit", "--model=EqCNN"], "--data is required: one of CIFAR10, MNIST"),
     (["test", *FIT[1:], "--ckpt_path=none.ckpt"], "--ckpt_path: no file none.ckpt"),
     (["test", *FIT[1:], "--ckpt_path=last"], "--ckpt_path: must be a file"),
-    (["validate", *FIT[1:], "--model.lr=-1"], "--model.lr must be a positive number"),
+    (["validate", *FIT[1:], "--task.lr=-1"], "--task.lr must be a positive number"),
     (["fit", "--model=P4CNN", *TINY, "--model.width=0"], "--model.width must be at least 1: got 0"),
     (["fit", "--model=ConvMixer", *TINY, "--model.patch_size=0"], "--model.patch_size must be at least 1: got 0"),
     (["fit", "--model=ConvMixer", *TINY, "--model.depth=-1"], "--model.depth must be at least 1: got -1"),
@@ -407,7 +407,7 @@ def test_there_are_enough_of_them():
 @pytest.mark.parametrize(
     ("command", "args", "said"),
     [
-        ([ROOT / "train.py"], [*FIT, "--model.lr=-1"], "--model.lr must be a positive number"),
+        ([ROOT / "train.py"], [*FIT, "--task.lr=-1"], "--task.lr must be a positive number"),
         ([ROOT / "train.py"], [*FIT, "--ckpt_path=code.ckpt"], "it holds more than weights"),
         ([ROOT / "sweep.py"], ["laughs.yaml"], "its aliases stand for"),
         (["-m", "results"], ["none"], "RUNS: no folder none"),

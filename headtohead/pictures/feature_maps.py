@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule
 from matplotlib.figure import Figure as Canvas
 from torch import Tensor, nn
 
@@ -79,7 +78,7 @@ def moves(before: Floats, after: Floats) -> list[Move]:
     return result
 
 
-def map_pictures(model: LightningModule, sample: Sample, layer: str, suffix: str) -> list[Picture]:
+def map_pictures(model: nn.Module, sample: Sample, layer: str, suffix: str) -> list[Picture]:
     """Draw the outputs of every layer; and of one layer those of each filter, and those of the turned image.
 
     Args:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule
 from PIL import Image
 from torch import Tensor
 
@@ -28,14 +27,13 @@ class Sample:
     inputs: tuple[Tensor, ...]
 
 
-def first_image(model: LightningModule, data: ImageDataModule | None) -> Sample:
+def first_image(inputs: tuple[Tensor, ...], data: ImageDataModule | None) -> Sample:
     """Return the first image of the test set if that is on this machine, else a drawn letter.
 
     Args:
-        model: says what its images look like.
+        inputs: what the network takes for one image.
         data: the data set; it is not fetched.
     """
-    inputs = example_inputs(model)
     arrays = None
     if data is not None and _is_here(data):
         with contextlib.suppress(DataUnavailable):  # the file is damaged, and no source has it either
@@ -48,13 +46,12 @@ def first_image(model: LightningModule, data: ImageDataModule | None) -> Sample:
     return _sample("a drawn letter", letter(inputs[0]), inputs, data)
 
 
-def read_images(paths: Sequence[Path], model: LightningModule, data: ImageDataModule | None) -> list[Sample]:
+def read_images(paths: Sequence[Path], inputs: tuple[Tensor, ...], data: ImageDataModule | None) -> list[Sample]:
     """Read images, in the colours and at the size that the network takes.
 
     Raises:
         CheckpointError: a file is no image, or the network takes neither grey images nor colours.
     """
-    inputs = example_inputs(model)
     channels, height, width = inputs[0].shape[1:]
     if channels not in (1, 3):
         raise CheckpointError(f"--image: the network takes images of {channels} channels; 1 and 3 can be read")
@@ -69,22 +66,6 @@ def read_images(paths: Sequence[Path], model: LightningModule, data: ImageDataMo
         tensor = torch.from_numpy(pixels).view(1, height, width, channels).permute(0, 3, 1, 2) / 255
         samples.append(_sample(path.name, tensor, inputs, data))
     return samples
-
-
-def example_inputs(model: LightningModule) -> tuple[Tensor, ...]:
-    """Return what the network's ``forward`` takes for one image.
-
-    Raises:
-        CheckpointError: nothing says what it takes.
-    """
-    found = getattr(model, "example_inputs", None)  # of our own tasks; the next is Lightning's name for it
-    found = model.example_input_array if found is None else found
-    inputs = tuple(found) if isinstance(found, tuple | list) else (found,)
-    if not all(isinstance(part, Tensor) for part in inputs) or inputs[0].dim() != 4:
-        raise CheckpointError(
-            f"--model: {type(model).__name__} does not say what it takes; give it an example_input_array (1, C, H, W)"
-        )
-    return tuple(part[:1] for part in inputs)
 
 
 def letter(like: Tensor) -> Tensor:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lit_models.operators import Involution2d
 from headtohead.pictures.images import Sample
 from headtohead.pictures.layers import Floats
 from headtohead.pictures.panels import MAPS, panel_grid, plain_style, show_image
 from headtohead.report.figures.style import Picture
+from lit_models.operators import Involution2d
 
 
 @torch.no_grad()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from lightning.pytorch import LightningModule
 from torch import nn
 
-from lit_models.operators import P4ConvZ2, P4MConvZ2, PartialConv2d
 from headtohead.pictures.layers import GROUP_CONVOLUTIONS, Floats, convolutions
 from headtohead.pictures.panels import tile_picture
 from headtohead.report.figures.style import Picture
+from lit_models.operators import P4ConvZ2, P4MConvZ2, PartialConv2d
 
 
 def first_filters(model: nn.Module) -> tuple[str, Floats] | None:
@@ -43,7 +42,7 @@ def depthwise(model: nn.Module) -> dict[str, Floats]:
     }
 
 
-def kernel_pictures(model: LightningModule, layer: str | None) -> list[Picture]:
+def kernel_pictures(model: nn.Module, layer: str | None) -> list[Picture]:
     """Draw the filters of the first layer and the kernels of a depthwise one, as far as a network has them.
 
     Args:

@@ -1,4 +1,4 @@
-"""``python -m results figures CHECKPOINT``: pictures of a trained network."""
+"""Draws a trained network: ``headtohead pictures CHECKPOINT``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning.pytorch import LightningModule
+from torch import nn
 
 from headtohead.cli.arguments import OneLineParser
 from headtohead.pictures.feature_maps import map_pictures
@@ -23,16 +23,14 @@ def main(args: Sequence[str] | None = None) -> int:
     """Draw the figures of one checkpoint.
 
     Args:
-        args: command line after ``figures``, ``sys.argv[2:]`` by default.
+        args: command line, ``sys.argv[1:]`` by default.
 
     Returns:
         The exit code: 0, or 2 when something that was given cannot be used.
     """
-    usage = "python -m results figures CHECKPOINT [options]"
-    parser = OneLineParser("results figures", usage=usage, description=__doc__, allow_abbrev=False)
-    parser.add_argument(
-        "checkpoint", type=Path, help="runs/<sweep>/<trial>/checkpoints/best.ckpt, or any of Lightning's"
-    )
+    usage = "headtohead pictures CHECKPOINT [options]"
+    parser = OneLineParser("pictures", usage=usage, description=__doc__, allow_abbrev=False)
+    parser.add_argument("checkpoint", type=Path, help="runs/<sweep>/<trial>/checkpoints/best.ckpt")
     parser.add_argument("--out", type=Path, help="folder for the figures (default: figures/ beside the checkpoint)")
     parser.add_argument(
         "--image", type=Path, nargs="+", help="images to look at (default: the first of the test set that it knows)"
@@ -46,25 +44,25 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--data", help="class of the data, such as my_data.Stripes; its module will be imported and run"
     )
-    options = parser.parse_args(sys.argv[2:] if args is None else args)
+    options = parser.parse_args(args)
     try:
-        model = load(options.checkpoint, options.model)
+        model, inputs = load(options.checkpoint, options.model)
         data = find_data(options.checkpoint, options.data)
-        samples = read_images(options.image, model, data) if options.image else [first_image(model, data)]
+        samples = read_images(options.image, inputs, data) if options.image else [first_image(inputs, data)]
         pictures = draw(model, samples, options.layer)
         folder = options.out or options.checkpoint.parent / "figures"
         for figure in [save(picture, folder) for picture in pictures]:
-            print(f"{figure.caption}\n  wrote {figure.svg}\n  wrote {figure.png}")
+            print(f"{figure.caption}\n  wrote {figure.png}")
     except CheckpointError as error:
-        print(f"results figures: {error}", file=sys.stderr)
+        print(f"pictures: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"results figures: --out: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"pictures: --out: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     return 0
 
 
-def draw(model: LightningModule, samples: Sequence[Sample], layer: str | None = None) -> list[Picture]:
+def draw(model: nn.Module, samples: Sequence[Sample], layer: str | None = None) -> list[Picture]:
     """Draw every figure for which the network has the layers; nothing is written.
 
     Args:

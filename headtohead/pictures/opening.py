@@ -13,29 +13,33 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import yaml
-from lightning.pytorch import LightningModule
+from torch import Tensor, nn
 
 import datamodules
-import lit_models
 from datamodules import ImageDataModule
+from headtohead.trial.checkpoints import ORIGIN
+from lit_models import architectures
+from lit_models.facts import FACTS, default_facts, example_inputs, taken_by
 
 
 class CheckpointError(ValueError):
     """The figures cannot be drawn; the message is one line and says what would work."""
 
 
-def load(path: Path, name: str | None = None) -> LightningModule:
+def load(path: Path, name: str | None = None) -> tuple[nn.Module, tuple[Tensor, ...]]:
     """Build the network of a checkpoint, ready to be looked at.
 
-    Its class and arguments stand in the checkpoint itself (``hyper_parameters``). Weights are read without running
-    code; a class that the checkpoint names is used only if it is one of ``lit_models``, for importing any other
-    would run what a stranger wrote. Lightning's ``load_from_checkpoint`` is not used, because it can call functions
-    that a checkpoint names.
+    The checkpoint itself says from which class and arguments it came. Weights are read without running code; a class
+    that the checkpoint names is used only if it is one of ``lit_models``, for importing any other would run what a
+    stranger wrote. Lightning's ``load_from_checkpoint`` is not used, because it can call functions that a checkpoint
+    names.
 
     Args:
         path: of the checkpoint.
         name: class of the network, if the user says so: one of ``lit_models``, or ``module.Class``.
+
+    Returns:
+        The network in evaluation mode, and what it takes for one image.
 
     Raises:
         CheckpointError: the file is missing or no checkpoint, or does not fit the class.
@@ -50,47 +54,40 @@ def load(path: Path, name: str | None = None) -> LightningModule:
         raise CheckpointError(f"CHECKPOINT: {path}: {reason}") from None
     if not isinstance(raw, dict) or not isinstance(raw.get("state_dict"), dict):
         raise CheckpointError(f"CHECKPOINT: {path}: not a checkpoint of Lightning: it has no state_dict")
-    arguments = raw.get("hyper_parameters")
-    arguments = {str(key): value for key, value in arguments.items()} if isinstance(arguments, dict) else {}
-    said = str(arguments.get("_class_path") or "")
-    kind = _find("model", lit_models, name, said, LightningModule)
+    origin = _mapping(raw.get(ORIGIN))
+    model = _mapping(origin.get("model"))
+    kind = _find("model", architectures, name, str(model.get("class_path") or ""), nn.Module)
+    given = {**_mapping(model.get("init_args")), **_mapping(model.get("dict_kwargs"))}
+    facts = FACTS | default_facts(kind) | _mapping(origin.get("facts"))
+    weights = {key.removeprefix("net."): value for key, value in raw["state_dict"].items()}
     try:
-        model: LightningModule = kind(**{key: value for key, value in arguments.items() if not key.startswith("_")})
-        model.load_state_dict(raw["state_dict"])
+        network: nn.Module = kind(**{**given, **taken_by(kind, facts, **given)})
+        network.load_state_dict(weights)
     except Exception as error:  # of a constructor that may be anybody's
         why = textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise CheckpointError(f"CHECKPOINT: {path} does not fit {kind.__name__}: {why}") from None
-    return model.eval()
+    return network.eval(), example_inputs(network, facts)
 
 
 def find_data(path: Path, name: str | None = None) -> ImageDataModule | None:
     """Build the data module that a checkpoint was trained on, as far as that is known; nothing is read yet.
 
     Args:
-        path: of the checkpoint. Lightning's command line leaves a ``config.yaml`` in the folder of the trial, which
-            names the data.
+        path: of the checkpoint, which says what it was trained on.
         name: class of the data, if the user says so: one of ``datamodules``, or ``module.Class``.
 
     Raises:
         CheckpointError: ``name`` cannot be imported or built.
     """
-    config: Any = None
-    for folder in (path.parent, path.parent.parent):
-        try:
-            config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-            break
-        except (OSError, ValueError, yaml.YAMLError):
-            continue
-    part = config.get("data") if isinstance(config, dict) else None
-    part = part if isinstance(part, dict) else {}
+    origin = _mapping(torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(ORIGIN))
+    part = _mapping(origin.get("data"))
     said = str(part.get("class_path") or "")
     if name is None and not _is_ours(datamodules, said):
         if said:
             print(f"not read: the data {said}; if you trust that code, say --data={said}", file=sys.stderr)
         return None
     kind = _find("data", datamodules, name, said, ImageDataModule)
-    found = part.get("init_args")
-    known = found if isinstance(found, dict) else {}
+    known = _mapping(part.get("init_args"))
     wanted = {key: known[key] for key, of in (("data_dir", str), ("normalize", bool)) if isinstance(known.get(key), of)}
     try:
         data: ImageDataModule = kind(**wanted)
@@ -99,9 +96,14 @@ def find_data(path: Path, name: str | None = None) -> ImageDataModule | None:
     return data
 
 
+def _mapping(value: Any) -> dict[str, Any]:
+    """Return a mapping that a checkpoint holds; an empty one for anything else."""
+    return dict(value) if isinstance(value, dict) else {}
+
+
 def _is_ours(home: ModuleType, path: str) -> bool:
     """Say whether a class path, such as ``lit_models.EqCNN``, names a class that ``home`` exports."""
-    return path.partition(".")[0] == home.__name__ and path.rpartition(".")[2] in home.__all__
+    return path.partition(".")[0] == home.__name__.partition(".")[0] and path.rpartition(".")[2] in home.__all__
 
 
 def _find(option: str, home: ModuleType, name: str | None, said: str, base: type) -> Any:

@@ -25,14 +25,14 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from headtohead.cli.arguments import OneLineParser
+from headtohead.cli.output import lasting_output
 from headtohead.records import files
 from headtohead.records import record as records
-from headtohead.cli.arguments import OneLineParser
 from headtohead.records.metrics import in_words
-from headtohead.cli.output import lasting_output
 from headtohead.runner import process as processes
 from headtohead.runner.sweep_file import Sweep, SweepError, Trial, read_sweep
-from headtohead.trial.machine import cores
+from headtohead.trial.hardware import cores
 
 POLL = 0.2  # seconds between two looks at the running trials
 REPORT = 15.0  # seconds between two lines on a running trial, where there is no terminal
@@ -323,7 +323,3 @@ def _usage_error(problems: Sequence[str]) -> int:
     for problem in problems:
         print(f"sweep.py: {problem}", file=sys.stderr)
     return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -18,7 +18,10 @@ from filelock import FileLock, Timeout
 
 LOG = "log.txt"
 BUSY = 75  # exit code: another process runs this trial
-PRELOADED = ["train", "wandb.sdk.launch.inputs.internal"]  # the second takes W&B half a second when a run starts
+PRELOADED = [
+    "headtohead.trial.main",
+    "wandb.sdk.launch.inputs.internal",
+]  # the second takes W&B half a second when a run starts
 
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 _context: Any = multiprocessing.get_context(_METHOD)  # typed as a context that cannot start processes
@@ -26,14 +29,23 @@ _context: Any = multiprocessing.get_context(_METHOD)  # typed as a context that 
 
 def start_server() -> None:
     """Start importing PyTorch and all else that a trial needs, in the background."""
-    root = str(Path(__file__).resolve().parents[1])
-    # The server does not inherit sys.path, and leaves out without a word what it cannot import.
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.getcwd(), os.environ.get("PYTHONPATH")]))
-    if _METHOD == "forkserver":
-        from multiprocessing import forkserver
+    if _METHOD != "forkserver":
+        return
+    from multiprocessing import forkserver
 
+    root = str(Path(__file__).resolve().parents[2])
+    # The server does not inherit sys.path, and leaves out without a word what it cannot import. A safe path lacks the
+    # current folder: a user's datamodules.py must not be imported in place of ours.
+    own = {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])), "PYTHONSAFEPATH": "1"}
+    before = dict(os.environ)
+    os.environ.update(own)
+    try:
         _context.set_forkserver_preload(PRELOADED)
         forkserver.ensure_running()
+    finally:
+        for name in own:
+            os.environ.pop(name)
+        os.environ.update(before)
 
 
 def check(command_lines: Sequence[Sequence[str]], trials_at_once: int) -> list[str | None]:
@@ -77,14 +89,15 @@ def stop(process: BaseProcess, patience: float = 5.0) -> None:
 
 def _check(command_lines: Sequence[Sequence[str]], answer: Connection, environment: dict[str, str]) -> None:
     os.environ.update(environment)
-    from headtohead.trial import main as train
+    from headtohead.trial import main as trial
 
-    answer.send([train.check(args) for args in command_lines])
+    answer.send([trial.check(args) for args in command_lines])
 
 
 def _run(args: list[str], folder: Path, environment: dict[str, str]) -> None:
     os.setpgid(0, 0)  # a group of its own: it is ended with the ranks that it starts
     _die_with_parent()
+    os.environ.pop("PYTHONSAFEPATH", None)  # which was for the server alone
     os.environ.pop("WANDB_SERVICE", None)  # that of the process above ends with it; a trial has its own
     os.environ.update(environment)
     lock = FileLock(folder / ".lock")
@@ -95,9 +108,9 @@ def _run(args: list[str], folder: Path, environment: dict[str, str]) -> None:
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(log, stream)
-    from headtohead.trial import main as train
+    from headtohead.trial import main as trial
 
-    sys.exit(train.main(args))
+    sys.exit(trial.main(args))
 
 
 def _die_with_parent() -> None:

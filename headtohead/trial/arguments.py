@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import torch
-from lightning.pytorch import LightningDataModule, LightningModule, callbacks, loggers
+from lightning.pytorch import LightningDataModule, callbacks, loggers
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.core.hooks import DataHooks
 from lightning.pytorch.strategies import StrategyRegistry
+from torch import nn
 
 import datamodules
-import lit_models
 from datamodules import ImageDataModule
-from lit_models import Task
-from headtohead.cli.errors import UsageError, did_you_mean, one_line
+from headtohead.cli.errors import UsageError, did_you_mean
 from headtohead.trial.errors import Classes
+from headtohead.trial.networks import FROM_THE_DATA, named
+from lit_models import Task, architectures, tasks
 
 LARGEST = 2**31 - 1  # counters below are C ints
 PROCESSES = max(16, os.cpu_count() or 1)  # that one argument may start on this machine
@@ -58,7 +55,7 @@ def check_arguments(config: Mapping[str, Any], classes: Classes) -> None:
     for name, value in _flat(config):
         if isinstance(value, int) and abs(value) > LARGEST and name != "seed_everything":
             raise UsageError(f"--{name}: must be at most {LARGEST}: got {value}")
-    for part in ("model", "data"):
+    for part in ("model", "task", "data"):
         _check_class(part, config[part], classes[part])
     workers = config["data"].get("init_args", {}).get("num_workers", 0)
     for name, value in (("trainer.devices", config["trainer"]["devices"]), ("data.num_workers", workers)):
@@ -67,83 +64,55 @@ def check_arguments(config: Mapping[str, Any], classes: Classes) -> None:
     _check_trainer(config["trainer"])
 
 
-def check_checkpoint(path: Path, model: str) -> None:
-    """Read a checkpoint as data, never as code, and refuse what is none or is another model's.
-
-    Args:
-        path: of the file.
-        model: name of the class that is to be filled.
-
-    Raises:
-        UsageError: says what is wrong with it.
-    """
-    if not path.is_file():
-        beside = [str(other) for other in path.parent.glob("*.ckpt")]
-        raise UsageError(f"--ckpt_path: no file {path}{did_you_mean(str(path), beside)}")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        weights, saved = checkpoint["state_dict"], checkpoint.get("hyper_parameters", {})
-        name = str(saved.get("_class_path", model)).rpartition(".")[2]
-    except Exception as error:  # damaged or foreign bytes make its readers raise nearly anything
-        reason = "it holds more than weights" if "weights_only" in str(error) else one_line(error)[:100]
-        raise UsageError(f"--ckpt_path: {path} is not a checkpoint that can be used: {reason}") from None
-    if name != model:
-        raise UsageError(f"--ckpt_path: {path} holds a {name}: --model={model} cannot be filled from it")
-    if not isinstance(weights, dict) or any(isinstance(value, dict | list) for value in saved.values()):
-        raise UsageError(f"--ckpt_path: {path} is not a checkpoint of this suite")
-
-
 def classes() -> Classes:
     """Return what can be given as model, data, callbacks and logger, by name, with the arguments that each takes."""
     return {
-        "model": _exported(lit_models, Task),
-        "data": _exported(datamodules, LightningDataModule),
+        "model": {name: _arguments(getattr(architectures, name)) for name in _sorted(architectures.__all__)},
+        "task": {name: _arguments(getattr(tasks, name)) for name in _sorted(tasks.__all__) if name != "Task"},
+        "data": {
+            name: _arguments(kind)
+            for name in _sorted(datamodules.__all__)
+            if isinstance(kind := getattr(datamodules, name), type) and _has_images(kind)
+        },
         "trainer.callbacks": dict.fromkeys(callbacks.__all__, ()),
         "trainer.logger": dict.fromkeys([*loggers.__all__, "true", "false"], ()),
     }
 
 
-def _exported(module: ModuleType, base: type) -> dict[str, list[str]]:
-    """Return the classes that ``module`` exports and that can be trained or loaded, with their arguments."""
-    found = {name: getattr(module, name) for name in sorted(module.__all__, key=str.lower)}
-    return {
-        name: list(parameters(kind, base))
-        for name, kind in found.items()
-        if issubclass(kind, base) and not is_abstract(kind)
-    }
+def _sorted(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=str.lower)
 
 
-def parameters(kind: type, base: type) -> dict[str, inspect.Parameter]:
-    """Return the arguments of a class, those that it passes on to its parents up to ``base`` included."""
-    found: dict[str, inspect.Parameter] = {}
-    for ancestor in kind.__mro__:
-        if "__init__" in vars(ancestor) and issubclass(ancestor, base):
-            named = dict(inspect.signature(ancestor.__init__).parameters)
-            found = {
-                name: p for name, p in named.items() if p.kind is p.POSITIONAL_OR_KEYWORD and name != "self"
-            } | found
-    return found
+def _arguments(kind: type) -> list[str]:
+    """Return the arguments of a class that a user gives: not those that the suite fills in."""
+    return [name for name in inspect.signature(kind).parameters if name not in FROM_THE_DATA | {"net"}]
 
 
-def is_abstract(kind: type) -> bool:
-    """Tell whether a model or data module is there to be subclassed: it has no forward, or no images."""
-    if issubclass(kind, Task):
-        return kind.forward is LightningModule.forward
+def _has_images(kind: type) -> bool:
+    """Tell whether a data module yields images, and is not there to be subclassed."""
     own_images = issubclass(kind, LightningDataModule) and kind.train_dataloader is not DataHooks.train_dataloader
-    return kind is ImageDataModule or not own_images
+    return own_images and kind is not ImageDataModule
 
 
 def _check_class(part: str, given: Mapping[str, Any], names: Iterable[str]) -> None:
     """Refuse a class that is there to be subclassed, and null where an argument needs a value."""
-    module, _, name = given["class_path"].rpartition(".")
-    kind = getattr(importlib.import_module(module), name)  # the parser has imported it already
-    if is_abstract(kind):
-        lacks = "forward" if part == "model" else "images"
-        raise UsageError(f"--{part}: {name} has no {lacks}{did_you_mean('', names)}")
-    defaults = parameters(kind, Task if part == "model" else LightningDataModule)
+    kind = named(given["class_path"])
+    name = given["class_path"].rpartition(".")[2]
+    if part == "data" and not _has_images(kind):
+        raise UsageError(f"--data: {name} has no images{did_you_mean('', names)}")
+    if part == "task" and kind is Task:
+        raise UsageError(f"--task: Task is there to be subclassed{did_you_mean('', names)}")
+    if part == "model" and isinstance(kind, type) and issubclass(kind, nn.Module):
+        if issubclass(kind, Task):
+            wraps = f"{name} is a task, which wraps a network: give the network, a plain nn.Module"
+            raise UsageError(f"--model: {wraps}, as --model and the task as --task")
+        if kind.forward is nn.Module.forward:
+            raise UsageError(f"--model: {name} has no forward{did_you_mean('', names)}")
+    defaults = inspect.signature(kind).parameters
     for argument, value in given.get("init_args", {}).items():
-        if value is None and argument in defaults and defaults[argument].default is not None:
-            raise UsageError(f"--{part}.{argument}: must not be null; {defaults[argument].default} is the default")
+        default = defaults[argument].default if argument in defaults else None
+        if value is None and default is not None and default is not inspect.Parameter.empty:
+            raise UsageError(f"--{part}.{argument}: must not be null; {default} is the default")
 
 
 def _check_trainer(trainer: Mapping[str, Any]) -> None:

@@ -178,13 +178,13 @@ class FiniteLoss(Callback):
             bad = bool(self._step)
         if not bad:
             return
-        loss, step, lr = float(self._loss), int(self._step), pl_module.hparams.get("lr")
+        loss, step, lr = float(self._loss), int(self._step), getattr(pl_module, "lr", None)
         if step == 0:
             raise TrialFailed("loss became NaN or too large in another process")
         became = (
             f"grew to {loss:.3g}" if math.isfinite(loss) else "became NaN" if math.isnan(loss) else "became infinite"
         )
-        raise TrialFailed(f"loss {became} at step {step}; lower model.lr" + (f" ({lr})" if lr else ""))
+        raise TrialFailed(f"loss {became} at step {step}; lower task.lr" + (f" ({lr})" if lr else ""))
 
 
 class LineProgress(ProgressBar):

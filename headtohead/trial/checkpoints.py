@@ -10,13 +10,24 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from headtohead.cli.errors import UsageError, did_you_mean, one_line
+
+ORIGIN = "trial"  # the key under which a checkpoint says from which data, network and task it came
+
 
 class SafeCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its place and moves it there, and reads no code.
 
+    Args:
+        origin: the classes and arguments of data, network and task, which every checkpoint carries with it.
+
     Lightning's own goes through the system's folder for temporary files. Where that is on another disk the last step
     is a copy, which a full disk or a kill leaves half done in the place of the checkpoint that was good.
     """
+
+    def __init__(self, origin: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.origin = _plain(origin or {})
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Replace the file at ``path`` in one step; on an OSError it is as it was."""
@@ -24,7 +35,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
         path.parent.mkdir(exist_ok=True)  # not its parents: a trial whose folder has vanished is to fail
         temporary = path.with_name(f".{path.name}.tmp")  # always the same: a kill leaves no more than one
         content = io.BytesIO()  # torch.save hides what the disk says behind an error of its own
-        torch.save(checkpoint, content)
+        torch.save({**checkpoint, ORIGIN: self.origin}, content)
         try:
             with temporary.open("wb") as file:
                 file.write(content.getbuffer())
@@ -41,3 +52,48 @@ class SafeCheckpointIO(TorchCheckpointIO):
         """Read tensors and plain values; anything else is refused, whatever ``weights_only`` says."""
         checkpoint: dict[str, Any] = super().load_checkpoint(path, map_location, weights_only=True)
         return checkpoint
+
+
+def check_checkpoint(path: Path, model: str) -> None:
+    """Read a checkpoint as data, never as code, and refuse what is none or is another network's.
+
+    Args:
+        path: of the file.
+        model: class path of the network that is to be filled.
+
+    Raises:
+        UsageError: says what is wrong with it.
+    """
+    if not path.is_file():
+        beside = [str(other) for other in path.parent.glob("*.ckpt")]
+        raise UsageError(f"--ckpt_path: no file {path}{did_you_mean(str(path), beside)}")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        weights, origin = checkpoint["state_dict"], checkpoint.get(ORIGIN)
+    except Exception as error:  # damaged or foreign bytes make its readers raise nearly anything
+        reason = "it holds more than weights" if "weights_only" in str(error) else one_line(error)[:100]
+        raise UsageError(f"--ckpt_path: {path} is not a checkpoint that can be used: {reason}") from None
+    try:
+        held = str(origin["model"]["class_path"])
+    except (TypeError, KeyError):
+        held = ""
+    if not isinstance(weights, dict) or not held:
+        raise UsageError(f"--ckpt_path: {path} is not a checkpoint of this suite")
+    if held.rpartition(".")[2] != model.rpartition(".")[2]:
+        name, other = held.rpartition(".")[2], model.rpartition(".")[2]
+        raise UsageError(f"--ckpt_path: {path} holds a {name}: --model={other} cannot be filled from it")
+
+
+def read_origin(path: Path) -> dict[str, Any]:
+    """Return the classes and arguments from which a checkpoint came, by part: ``data``, ``model`` and ``task``."""
+    origin: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[ORIGIN]
+    return origin
+
+
+def _plain(value: Any) -> Any:
+    """Return a configuration in values that a checkpoint can hold without code."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value if isinstance(value, int | float | str | bool | None) else str(value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -11,28 +13,40 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from lit_models import Task
+from headtohead.cli.errors import UsageError, one_line
 from headtohead.records import record as records
 from headtohead.trial import tracking
-from headtohead.trial.arguments import check_arguments, check_checkpoint, classes
+from headtohead.trial.arguments import check_arguments, classes
 from headtohead.trial.callbacks import EpochSeed, FiniteLoss, History, LineProgress, Termination
-from headtohead.trial.checkpoints import SafeCheckpointIO
-from headtohead.cli.errors import UsageError, one_line
+from headtohead.trial.checkpoints import SafeCheckpointIO, check_checkpoint, read_origin
+from headtohead.trial.config import class_name, resolved_config
 from headtohead.trial.errors import TrialFailed, explain, is_out_of_memory, refusal, smaller
-from headtohead.trial.machine import cores, trials_at_once
-from headtohead.trial.recording import Recorder, class_name, resolved_config, scalars
-from headtohead.trial.rig import best_precision, keep_freed_memory
+from headtohead.trial.hardware import best_precision, cores, keep_freed_memory, trials_at_once
+from headtohead.trial.networks import (
+    FROM_THE_DATA,
+    Network,
+    build,
+    build_network,
+    facts_of,
+    fills_holes,
+    named,
+    try_on_one_batch,
+)
+from headtohead.trial.recording import Recorder, scalars
+from lit_models import Task
+
+PARTS = {"data": LightningDataModule, "model": Network, "task": Task}  # what is given as a class with its arguments
 
 
 class TrialCLI(LightningCLI):
-    """LightningCLI with what makes a run a trial: its folder, its callbacks, its logger, its record.
+    """LightningCLI with what makes a run a trial: a network in a task, its folder, callbacks, logger and record.
 
     Args:
         check_only: stop once the arguments are parsed and everything is built, before data are touched.
@@ -46,10 +60,6 @@ class TrialCLI(LightningCLI):
         strict = {"exit_on_error": False, "allow_abbrev": False}  # errors are raised; --trainer.max_epoch is one
         try:
             super().__init__(
-                Task,
-                LightningDataModule,
-                subclass_mode_model=True,
-                subclass_mode_data=True,
                 seed_everything_default=0,
                 trainer_defaults={"max_epochs": 10, "enable_model_summary": False},
                 save_config_kwargs={"overwrite": True},
@@ -66,10 +76,16 @@ class TrialCLI(LightningCLI):
         known = LightningCLI.subcommands()
         return {"fit": known["fit"]} if sys.argv[1:2] == ["fit"] else known
 
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Tell the model what its images look like; let the user have it compiled."""
-        for fact in ("in_channels", "image_size", "num_classes"):
-            parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the Trainer, the data, the network and the task; the last three are built by :meth:`_build`."""
+        parser.add_lightning_class_args(self.trainer_class, "trainer")
+        parser.set_defaults({f"trainer.{name}": value for name, value in self.trainer_defaults.items()})
+        for part, kind in PARTS.items():
+            skip = {"task": {"net", "num_classes"}, "model": set(FROM_THE_DATA)}.get(part, set())
+            parser.add_subclass_arguments(
+                kind, part, fail_untyped=False, instantiate=False, required=part != "task", skip=skip
+            )
+        parser.set_defaults(task={"class_path": "lit_models.Classifier"})
         parser.add_argument(
             "--compile",
             type=Literal["no", "default", "reduce-overhead", "max-autotune"],
@@ -82,14 +98,18 @@ class TrialCLI(LightningCLI):
         try:
             super().parse_arguments(parser, args)
         except ArgumentError as error:
+            if _passes_on(str(error)):  # an argument of a function that takes any, such as timm.create_model
+                return self.parse_arguments(parser, args)
             raise UsageError(explain(str(error), classes(), self._options())) from None
         except (UnicodeDecodeError, RecursionError, OSError) as error:  # of a file that was given as configuration
             raise UsageError(f"--config: not a configuration: {one_line(error)}") from None
-        subcommand = self.config.subcommand
-        check_arguments(self.config[subcommand].as_dict(), classes())
+        config = self.config[self.config.subcommand]
+        if config.task.class_path.rpartition(".")[2] == "Classifier" and fills_holes(config.model.class_path):
+            config.task.class_path = "lit_models.Inpainter"  # by the same recipe: the arguments stay
+        check_arguments(config.as_dict(), classes())
 
     def _parse_ckpt_path(self) -> None:
-        """Take the model's arguments from a checkpoint that is named, once it is known to be this model's."""
+        """Take the network's arguments from a checkpoint that is named, once it is known to be this network's."""
         config = self.config[self.config.subcommand]
         if config.weights_only is False:
             raise UsageError("--weights_only: must be true: a checkpoint is data, and never run as code")
@@ -98,11 +118,12 @@ class TrialCLI(LightningCLI):
         if path in ("best", "hpc", "registry") or (path == "last" and not fits):
             raise UsageError(f"--ckpt_path: must be a file, such as runs/…/checkpoints/best.ckpt: got {path}")
         if path not in (None, "last") and "://" not in path:
-            check_checkpoint(Path(path), config.model.class_path.rpartition(".")[2])
-            try:
-                super()._parse_ckpt_path()
-            except ArgumentError as error:
-                raise UsageError(f"--ckpt_path: {explain(str(error), classes(), self._options())}") from None
+            check_checkpoint(Path(path), config.model.class_path)
+            for part in ("model", "task"):
+                config[part] = Namespace(read_origin(Path(path))[part])
+                for name in ("init_args", "dict_kwargs"):
+                    if name in config[part]:
+                        config[part][name] = Namespace(config[part][name])
 
     def before_instantiate_classes(self) -> None:
         """Settle the trial's folder, precision, threads and memory before anything is built."""
@@ -112,28 +133,27 @@ class TrialCLI(LightningCLI):
             config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
             if self.subcommand == "fit" and _agent_run() and config.ckpt_path is None:
                 config.ckpt_path = "last"  # the folder is this run's alone: what lies there was interrupted
-        # After the configuration was resolved: on another rig it is the same trial, and the record says what ran.
+        # After the configuration was resolved: on other hardware it is the same trial, and the record says what ran.
         if config.trainer.precision is None and config.trainer.plugins is None:  # a plugin may bring its own
             config.trainer.precision = best_precision(config.trainer.accelerator)
         self.folder = Path(config.trainer.default_root_dir)
         self.made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
         if config.ckpt_path == "last" and (last := self.folder / "checkpoints" / "last.ckpt").exists():
-            check_checkpoint(last, class_name(self.resolved["model"]))
+            check_checkpoint(last, config.model.class_path)
         threads = max(1, cores() // trials_at_once())  # trials at once times threads is the number of cores
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(threads)
         keep_freed_memory()
 
     def instantiate_classes(self) -> None:
-        """Build model, data and Trainer; an argument that one of them refuses becomes one line."""
+        """Build data, network, task and Trainer; an argument that one of them refuses becomes one line."""
+        config = self.config[self.subcommand]
         try:
-            super().instantiate_classes()
-        except (ValueError, TypeError, MisconfigurationException, ImportError) as error:
-            raise UsageError(refusal(_root(error), self.config[self.subcommand].as_dict())) from error
+            self._build(config)
+        except (ValueError, TypeError, MisconfigurationException, ImportError, ArgumentError) as error:
+            raise UsageError(refusal(_root(error), config.as_dict())) from error
         except OSError as error:
             raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
-        if (mode := self.config_init[self.subcommand].compile) != "no":
-            self.model.compile(mode=mode)  # in place: what calls the network, in training and test, calls the fused one
         devices, nodes = self.trainer.num_devices, self.trainer.num_nodes
         launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
         if launched and devices * nodes != int(os.environ["WORLD_SIZE"]):
@@ -141,6 +161,20 @@ class TrialCLI(LightningCLI):
                 "--trainer.devices times --trainer.num_nodes must be the number of processes that torchrun starts, "
                 f"{os.environ['WORLD_SIZE']}: got {devices} and {nodes}"
             )
+
+    def _build(self, config: Namespace) -> None:
+        """Build in the order in which one tells the other: the data the network, the network the task."""
+        self.config_init = self.parser.instantiate(self.config)  # the Trainer's own: callbacks, loggers, plugins
+        self.datamodule = build(LightningDataModule, config.data)
+        facts = facts_of(self.datamodule)
+        net = build_network(config.model, facts)
+        self.model = build(Task, config.task, net=net, **_wanted(config.task.class_path, facts))
+        self.trainer = self.instantiate_trainer()
+        try_on_one_batch(self.model, self.datamodule, class_name(config.model.class_path))
+        if config.compile != "no":
+            net.compile(
+                mode=config.compile
+            )  # in place: whoever calls the network, in training and test, gets the fused one
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the callbacks and the logger of a trial."""
@@ -168,7 +202,8 @@ class TrialCLI(LightningCLI):
         plugins = config.trainer.plugins or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            kwargs["plugins"] = [*plugins, SafeCheckpointIO()]
+            parts = {part: self.config[self.subcommand][part].as_dict() for part in PARTS}
+            kwargs["plugins"] = [*plugins, SafeCheckpointIO({**parts, "facts": facts_of(self.datamodule)})]
         return super().instantiate_trainer(**kwargs)
 
     def _logger(self, folder: Path) -> tracking.TrialLogger:
@@ -240,3 +275,30 @@ def _root(error: BaseException) -> BaseException:
     """Return what a constructor said, without what jsonargparse wrapped around it."""
     cause = error.__cause__ or error.__context__
     return error if cause is None else _root(cause)
+
+
+def _wanted(task: str, facts: dict[str, int]) -> dict[str, int]:
+    """Return the facts of the data that a task has an argument for: the number of classes, if any."""
+    return {name: value for name, value in facts.items() if name in inspect.signature(named(task)).parameters}
+
+
+def _passes_on(message: str) -> bool:
+    """Let an argument through to a function that takes any; tell whether the command line can be parsed again.
+
+    ``timm.create_model`` hands what it does not know to the network that it makes; jsonargparse calls such arguments
+    ``dict_kwargs``.
+    """
+    unknown = re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", message)
+    if unknown is None or not _takes_any(unknown[1]):
+        return False
+    for index, arg in enumerate(sys.argv):
+        if arg.startswith(f"--model.{unknown[2]}="):
+            sys.argv[index] = arg.replace("--model.", "--model.dict_kwargs.", 1)
+            return True
+    return False
+
+
+def _takes_any(path: str) -> bool:
+    return any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in inspect.signature(named(path)).parameters.values()
+    )

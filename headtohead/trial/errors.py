@@ -120,7 +120,7 @@ def refusal(error: BaseException, config: Mapping[str, Any]) -> str:
     if is_out_of_memory(error):
         return f"--model: does not fit into memory{smaller(config)}"
     message = re.sub(r"<[\w.]+ object at 0x\w+>", "…", one_line(error))
-    for part in ("model", "data"):
+    for part in ("model", "task", "data"):
         if (name := message.split()[0].rstrip(":")) in config[part].get("init_args", {}):
             return f"--{part}.{message}"
     message = message.replace("Timer(duration=", "Trainer(max_time=")  # which the user never heard of

@@ -19,11 +19,13 @@ from pathlib import Path
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from datamodules.sources import DataUnavailable
+from headtohead.cli.errors import UsageError, one_line
 from headtohead.cli.output import lasting_output
 from headtohead.trial import tracking
 from headtohead.trial.command_line import TrialCLI
-from headtohead.cli.errors import UsageError, one_line
 from headtohead.trial.errors import TERMINATED, Terminated, TrialFailed
+
+RANKS = Path(__file__).with_name("__main__.py")  # what Lightning starts as the other processes of a trial
 
 
 @lasting_output()
@@ -81,8 +83,9 @@ def check(args: Sequence[str]) -> str | None:
 def _prepare(args: Sequence[str] | None) -> None:
     """Set the command line, and keep what says nothing to the user from being printed."""
     if args is not None:
-        # Lightning reads sys.argv again when it starts the other ranks
-        sys.argv = [str(Path(__file__).resolve()), *args]
+        # Lightning starts the other processes of a trial by what it finds here
+        sys.argv = [str(RANKS), *args]
+        sys.modules["__main__"].__spec__ = None
     # W&B passes Python's str() of a value; None is the one that YAML, and so the parser, does not read
     sys.argv[1:] = [
         f"{arg[:-5]}=null" if arg.startswith("--") and arg.endswith("=None") else arg for arg in sys.argv[1:]
@@ -115,12 +118,8 @@ def _name_classes_first(args: list[str]) -> None:
 
     A sweep file may list its parameters in any order, and W&B hands them over in one of its own.
     """
-    for part in ("--model", "--data"):
+    for part in ("--model", "--task", "--data"):
         named = [index for index, arg in enumerate(args) if arg.startswith(f"{part}=")]
         first = next((index for index, arg in enumerate(args) if arg.startswith(f"{part}.")), len(args))
         if len(named) == 1 and first < named[0]:
             args.insert(first, args.pop(named[0]))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from headtohead.cli.errors import UsageError, one_line
 from lit_models import Task, architectures
-from lit_models.facts import FACTS, NAMES, taken_by
+from lit_models.facts import FACTS, NAMES, taken_by, takes_mask
 
 FROM_THE_DATA = frozenset(name for names in NAMES.values() for name in names)  # nobody needs to type these
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -49,8 +49,8 @@ def build(kind: Any, config: Namespace, **more: Any) -> Any:
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(kind, "it", fail_untyped=False, skip=set(more))
-    parser.add_instantiator(lambda of, *given, **named: of(*given, **named, **more), kind, subclasses=True)
-    return parser.instantiate(Namespace(it=config)).it
+    with_more = (lambda of, *given, **named: of(*given, **named, **more), kind, True)  # True: subclasses of it too
+    return parser.instantiate(Namespace(it=config), instantiators=[with_more] if more else []).it
 
 
 def build_network(config: Namespace, facts: dict[str, int]) -> nn.Module:
@@ -72,6 +72,12 @@ def named(path: str) -> Any:
     """Return the class or function that a dotted name stands for; its module was imported by the parser already."""
     module, _, name = path.rpartition(".")
     return getattr(import_module(module), name)
+
+
+def fills_holes(path: str) -> bool:
+    """Tell whether a class, by its dotted name, is a network that fills holes."""
+    kind = named(path)
+    return isinstance(kind, type) and takes_mask(kind)
 
 
 def facts_of(data: LightningDataModule) -> dict[str, int]:

@@ -17,62 +17,19 @@ import torchvision
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lit_models import Task
-from lit_models.sizes import seconds_per_batch, size
 from headtohead.records.metrics import in_words
 from headtohead.records.record import Record, config_hash, write
 from headtohead.trial.callbacks import History
-from headtohead.trial.machine import cpu_name, trials_at_once
+from headtohead.trial.config import class_name, network_name
+from headtohead.trial.hardware import cpu_name, trials_at_once
+from headtohead.trial.networks import LAYOUTS, facts_of
+from headtohead.trial.speed import seconds_per_batch
 from headtohead.trial.tracking import TrialLogger
+from lit_models import Task
+from lit_models.facts import example_inputs
+from lit_models.sizes import size
 
-# Arguments of the Trainer that change what is learnt or measured. The others say where to run and what to show.
-TRAINER_ARGUMENTS = (
-    "max_epochs",
-    "max_steps",
-    "max_time",
-    "precision",
-    "accumulate_grad_batches",
-    "gradient_clip_val",
-    "gradient_clip_algorithm",
-    "limit_train_batches",
-    "limit_val_batches",
-    "limit_test_batches",
-    "overfit_batches",
-    "sync_batchnorm",
-)
-# Where data lie, who reads them and in which order of pixels changes no result.
-NOT_CONFIG = {"data.data_dir", "data.num_workers", "data.memory_format"}
-FROM_THE_DATA = {"model.in_channels", "model.image_size", "model.num_classes"}
-OURS = ("lit_models", "datamodules")  # their classes need no module on the command line
 THROUGHPUT_BATCH = 256
-
-
-def resolved_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Flatten what LightningCLI resolved into command-line names: ``{"model": "EqCNN", "model.lr": 0.001, ...}``.
-
-    Args:
-        config: of the subcommand, as nested dicts.
-
-    Returns:
-        The arguments; ours are named as on the command line, a user's own class keeps its module: ``mine.Linear``.
-    """
-    flat: dict[str, Any] = {}
-    for part in ("model", "data"):
-        path = config[part]["class_path"]
-        flat[part] = class_name(path) if path.partition(".")[0] in OURS else path
-        arguments = {**config[part].get("init_args", {}), **config[part].get("dict_kwargs", {})}
-        flat |= {f"{part}.{name}": value for name, value in arguments.items()}
-    trainer = config["trainer"]
-    flat |= {f"trainer.{name}": trainer[name] for name in TRAINER_ARGUMENTS if trainer.get(name) is not None}
-    flat = {key: value for key, value in flat.items() if key not in NOT_CONFIG | FROM_THE_DATA}
-    return {
-        key: value if isinstance(value, int | float | str | bool | None) else str(value) for key, value in flat.items()
-    }
-
-
-def class_name(path: str) -> str:
-    """Return the last part of a dotted name."""
-    return path.rpartition(".")[2]
 
 
 class Recorder(Callback):
@@ -80,7 +37,7 @@ class Recorder(Callback):
 
     Args:
         folder: where ``record.json`` is written.
-        config: from :func:`resolved_config`.
+        config: from :func:`headtohead.trial.config.resolved_config`.
         seed: of the trial.
         best: the checkpoint that was tested.
         history: of the fit.
@@ -118,8 +75,8 @@ class Recorder(Callback):
         device = trainer.strategy.root_device
         data: Any = getattr(trainer, "datamodule", None)
         memory_format = getattr(data, "memory_format", "contiguous")
-        layout = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
-        example = [part.to(device, memory_format=layout) for part in model.example_inputs]
+        layout = LAYOUTS[memory_format]
+        example = [part.to(device, memory_format=layout) for part in example_inputs(model.net, facts_of(data))]
         with trainer.precision_plugin.forward_context():
             latency = seconds_per_batch(model, *example)
             batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).clone(memory_format=layout) for part in example]
@@ -130,15 +87,15 @@ class Recorder(Callback):
         quality = {model.monitor: float("nan") if score is None else round(float(score), 6), **model.test_report}
         if "confusion" in quality and hasattr(data, "class_names"):
             quality["class_names"] = list(data.class_names)
-        measured = size(model, *example)
+        measured = size(model.net, *example)
         return Record(
-            model=class_name(self.config["model"]),
+            model=network_name(self.config),
             data=class_name(self.config["data"]),
             seed=self.seed,
             config=self.config,
             config_hash=config_hash(self.config),
             commit=code_commit(),
-            rig=_rig(trainer, model, memory_format),
+            hardware=_hardware(trainer, model, memory_format),
             size={"params": measured.params, "macs": measured.macs, "bytes": measured.bytes},
             quality=quality,
             cost={
@@ -166,7 +123,7 @@ def scalars(record: Record) -> dict[str, float]:
     return {name: value for name, value in parts.items() if isinstance(value, int | float)}
 
 
-def _rig(trainer: Trainer, model: Task, memory_format: str) -> dict[str, Any]:
+def _hardware(trainer: Trainer, model: Task, memory_format: str) -> dict[str, Any]:
     device = trainer.strategy.root_device
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
@@ -175,7 +132,7 @@ def _rig(trainer: Trainer, model: Task, memory_format: str) -> dict[str, Any]:
         "nodes": trainer.num_nodes,
         "precision": str(trainer.precision),
         "memory_format": memory_format,
-        "compiled": model._compiled_call_impl is not None,
+        "compiled": model.net._compiled_call_impl is not None,
         "threads": torch.get_num_threads(),
         "trials_at_once": trials_at_once(),
         "versions": {
@@ -198,7 +155,7 @@ def _peak_memory_mb(device: torch.device) -> float:
 
 def code_commit() -> str:
     """Return the commit of this code; empty outside a checkout."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / "pyproject.toml").is_file():  # installed: a repository around it is not its own
         return ""
     # without the lock that status would take: left behind by a trial that is killed, it would stop the user's commits

@@ -17,17 +17,17 @@ from lit_models.architectures.z2_cnn import Z2CNN
 
 __all__ = [
     "CNN",
+    "INN",
+    "P4CNN",
+    "VGG",
+    "Z2CNN",
     "CifarCNN",
     "ConvMixer",
     "ConvNet",
     "ConvUNet",
     "EqCNN",
     "FCNet",
-    "INN",
-    "P4CNN",
     "PConvUNet",
     "ResNet",
     "SimpleCNN",
-    "VGG",
-    "Z2CNN",
 ]

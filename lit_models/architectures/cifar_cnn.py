@@ -27,12 +27,7 @@ class CifarCNN(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int = 3,
-        image_size: int = 32,
-        num_classes: int = 10,
-        width: int = 32,
-        hidden: int = 1024
+        self, in_channels: int = 3, image_size: int = 32, num_classes: int = 10, width: int = 32, hidden: int = 1024
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)

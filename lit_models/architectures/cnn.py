@@ -29,12 +29,7 @@ class CNN(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int = 3,
-        image_size: int = 32,
-        num_classes: int = 10,
-        width: int = 32,
-        hidden: int = 64
+        self, in_channels: int = 3, image_size: int = 32, num_classes: int = 10, width: int = 32, hidden: int = 64
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)

@@ -39,7 +39,7 @@ class ConvMixer(nn.Module):
         width: int = 256,
         depth: int = 8,
         kernel_size: int = 5,
-        patch_size: int = 2
+        patch_size: int = 2,
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)

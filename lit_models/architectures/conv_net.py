@@ -28,12 +28,7 @@ class ConvNet(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int = 1,
-        image_size: int = 28,
-        num_classes: int = 10,
-        width: int = 32,
-        hidden: int = 1000
+        self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 32, hidden: int = 1000
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)

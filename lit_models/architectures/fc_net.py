@@ -26,9 +26,7 @@ class FCNet(nn.Module):
         ValueError: ``width`` is below 1.
     """
 
-    def __init__(
-        self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 200
-    ) -> None:
+    def __init__(self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 200) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
         _check.at_least(1, width=width, hint="the seed has 200")

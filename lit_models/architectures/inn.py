@@ -40,7 +40,7 @@ class INN(nn.Module):
         image_size: int = 32,
         num_classes: int = 10,
         width: int | None = None,
-        hidden: int = 64
+        hidden: int = 64,
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)

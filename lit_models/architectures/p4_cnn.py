@@ -33,12 +33,7 @@ class P4CNN(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int = 1,
-        image_size: int = 28,
-        num_classes: int = 10,
-        width: int = 10,
-        dropout: float = 0.0
+        self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 10, dropout: float = 0.0
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)

@@ -30,9 +30,7 @@ class PConvUNet(nn.Module):
         ValueError: ``in_channels`` or ``width`` is below 1.
     """
 
-    def __init__(
-        self, in_channels: int = 3, width: int = 64
-    ) -> None:
+    def __init__(self, in_channels: int = 3, width: int = 64) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels)
         self.layers = UNetLayers(PartialConv2d, in_channels, in_channels, width)

@@ -2,16 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models.operators import DepthwiseSeparableConv2d, GroupBatchNorm, Involution2d, P4ConvP4, P4ConvZ2, _check
+from lit_models.operators import (
+    DepthwiseSeparableConv2d,
+    GroupBatchNorm,
+    Involution2d,
+    P4ConvP4,
+    P4ConvZ2,
+    P4MConvP4,
+    P4MConvZ2,
+    _check,
+)
 
-OPERATORS = ("conv", "separable", "involution", "p4")
 GROUP_CHANNELS = 16  # channels that share an involution's filters, as in RedNet
+
+
+@dataclass(frozen=True)
+class Operator:
+    """How a ResNet is built from an operator.
+
+    Args:
+        layer: makes the operator, by ``layer(channels before, channels after, stride=stride)``; it keeps the size at
+            stride 1 and halves it, rounded up, at 2.
+        stem: makes the first layer, by ``stem(channels of the image, channels after)``.
+        norm: makes the batch norm that fits, by ``norm(channels)``.
+        on_group: feature maps have a dimension for the group, ``(B, C, |G|, H, W)``, and what is done must turn with
+            the image.
+        start: changes the weights at the start of the finished network, if need be.
+    """
+
+    layer: Callable[..., nn.Module]
+    stem: Callable[[int, int], nn.Module] = partial(nn.Conv2d, kernel_size=3, padding=1, bias=False)
+    norm: Callable[[int], nn.BatchNorm2d | GroupBatchNorm] = nn.BatchNorm2d
+    on_group: bool = False
+    start: Callable[[ResNet], None] | None = None
+
+
+def _involution(before: int, after: int, stride: int) -> nn.Module:
+    """An involution and, as it mixes no channels, a 1x1 convolution."""
+    # As many groups as RedNet has, or the next number below that divides the channels.
+    groups = next(groups for groups in range(max(1, before // GROUP_CHANNELS), 0, -1) if before % groups == 0)
+    involution = Involution2d(before, kernel_size=7, groups=groups, stride=stride, reduction=4)
+    return nn.Sequential(involution, nn.Conv2d(before, after, 1, bias=False))
+
+
+@torch.no_grad()
+def _calm_involutions(network: ResNet) -> None:
+    """Start blocks as their shortcuts, as RedNet does, and kernels so small that a sum of K^2 taps keeps the scale.
+
+    In evaluation mode an involution squares the scale of its input until the running statistics fit: without
+    this, a network overflows if it is validated after few steps.
+    """
+    for module in network.modules():
+        if isinstance(module, Involution2d):
+            module.span.weight /= module.kernel_size
+        elif isinstance(module, _Block):
+            module.second_norm.weight.zero_()
+
+
+def _group_convolutions(stem: type[nn.Module], layer: type[nn.Module]) -> Operator:
+    """Group convolutions throughout, from the image on."""
+    options = {"kernel_size": 3, "padding": 1, "bias": False}
+    return Operator(partial(layer, **options), partial(stem, **options), GroupBatchNorm, on_group=True)
+
+
+OPERATORS = {
+    "conv": Operator(partial(nn.Conv2d, kernel_size=3, padding=1, bias=False)),
+    "separable": Operator(partial(DepthwiseSeparableConv2d, kernel_size=3)),
+    "involution": Operator(_involution, start=_calm_involutions),
+    "p4": _group_convolutions(P4ConvZ2, P4ConvP4),
+    "p4m": _group_convolutions(P4MConvZ2, P4MConvP4),
+}
+
+# Made from the table, so that the command line knows the choices.
+Name = Literal[tuple(OPERATORS)]  # type: ignore[valid-type]
 
 
 class ResNet(nn.Module):
@@ -33,21 +105,23 @@ class ResNet(nn.Module):
     - ``p4``: group convolutions (Cohen & Welling 2016, https://arxiv.org/abs/1602.07576) throughout. The size is halved
       by means over 2x2 pixels ahead of the convolution and in the shortcut, as a stride of 2 keeps other pixels once
       the image is turned. The last mean is over the four planes too, so that quarter turns change no logit.
+    - ``p4m``: as ``p4``, with eight planes, so that mirroring changes no logit either.
 
-    The first layer is a convolution whatever the operator, a group convolution for ``p4``.
+    The first layer is a convolution whatever the operator, a group convolution for ``p4`` and ``p4m``.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.
-        image_size: height and width of the images, at least 4 pixels; for ``p4`` a multiple of 4.
+        image_size: height and width of the images, at least 4 pixels; for ``p4`` and ``p4m`` a multiple of
+            4.
         num_classes: number of logits.
         depth: layers with weights, 6n + 2: n blocks for each of the three sizes. 20 is the paper's smallest.
-        operator: ``conv``, ``separable``, ``involution`` or ``p4``.
+        operator: ``conv``, ``separable``, ``involution``, ``p4`` or ``p4m``.
         width: channels at the first size; twice and four times as many at the others. The paper has 16. For ``p4``
-            each has four planes, and half the width gives about as many parameters as ``conv`` has.
+            each has four planes, and 8 gives about as many parameters as ``conv`` has; for ``p4m`` eight, and 6.
 
     Raises:
         ValueError: ``depth`` is not 6n + 2, ``operator`` is unknown, ``width`` is below 1, or ``image_size`` is below
-            4 or, for ``p4``, no multiple of 4.
+            4 or, for ``p4`` and ``p4m``, no multiple of 4.
     """
 
     def __init__(
@@ -56,8 +130,8 @@ class ResNet(nn.Module):
         image_size: int = 32,
         num_classes: int = 10,
         depth: int = 20,
-        operator: Literal["conv", "separable", "involution", "p4"] = "conv",
-        width: int = 16
+        operator: Name = "conv",  # type: ignore[valid-type]
+        width: int = 16,
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
@@ -67,82 +141,68 @@ class ResNet(nn.Module):
             below = max(8, (depth - 2) // 6 * 6 + 2)
             raise ValueError(f"depth must be 6n + 2 with n at least 1: got {depth}; use {below} or {below + 6}")
         _check.at_least(4, image_size=image_size, why="for ResNet (it is halved twice)")
-        if operator == "p4" and image_size % 4:
+        parts = OPERATORS[operator]
+        if parts.on_group and image_size % 4:
             below = image_size // 4 * 4
             raise ValueError(
-                f"image_size must be a multiple of 4 for operator=p4, so that halving turns with the image: "
+                f"image_size must be a multiple of 4 for operator={operator}, so that halving turns with the image: "
                 f"got {image_size}; use {below} or {below + 4}"
             )
         _check.at_least(1, width=width, hint="the paper has 16")
         self.operator = operator
-        self.stem = (
-            P4ConvZ2(in_channels, width, 3, padding=1, bias=False)
-            if operator == "p4"
-            else nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
-        )
-        self.norm = _norm(operator, width)
+        self.stem = parts.stem(in_channels, width)
+        self.norm = parts.norm(width)
         blocks: list[nn.Module] = []
         before = width
         for stage in range(3):
             after = width * 2**stage
             for index in range((depth - 2) // 6):
-                blocks.append(_Block(operator, before, after, stride=2 if stage > 0 and index == 0 else 1))
+                blocks.append(_Block(parts, before, after, stride=2 if stage > 0 and index == 0 else 1))
                 before = after
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(before, num_classes)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | P4ConvZ2 | P4ConvP4):
+            weight = getattr(module, "weight", None)
+            if isinstance(weight, Tensor) and weight.dim() >= 4:  # filters, of whatever operator
                 # Of the two fans of He et al. 2015 the one that is right for depthwise weights too.
-                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-        if operator == "involution":
-            self._calm_involutions()
-
-    @torch.no_grad()
-    def _calm_involutions(self) -> None:
-        """Start blocks as their shortcuts, as RedNet does, and kernels so small that a sum of K^2 taps keeps the scale.
-
-        In evaluation mode an involution squares the scale of its input until the running statistics fit: without
-        this, a network overflows if it is validated after few steps.
-        """
-        for module in self.modules():
-            if isinstance(module, Involution2d):
-                module.span.weight /= module.kernel_size
-            elif isinstance(module, _Block):
-                module.second_norm.weight.zero_()
+                nn.init.kaiming_normal_(weight, mode="fan_in", nonlinearity="relu")
+        if parts.start is not None:
+            parts.start(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits ``(B, num_classes)`` for images ``(B, C, H, W)``, square ones for ``p4``.
+        """Return logits ``(B, num_classes)`` for images ``(B, C, H, W)``, square ones on a group.
 
         Raises:
-            ValueError: the operator is ``p4`` and the images are not square, or their size is no multiple of 4.
+            ValueError: the operator is ``p4`` or ``p4m`` and the images are not square, or their size is no multiple
+                of 4.
         """
         height, width = images.shape[-2:]
-        if self.operator == "p4" and (height != width or height % 4):
+        if OPERATORS[self.operator].on_group and (height != width or height % 4):
             raise ValueError(
-                f"ResNet with operator=p4 needs square images of a multiple of 4 pixels: "
+                f"ResNet with operator={self.operator} needs square images of a multiple of 4 pixels: "
                 f"got height {height} and width {width}"
             )
         features: Tensor = self.blocks(F.relu(self.norm(self.stem(images))))
-        logits: Tensor = self.head(features.flatten(2).mean(2))  # over the pixels, and the planes of p4
+        logits: Tensor = self.head(features.flatten(2).mean(2))  # over the pixels, and the planes of a group
         return logits
 
 
 class _Block(nn.Module):
     """Two operators, each with its batch norm, and a shortcut around both."""
 
-    def __init__(self, operator: str, before: int, after: int, stride: int) -> None:
+    def __init__(self, parts: Operator, before: int, after: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
         self.new_channels = after - before
-        # The means of p4 halve the size ahead of the operators, the others halve it in the first operator.
-        self.means = operator == "p4" and stride > 1
-        self.first = _spatial(operator, before, after, 1 if self.means else stride)
-        self.first_norm = _norm(operator, after)
-        self.second = _spatial(operator, after, after, 1)
-        self.second_norm = _norm(operator, after)
+        # On a group, means halve the size ahead of the operators; elsewhere the first operator halves it.
+        self.means = parts.on_group and stride > 1
+        self.first = parts.layer(before, after, stride=1 if self.means else stride)
+        self.first_norm = parts.norm(after)
+        self.second = parts.layer(after, after, stride=1)
+        self.second_norm = parts.norm(after)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, before, H, W) to (B, after, ceil(H / stride), ceil(W / stride)); p4 has 4 planes per channel."""
+        """Map (B, before, H, W) to (B, after, ceil(H / stride), ceil(W / stride)); on a group with its planes."""
         if self.means:
             means = F.avg_pool2d(x.flatten(1, 2), self.stride)
             x = means.view(*x.shape[:3], *means.shape[2:])
@@ -153,22 +213,3 @@ class _Block(nn.Module):
             shortcut = F.pad(shortcut, (0, 0) * (x.dim() - 2) + (0, self.new_channels))
         out = F.relu(self.first_norm(self.first(x)))
         return F.relu(self.second_norm(self.second(out)) + shortcut)
-
-
-def _norm(operator: str, channels: int) -> GroupBatchNorm | nn.BatchNorm2d:
-    """Return the batch norm that fits ``operator``."""
-    return GroupBatchNorm(channels) if operator == "p4" else nn.BatchNorm2d(channels)
-
-
-def _spatial(operator: str, before: int, after: int, stride: int) -> nn.Module:
-    """Return ``operator`` from ``before`` channels to ``after``."""
-    if operator == "p4":
-        return P4ConvP4(before, after, 3, stride, padding=1, bias=False)
-    if operator == "separable":
-        return DepthwiseSeparableConv2d(before, after, 3, stride)
-    if operator == "involution":
-        # As many groups as RedNet has, or the next number below that divides the channels.
-        groups = next(groups for groups in range(max(1, before // GROUP_CHANNELS), 0, -1) if before % groups == 0)
-        involution = Involution2d(before, kernel_size=7, groups=groups, stride=stride, reduction=4)
-        return nn.Sequential(involution, nn.Conv2d(before, after, 1, bias=False))
-    return nn.Conv2d(before, after, 3, stride, padding=1, bias=False)

@@ -26,9 +26,7 @@ class SimpleCNN(nn.Module):
         ValueError: ``image_size`` is below 28 or ``width`` below 1.
     """
 
-    def __init__(
-        self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 8
-    ) -> None:
+    def __init__(self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 8) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
         _check.at_least(28, image_size=image_size, why="for SimpleCNN (two poolings, then a 7x7 kernel)")

@@ -58,7 +58,7 @@ class VGG(nn.Module):
         configuration: Literal["A", "B", "C", "D", "E"] = "D",
         batch_norm: bool = False,
         head: Literal["auto", "imagenet", "linear"] = "auto",
-        width: int = 64
+        width: int = 64,
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)

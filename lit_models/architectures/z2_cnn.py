@@ -30,12 +30,7 @@ class Z2CNN(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int = 1,
-        image_size: int = 28,
-        num_classes: int = 10,
-        width: int = 20,
-        dropout: float = 0.3
+        self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 20, dropout: float = 0.3
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)

@@ -5,6 +5,9 @@ https://arxiv.org/abs/2103.06255.
 
 The textbook implementation unfolds the input into K^2 copies. Here the K^2 taps are added up one at a time,
 forward and backward, so the extra memory is a workspace of a few samples whatever the kernel size.
+
+The operator and its two gradients are registered with PyTorch (``torch.ops.lit_models.involution2d`` and so on), so
+``torch.compile``, ``torch.export`` and the FLOP counter take them as they take a convolution: whole.
 """
 
 import math
@@ -14,7 +17,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.utils.flop_counter import register_flop_formula
 
 from lit_models.operators import _check
 
@@ -55,9 +58,7 @@ def involution2d(input: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
         input, kernel = (t if t.dtype == torch.float64 else t.to(dtype) for t in (input, kernel))
     if input.dtype != kernel.dtype:
         raise ValueError(f"kernel must have the dtype of input, {input.dtype}: got {kernel.dtype}")
-    if torch.compiler.is_compiling():  # Exporters too: a graph of the taps, not of chunks.
-        return _sum_of_taps(input, kernel, stride)
-    output: Tensor = _Involution.apply(input, kernel, stride)
+    output: Tensor = torch.ops.lit_models.involution2d(input, kernel, stride)
     return output
 
 
@@ -159,50 +160,79 @@ def _root(taps: int) -> int:
     return math.isqrt(taps)
 
 
-def _sum_of_taps(input: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    """The definition, one slice per tap, for a compiler: eager autograd would keep all K^2 products."""
-    _, groups, taps, h_out, w_out = kernel.shape
-    size, dtype = _root(taps), _accumulation_dtype(input.dtype)
-    pad = (size - 1) // 2
-    planes = _grouped(F.pad(input, (pad, pad, pad, pad)), groups).to(dtype)
-    kernel = kernel.to(dtype).unsqueeze(3)
-    height, width = (h_out - 1) * stride + 1, (w_out - 1) * stride + 1  # Spanned by the pixels a tap reads.
-    total = torch.zeros_like(planes[..., :h_out, :w_out])
-    for tap in range(taps):
-        u, v = divmod(tap, size)
-        total = total + planes[..., u : u + height : stride, v : v + width : stride] * kernel[:, :, tap]
-    return total.flatten(1, 2).to(input.dtype)
+@torch.library.custom_op("lit_models::involution2d", mutates_args=())
+def _involution2d(input: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """The operator itself, for arguments that :func:`involution2d` has checked."""
+    output: Tensor = _like_output(input, kernel, stride)
+    _forward(output, input, kernel, stride)
+    return output
 
 
-class _Involution(torch.autograd.Function):
-    """Eager involution: saves its two arguments and nothing else, and works through the batch in chunks."""
+@torch.library.custom_op("lit_models::involution2d_grad_input", mutates_args=())
+def _involution2d_grad_input(grad_output: Tensor, input: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """The gradient of the input, of which only shape and layout are read: (B, C, H, W)."""
+    grad_input = torch.empty_like(input)
+    _backward_input(grad_input, grad_output, kernel, stride)
+    return grad_input
 
-    @staticmethod
-    def forward(ctx: Any, input: Tensor, kernel: Tensor, stride: int) -> Tensor:
-        ctx.save_for_backward(input, kernel)
-        ctx.stride = stride
-        channels_last = input.is_contiguous(memory_format=torch.channels_last) and not input.is_contiguous()
-        output = torch.empty(
-            (*input.shape[:2], *kernel.shape[3:]),
-            dtype=input.dtype,
-            device=input.device,
-            memory_format=torch.channels_last if channels_last else torch.contiguous_format,
-        )
-        _forward(output, input, kernel, stride)
-        return output
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        input, kernel = ctx.saved_tensors
-        grad_input = grad_kernel = None
-        if ctx.needs_input_grad[0]:
-            grad_input = torch.empty_like(input)
-            _backward_input(grad_input, grad_output, kernel, ctx.stride)
-        if ctx.needs_input_grad[1]:
-            grad_kernel = torch.empty_like(kernel)
-            _backward_kernel(grad_kernel, grad_output, input, ctx.stride)
-        return grad_input, grad_kernel, None
+@torch.library.custom_op("lit_models::involution2d_grad_kernel", mutates_args=())
+def _involution2d_grad_kernel(grad_output: Tensor, input: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """The gradient of the kernel, of which only shape and layout are read: (B, G, K * K, H_out, W_out)."""
+    grad_kernel = torch.empty_like(kernel)
+    _backward_kernel(grad_kernel, grad_output, input, stride)
+    return grad_kernel
+
+
+@_involution2d.register_fake
+def _like_output(input: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """An output without values: (B, C, H_out, W_out), channels last if the input is and not contiguous as well."""
+    channels_last = input.is_contiguous(memory_format=torch.channels_last) and not input.is_contiguous()
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    shape = (*input.shape[:2], *kernel.shape[3:])
+    return torch.empty(shape, dtype=input.dtype, device=input.device, memory_format=layout)
+
+
+@_involution2d_grad_input.register_fake
+def _(grad_output: Tensor, input: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    return torch.empty_like(input)
+
+
+@_involution2d_grad_kernel.register_fake
+def _(grad_output: Tensor, input: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    return torch.empty_like(kernel)
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+    """Keep the two arguments for the gradients, and nothing else."""
+    input, kernel, ctx.stride = inputs
+    ctx.save_for_backward(input, kernel)
+
+
+def _gradients(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    """Return the gradients that are asked for: a first layer needs none of the images."""
+    arguments = (grad_output, *ctx.saved_tensors, ctx.stride)
+    of_input, of_kernel, _ = ctx.needs_input_grad
+    return (
+        torch.ops.lit_models.involution2d_grad_input(*arguments) if of_input else None,
+        torch.ops.lit_models.involution2d_grad_kernel(*arguments) if of_kernel else None,
+        None,
+    )
+
+
+_involution2d.register_autograd(_gradients, setup_context=_keep)
+
+
+@register_flop_formula(torch.ops.lit_models.involution2d)
+def _flops(input: Any, kernel: Any, stride: int, *_: Any, out_shape: Any, **__: Any) -> int:
+    """A product and a sum for every tap of every output. Arguments are shapes."""
+    return int(2 * kernel[2] * math.prod(out_shape))
+
+
+@register_flop_formula([torch.ops.lit_models.involution2d_grad_input, torch.ops.lit_models.involution2d_grad_kernel])
+def _gradient_flops(grad_output: Any, input: Any, kernel: Any, stride: int, *_: Any, **__: Any) -> int:
+    """As many as forward: each product there has two factors, and each factor's gradient takes one product."""
+    return int(2 * kernel[2] * math.prod(grad_output))
 
 
 def _forward(output: Tensor, input: Tensor, kernel: Tensor, stride: int) -> None:

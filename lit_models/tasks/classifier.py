@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from kornia.geometry.transform import rotate
 from torch import Tensor, nn
-from torchmetrics import MaxMetric, MeanMetric, MetricCollection
+from torchmetrics import MaxMetric, MeanMetric, Metric, MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
     MulticlassCalibrationError,
@@ -60,19 +60,21 @@ class Classifier(Task):
         _check.at_least(2, num_classes=num_classes)
         self.num_classes = num_classes
         self._steps: list[tuple[Tensor, Tensor, int]] = []  # loss, images that were right, images; of this epoch
-        self.train_metrics = _together(loss=MeanMetric(), acc=MeanMetric(), prefix="train_")
-        self.val_metrics = _together(loss=MeanMetric(), acc=self._accuracy(), prefix="val_")
-        several = {"num_classes": num_classes, "ignore_index": IGNORED, "validate_args": False}
+        self.train_metrics = _together("train_", loss=MeanMetric(), acc=MeanMetric())
+        self.val_metrics = _together("val_", loss=MeanMetric(), acc=self._accuracy())
         self.test_metrics = _together(
+            "test_",
             loss=MeanMetric(),
             acc=self._accuracy(),
-            confusion=MulticlassConfusionMatrix(**several),
-            prefix="test_",
+            confusion=MulticlassConfusionMatrix(num_classes, ignore_index=IGNORED, validate_args=False),
         )
-        self.test_ece = MulticlassCalibrationError(n_bins=15, **several)  # of probabilities, not of logits as the others
+        # Not among those above, which are given logits: it is given probabilities.
+        self.test_ece = MulticlassCalibrationError(
+            num_classes, n_bins=15, ignore_index=IGNORED, validate_args=False
+        )
         # The members of these two are updated one by one: each sees the images turned by another angle.
-        self.test_turned = _together(**{f"acc_rot{a}": self._accuracy() for a in QUARTER_TURNS}, prefix="test_")
-        self.test_sweep = _together(**{str(angle): self._accuracy() for angle in ROTATION_SWEEP})
+        self.test_turned = _together("test_", **{f"acc_rot{angle}": self._accuracy() for angle in QUARTER_TURNS})
+        self.test_sweep = _together("", **{str(angle): self._accuracy() for angle in ROTATION_SWEEP})
         self.test_invariance_error = MaxMetric()
 
     def _accuracy(self) -> MulticlassAccuracy:
@@ -177,9 +179,9 @@ class Classifier(Task):
         self.reset_metrics()
 
 
-def _together(prefix: str | None = None, **metrics: Any) -> MetricCollection:
+def _together(prefix: str, **metrics: Metric) -> MetricCollection:
     """Return metrics as one collection, each with its own state: no two of them share what they have counted."""
-    return MetricCollection(metrics, prefix=prefix, compute_groups=False)
+    return MetricCollection(dict(metrics), prefix=prefix or None, compute_groups=False)
 
 
 def _evaluated(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -1,11 +1,25 @@
-"""Size against counts by hand."""
+"""Sizes against counts by hand, and widths against the sizes of all widths."""
 
+import math
+from functools import partial
+
+import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import register_flop_formula
 
-from lit_models import EqCNN, SimpleCNN
-from lit_models.sizes import seconds_per_batch, size
-from lit_models.operators import Involution2d
+from lit_models import CNN, INN, P4CNN, Z2CNN, EqCNN, ResNet, SimpleCNN
+from lit_models.operators import (
+    DepthwiseSeparableConv2d,
+    Involution2d,
+    P4ConvZ2,
+    P4MConvP4,
+    PartialConv2d,
+    involution2d,
+)
+from lit_models.sizes import match_width, size, width_like
+
+DIGIT = torch.zeros(1, 1, 28, 28)
 
 
 def test_size_by_hand():
@@ -27,8 +41,8 @@ def test_frozen_parameters_are_not_counted_but_weigh():
 def test_macs_of_the_pair():
     simple = 8 * 9 * 28**2 + 16 * 8 * 9 * 14**2 + 16 * 16 * 49 + 16 * 10
     trunk = 8 * 9 * 26**2 + 16 * 8 * 9 * 11**2 + 16 * 16 * 25
-    assert size(SimpleCNN(), torch.zeros(1, 1, 28, 28)).macs == simple
-    assert size(EqCNN(), torch.zeros(1, 1, 28, 28)).macs == 4 * trunk + 160
+    assert size(SimpleCNN(), DIGIT).macs == simple
+    assert size(EqCNN(), DIGIT).macs == 4 * trunk + 160
 
 
 def test_macs_of_an_involution_by_hand():
@@ -37,10 +51,161 @@ def test_macs_of_an_involution_by_hand():
     assert size(layer, torch.zeros(1, 6, 8, 8)).macs == 16 * (6 * 3 + 3 * 75) + 25 * 6 * 16
 
 
+def test_macs_of_a_bare_involution():
+    class Bare(nn.Module):
+        def forward(self, image):
+            return involution2d(image, image.new_ones(1, 2, 9, 8, 8))
+
+    assert size(Bare(), torch.zeros(1, 6, 8, 8)).macs == 9 * 6 * 64
+
+
+@pytest.mark.parametrize(
+    ("layer", "example", "macs"),
+    [
+        (P4ConvZ2(2, 3, 3), (torch.zeros(1, 2, 6, 6),), 4 * 3 * 16 * 2 * 9),
+        (P4MConvP4(2, 3, 3), (torch.zeros(1, 2, 8, 6, 6),), 8 * 3 * 16 * 2 * 8 * 9),
+        (DepthwiseSeparableConv2d(4, 5, 3), (torch.zeros(1, 4, 6, 6),), 36 * (4 * 9 + 4 * 5)),
+        (PartialConv2d(2, 3, 3), (torch.zeros(1, 2, 6, 6), torch.ones(1, 1, 6, 6)), 3 * 16 * 2 * 9),
+    ],
+)
+def test_macs_of_operators_made_of_convolutions(layer, example, macs):
+    assert size(layer, *example).macs == macs
+
+
+@torch.library.custom_op("test_sizes::shift", mutates_args=())
+def shift(images: torch.Tensor) -> torch.Tensor:
+    """What a user may write: nothing of it is known to the suite."""
+    return images.roll(1, -1)
+
+
+@shift.register_fake
+def _(images):
+    return torch.empty_like(images)
+
+
+@register_flop_formula(torch.ops.test_sizes.shift)
+def shift_flops(images, *_, **__):
+    return 2 * 7 * math.prod(images)
+
+
+def test_macs_of_anybodys_operator():
+    class Theirs(nn.Module):
+        def forward(self, image):
+            return shift(image)
+
+    assert size(Theirs(), DIGIT).macs == 7 * 28**2
+
+
 def test_measuring_leaves_the_model_alone():
     model = SimpleCNN().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    size(model, torch.zeros(1, 1, 28, 28))
-    assert seconds_per_batch(model, torch.zeros(2, 1, 28, 28), budget=0.0) > 0
+    size(model, DIGIT)
     assert model.training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def dense(width: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(5, width), nn.Linear(width, 3))  # 9 * width + 3 parameters, 8 * width MACs
+
+
+def params(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("target", "width"),
+    [
+        (12, 1),
+        (16, 1),
+        (17, 2),
+        (21, 2),
+        (9 * 64 + 3, 64),
+        (9 * 65 + 3, 65),
+        (9 * 1000 + 6, 1000),
+        (9 * 1000 + 8, 1001),
+    ],
+)
+def test_nearest_by_parameters(target, width):
+    assert match_width(dense, target, "params", torch.zeros(1, 5)) == width
+
+
+@pytest.mark.parametrize("target", [8, 11, 12, 13, 800, 805])
+def test_nearest_by_macs(target):
+    expected = min(range(1, 200), key=lambda width: (abs(8 * width - target), width))
+    assert match_width(dense, target, "macs", torch.zeros(1, 5)) == expected
+
+
+def test_eq_cnn_matches_simple_cnn_at_11():
+    assert params(SimpleCNN()) == 13_978
+    assert [params(EqCNN(width=width)) for width in (10, 11)] == [12_150, 14_662]
+    assert match_width(lambda width: EqCNN(width=width), 13_978, "params", DIGIT) == 11
+    assert width_like(EqCNN, SimpleCNN) == 11
+
+
+def test_its_own_width_is_found_again():
+    assert width_like(SimpleCNN, SimpleCNN) == 8
+    assert width_like(P4CNN, partial(P4CNN, in_channels=3, image_size=32, width=13)) == 13
+    assert width_like(SimpleCNN, SimpleCNN, "macs") == 8
+
+
+@pytest.mark.parametrize(("architecture", "partner", "width"), [(P4CNN, Z2CNN, 9), (Z2CNN, P4CNN, 21), (INN, CNN, 75)])
+def test_pairs_of_the_suite(architecture, partner, width):
+    assert width_like(architecture, partner) == width
+    target = params(partner())
+    off = {w: abs(params(architecture(width=w)) - target) for w in (width - 1, width, width + 1)}
+    assert min(off, key=off.get) == width
+
+
+def test_on_the_partners_data_with_further_arguments():
+    partner = partial(ResNet, in_channels=1, image_size=28, num_classes=7, depth=8)
+    found = width_like(ResNet, partner, operator="p4", depth=8)
+    assert found == 8
+    near = [abs(params(ResNet(1, 28, 7, 8, "p4", width)) - params(partner())) for width in (7, 8, 9)]
+    assert min(near) == near[1]
+
+
+def test_where_size_steps_back_the_neighbours_are_looked_at():
+    partner = partial(ResNet, operator="involution", depth=8, width=37)
+    found = width_like(ResNet, partner, operator="involution", depth=8)
+    assert params(ResNet(operator="involution", depth=8, width=found)) == params(partner())
+
+
+def test_nothing_is_allocated():
+    devices = []
+
+    def build(width: int) -> nn.Module:
+        model = EqCNN(width=width)
+        devices.append(next(model.parameters()).device.type)
+        return model
+
+    match_width(build, params(SimpleCNN()), "params", DIGIT)
+    width_like(EqCNN, lambda: build(3))
+    assert set(devices) == {"meta"}
+
+
+class Rigid(nn.Linear):
+    """Takes no width."""
+
+    def __init__(self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10):
+        super().__init__(in_channels * image_size**2, num_classes)
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        (
+            lambda: match_width(dense, 11, "params", torch.zeros(1, 5)),
+            "target must be at least 12, the params at width 1: got 11",
+        ),
+        (
+            lambda: match_width(lambda width: nn.Linear(5, 3), 100, "params", torch.zeros(1, 5)),
+            "target must be at most 18, the params at width 16384: got 100",
+        ),
+        (lambda: match_width(dense, 100, "flops", torch.zeros(1, 5)), "measure must be one of params, macs: got flops"),
+        (lambda: width_like(EqCNN, SimpleCNN, "bytes"), "measure must be one of params, macs: got bytes"),
+        (lambda: width_like(Rigid, SimpleCNN), "architecture must take a width to be matched: Rigid takes none"),
+    ],
+)
+def test_impossible_targets_are_refused(search, said):
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        search()

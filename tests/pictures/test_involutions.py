@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 
 import lit_models
-from lit_models.operators import Involution2d
 from headtohead.pictures.involutions import kernel_maps
-from tests.results.checkpoint.networks import image
+from lit_models.operators import Involution2d
+from tests.pictures.networks import image
 
 
 def test_an_involution_is_seen_as_the_sum_of_its_kernels():

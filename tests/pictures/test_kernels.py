@@ -6,7 +6,7 @@ import torch
 
 import lit_models
 from headtohead.pictures.kernels import depthwise, first_filters, kernel_pictures
-from tests.results.checkpoint.networks import Mine
+from tests.pictures.networks import Mine
 
 
 def test_first_filters_are_the_weights():

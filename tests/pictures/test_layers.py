@@ -2,7 +2,7 @@
 
 import lit_models
 from headtohead.pictures.layers import convolutions
-from tests.results.checkpoint.networks import Mine
+from tests.pictures.networks import Mine
 
 
 def test_convolutions_are_not_what_they_are_made_of():

@@ -179,8 +179,8 @@ method: random
 run_cap: 12
 parameters:
   model: {value: SimpleCNN}
-  model.lr: {distribution: log_uniform_values, min: 1.0e-4, max: 1.0e-1}
-  model.weight_decay: {values: [0.0, 0.01]}
+  task.lr: {distribution: log_uniform_values, min: 1.0e-4, max: 1.0e-1}
+  task.weight_decay: {values: [0.0, 0.01]}
   trainer: {parameters: {max_epochs: {min: 1, max: 9}}}
 """
 
@@ -190,11 +190,11 @@ def test_random_points_are_the_same_at_every_reading(tmp_path):
     assert read_sweep(write(tmp_path, RANDOM)).trials == trials
     assert len({trial.name for trial in trials}) == 12
     for trial in trials:
-        assert 1e-4 <= trial.parameters["model.lr"] <= 1e-1
-        assert trial.parameters["model.weight_decay"] in (0.0, 0.01)
+        assert 1e-4 <= trial.parameters["task.lr"] <= 1e-1
+        assert trial.parameters["task.weight_decay"] in (0.0, 0.01)
         assert 1 <= trial.parameters["trainer"]["max_epochs"] <= 9
     # a written number: drawing in another way would make every sweep that has begun another one
-    assert [trial.parameters["model.lr"] for trial in trials[:3]] == [0.001116, 0.05833, 0.08247]
+    assert [trial.parameters["task.lr"] for trial in trials[:3]] == [0.001116, 0.05833, 0.08247]
 
 
 def test_a_larger_cap_adds_trials_and_changes_none(tmp_path):
@@ -269,7 +269,7 @@ def test_files_of_this_repository_expand(path):
 def test_tuning_spends_the_same_on_every_architecture():
     points: dict[str, list[tuple[float, float]]] = {}
     for trial in read_sweep(Path(__file__).parents[2] / "sweeps" / "tune.yaml").trials:
-        point = (trial.parameters["model.lr"], trial.parameters["model.weight_decay"])
+        point = (trial.parameters["task.lr"], trial.parameters["task.weight_decay"])
         points.setdefault(str(trial.parameters["model"]), []).append(point)
     assert len(points) >= 10
     first = next(iter(points.values()))

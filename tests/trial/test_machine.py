@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from headtohead.trial.machine import cpu_name
+from headtohead.trial.hardware import cpu_name
 
 
 @pytest.mark.parametrize(("flags", "amx"), [("fpu amx_bf16 amx_tile", ", AMX"), ("fpu avx512_bf16", "")])

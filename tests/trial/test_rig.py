@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from headtohead.trial.rig import best_precision
+from headtohead.trial.hardware import best_precision
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,8 @@ def test_bfloat16_only_where_the_hardware_multiplies_in_it(
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 def test_freed_memory_is_kept():
     faults = """
-import resource, statistics, torch, trial.rig
+import resource, statistics, torch
+from headtohead.trial import hardware
 def faults():
     counts = []
     for _ in range(15):
@@ -50,7 +51,7 @@ def faults():
         counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     return statistics.median(counts)
 print(faults())
-trial.rig.keep_freed_memory()
+hardware.keep_freed_memory()
 print(faults())
 """
     output = subprocess.run([sys.executable, "-c", faults], capture_output=True, text=True, check=True).stdout

@@ -8,28 +8,26 @@ import torch.nn.functional as F
 from lightning.pytorch import Trainer
 from torch import nn
 
-import lit_models
-from lit_models import Classifier
+from lit_models import Classifier, architectures
+from lit_models.architectures.res_net import OPERATORS
+from lit_models.facts import FACTS, example_inputs, takes_mask
 from lit_models.sizes import size
 
-ARCHITECTURES = [
-    name for name in lit_models.__all__ if name != "Classifier" and issubclass(getattr(lit_models, name), Classifier)
-]
+ARCHITECTURES = [name for name in architectures.__all__ if not takes_mask(getattr(architectures, name))]
 DATA = {"MNIST": (1, 28), "CIFAR10": (3, 32)}
-OPERATORS = ["separable", "involution", "p4"]
 
 pytestmark = [
     pytest.mark.parametrize("data", DATA),
-    pytest.mark.parametrize("name", [*ARCHITECTURES, *(f"ResNet {operator}" for operator in OPERATORS)]),
+    pytest.mark.parametrize("name", [*ARCHITECTURES, *(f"ResNet {operator}" for operator in list(OPERATORS)[1:])]),
 ]
 
 
-def build(name: str, data: str, num_classes: int = 10) -> Classifier:
-    """The architecture with its default arguments, linked to the data as the command line does."""
+def build(name: str, data: str, num_classes: int = 10) -> nn.Module:
+    """The architecture with its default arguments, a shallow one for the other operators, linked to the data."""
     torch.manual_seed(0)
     name, *operator = name.split()
-    arguments = {"operator": operator[0]} if operator else {}
-    return getattr(lit_models, name)(*DATA[data], num_classes, **arguments)
+    arguments = {"operator": operator[0], "depth": 8} if operator else {}
+    return getattr(architectures, name)(*DATA[data], num_classes, **arguments)
 
 
 def images(data: str, count: int) -> torch.Tensor:
@@ -79,14 +77,15 @@ def test_learns(name, data):
 
 
 def test_checkpoint(name, data, tmp_path):
-    model = build(name, data, num_classes=4)
+    model = Classifier(build(name, data, num_classes=4), num_classes=4)
     batch = images(data, 2)
     model(batch)  # running statistics other than 0 and 1
     trainer = Trainer(accelerator="cpu", logger=False)
     trainer.strategy.connect(model)
     trainer.save_checkpoint(tmp_path / "model.ckpt", weights_only=True)
-    again = type(model).load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
-    assert again.hparams == model.hparams
+    net = build(name, data, num_classes=4)
+    nn.init.zeros_(next(net.parameters()))  # what the file holds is something else
+    again = Classifier.load_from_checkpoint(tmp_path / "model.ckpt", net=net, num_classes=4, weights_only=True)
     with torch.no_grad():
         assert torch.equal(again.eval()(batch), model.eval()(batch))
 
@@ -94,19 +93,16 @@ def test_checkpoint(name, data, tmp_path):
 def test_size_can_be_counted_without_computing(name, data):
     with torch.device("meta"):
         ghost = build(name, data)
-        measured = size(ghost, ghost.example_images)
+        measured = size(ghost, *example_inputs(ghost, FACTS | dict(zip(FACTS, DATA[data], strict=False))))
     model = build(name, data)
     assert measured.params == sum(p.numel() for p in model.parameters())
     assert measured.macs > 0
-    modules = [m for child, m in model.named_children() if not child.startswith(("train_", "val_", "test_"))]
-    assert measured.params == sum(p.numel() for m in modules for p in m.parameters())
 
 
 def test_contract(name, data):
-    architecture = getattr(lit_models, name.split()[0])
+    architecture = getattr(architectures, name.split()[0])
     arguments = list(inspect.signature(architecture).parameters.values())
     assert [argument.name for argument in arguments[:3]] == ["in_channels", "image_size", "num_classes"]
-    assert arguments[-1].kind is inspect.Parameter.VAR_KEYWORD
     assert "width" in [argument.name for argument in arguments]
     document = inspect.getdoc(architecture)
     assert "Source: " in document
@@ -114,5 +110,5 @@ def test_contract(name, data):
         default = architecture()
     assert f"{sum(p.numel() for p in default.parameters()):,} parameters with the default arguments" in document
     assert isinstance(default, nn.Module)
-    for argument in arguments[:-1]:
+    for argument in arguments:
         assert f"\n    {argument.name}: " in document, argument.name

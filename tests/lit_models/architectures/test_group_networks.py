@@ -11,9 +11,9 @@ from lit_models import P4CNN, Z2CNN
 from lit_models.operators import P4ConvP4, P4ConvZ2
 
 
-def train(model: nn.Module, steps: int = 5) -> None:
+def train(model: nn.Module, *shape: int, steps: int = 5) -> None:
     """A few steps, so that weights and running statistics are no longer what they were drawn as."""
-    images = torch.rand(16, *model.example_images.shape[1:])
+    images = torch.rand(16, *shape)
     labels = torch.arange(16) % 10
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
     model.train()
@@ -82,7 +82,7 @@ def authors_p4_cnn(model: P4CNN, images: Tensor) -> Tensor:
 def test_equals_the_authors_formulation(model, formulation, channels, size):
     torch.manual_seed(0)
     network = model(channels, size)
-    train(network, 2)
+    train(network, channels, size, size, steps=2)
     network = network.double().eval()
     images = torch.rand(3, channels, size, size, dtype=torch.float64)
     torch.testing.assert_close(network(images), formulation(network, images), rtol=0, atol=1e-10)
@@ -110,7 +110,7 @@ def test_p4_cnn_stays_invariant_in_training_and_in_a_checkpoint(channels, size):
     model = P4CNN(channels, size, width=6)
     images = torch.rand(4, channels, size, size)
     before = model.eval()(images).detach()
-    train(model)
+    train(model, channels, size, size)
     model.eval()
     assert (model(images) - before).abs().max() > 0.01
     assert_invariant(model, images)
@@ -128,7 +128,7 @@ def test_p4_cnn_stays_invariant_in_training_and_in_a_checkpoint(channels, size):
 def test_p4_cnn_is_invariant_in_bf16_to_its_rounding(channels, size):
     torch.manual_seed(0)
     model = P4CNN(channels, size)
-    train(model)
+    train(model, channels, size, size)
     model.eval()
     images = torch.rand(4, channels, size, size)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):

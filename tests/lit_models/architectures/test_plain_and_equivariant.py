@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lit_models import EqCNN, SimpleCNN
+from lit_models import Classifier, EqCNN, SimpleCNN
 
 
 def seed_eq_cnn(model: EqCNN, images: torch.Tensor) -> torch.Tensor:
@@ -97,12 +97,13 @@ def test_simple_cnn_is_not_invariant():
         (lambda: SimpleCNN(image_size=27), "image_size must be at least 28"),
         (lambda: EqCNN(width=0), "width must be at least 1"),
         (lambda: SimpleCNN(width=-1), "width must be at least 1"),
-        (lambda: EqCNN(num_classes=1), "num_classes must be at least 2"),
+        (lambda: EqCNN(num_classes=0), "num_classes must be at least 1"),
+        (lambda: Classifier(EqCNN(), num_classes=1), "num_classes must be at least 2"),
         (lambda: EqCNN(in_channels=0), "in_channels must be at least 1"),
-        (lambda: EqCNN(lr=0.0), "lr must be a positive number"),
-        (lambda: EqCNN(lr=float("nan")), "lr must be a positive number"),
-        (lambda: EqCNN(weight_decay=-1.0), "weight_decay must be 0 or more"),
-        (lambda: EqCNN(momentum=1.0), "momentum must lie in"),
+        (lambda: Classifier(EqCNN(), lr=0.0), "lr must be a positive number"),
+        (lambda: Classifier(EqCNN(), lr=float("nan")), "lr must be a positive number"),
+        (lambda: Classifier(EqCNN(), weight_decay=-1.0), "weight_decay must be 0 or more"),
+        (lambda: Classifier(EqCNN(), momentum=1.0), "momentum must lie in"),
         (lambda: EqCNN()(torch.rand(1, 1, 28, 30)), "needs square images: got height 28 and width 30"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lit_models import ConvUNet, PConvUNet
+from lit_models import ConvUNet, Inpainter, PConvUNet
 from lit_models.tasks.inpainter import _fixed_numbers, draw_masks
 from lit_models.sizes import size
 from lit_models.operators import PartialConv2d, partial_conv2d
@@ -33,7 +33,7 @@ def expected_parameters(channels, width, mask_channels):
 @pytest.mark.parametrize("width", [4, 16])
 @pytest.mark.parametrize(("channels", "pixels"), DATA)
 def test_parameters(channels, pixels, width):
-    plain, partial = ConvUNet(channels, pixels, width=width), PConvUNet(channels, pixels, width=width)
+    plain, partial = ConvUNet(channels, width), PConvUNet(channels, width)
     assert parameters(plain) == expected_parameters(channels, width, 1)
     assert parameters(partial) == expected_parameters(channels, width, 0)
     assert parameters(plain) - parameters(partial) == 49 * width + 9 * channels
@@ -51,14 +51,15 @@ def test_parameters_that_the_docstrings_state():
 
 def test_products_of_the_pair():
     plain, partial = ConvUNet(width=4), PConvUNet(width=4)
-    difference = size(plain, *plain.example_inputs).macs - size(partial, *partial.example_inputs).macs
+    example = torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
+    difference = size(plain, *example).macs - size(partial, *example).macs
     assert difference == 16**2 * 49 * 4 + 32**2 * 9 * 3
 
 
 @BOTH
 @pytest.mark.parametrize(("channels", "pixels"), [*DATA, (2, 11), (3, 45)])
 def test_an_image_keeps_its_shape(architecture, channels, pixels):
-    model = architecture(channels, pixels, width=2)
+    model = architecture(channels, width=2)
     assert model(torch.rand(2, channels, pixels, pixels), masks(2, pixels)).shape == (2, channels, pixels, pixels)
 
 
@@ -84,7 +85,7 @@ def test_what_the_network_knows_of_the_mask(architecture):
 
 @pytest.mark.parametrize(("channels", "pixels"), DATA)
 def test_holes_close_layer_by_layer(channels, pixels):
-    model = PConvUNet(channels, pixels, width=2)
+    model = PConvUNet(channels, width=2)
     shares = []
     for module in model.modules():
         if isinstance(module, PartialConv2d):
@@ -99,7 +100,7 @@ def test_holes_close_layer_by_layer(channels, pixels):
 
 def test_partial_equals_a_forward_pass_written_out():
     torch.manual_seed(0)
-    model = PConvUNet(1, 28, width=2).eval()
+    model = PConvUNet(1, width=2).eval()
     for norm in (*model.layers.down_norms, *model.layers.up_norms):
         if isinstance(norm, torch.nn.BatchNorm2d):
             norm.running_mean.normal_()
@@ -136,7 +137,7 @@ def test_partial_equals_a_forward_pass_written_out():
 @BOTH
 def test_it_learns(architecture):
     torch.manual_seed(0)
-    model = architecture(1, 28, width=4)
+    model = Inpainter(architecture(1, width=4))
     images = torch.rand(32, 1, 1, 1).expand(-1, -1, 28, 28).contiguous()
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     losses = []
@@ -154,5 +155,5 @@ def test_it_learns(architecture):
 def test_impossible_arguments_are_refused(architecture):
     with pytest.raises(ValueError, match="width must be at least 1: got 0"):
         architecture(width=0)
-    with pytest.raises(ValueError, match="image_size must be at least 11"):
-        architecture(image_size=8)
+    with pytest.raises(ValueError, match="in_channels must be at least 1: got 0"):
+        architecture(in_channels=0)

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_models import ResNet
-from lit_models.operators import DepthwiseSeparableConv2d, Involution2d, P4ConvP4
-from lit_models.architectures.res_net import OPERATORS
+from lit_models.architectures.res_net import OPERATORS, Operator
+from lit_models.operators import DepthwiseSeparableConv2d, Involution2d, P4ConvP4, P4MConvP4, p4m_action
 
 
 def parameters(model: nn.Module) -> int:
@@ -72,7 +72,7 @@ def test_equals_the_papers_formulation(channels, size):
 
 @pytest.mark.parametrize(
     ("operator", "kind"),
-    [("separable", DepthwiseSeparableConv2d), ("involution", Involution2d), ("p4", P4ConvP4)],
+    [("separable", DepthwiseSeparableConv2d), ("involution", Involution2d), ("p4", P4ConvP4), ("p4m", P4MConvP4)],
 )
 def test_the_operator_stands_in_every_block_twice(operator, kind):
     model = ResNet(operator=operator)
@@ -97,6 +97,7 @@ def test_parameters_by_operator():
     assert parameters(ResNet(operator="separable")) == trunk(lambda before, after: before * 9 + before * after)
     assert parameters(ResNet(operator="involution")) == trunk(involution)
     assert parameters(ResNet(operator="p4")) == trunk(lambda before, after: before * after * 4 * 9)
+    assert parameters(ResNet(operator="p4m")) == trunk(lambda before, after: before * after * 8 * 9)
 
 
 def test_involutions_are_rednets():
@@ -128,9 +129,10 @@ def test_involutions_take_any_width(width):
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 32)])
-def test_p4_is_invariant(channels, size, training):
+@pytest.mark.parametrize(("operator", "width"), [("p4", 8), ("p4m", 6)])
+def test_groups_are_invariant(operator, width, channels, size, training):
     torch.manual_seed(0)
-    model = ResNet(channels, size, operator="p4", width=8)
+    model = ResNet(channels, size, operator=operator, width=width)
     images = torch.rand(4, channels, size, size)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     for _ in range(2):
@@ -141,8 +143,32 @@ def test_p4_is_invariant(channels, size, training):
     with torch.no_grad():
         logits = model(images)
         assert logits.std(0).mean() > 1e-3
-        for turns in (1, 2, 3):
-            torch.testing.assert_close(model(images.rot90(turns, (2, 3))), logits, rtol=0, atol=1e-5)
+        for g in range(1, 8 if operator == "p4m" else 4):
+            torch.testing.assert_close(model(p4m_action(images, g)), logits, rtol=0, atol=1e-5)
+        if operator == "p4":  # it turns but does not mirror
+            assert (model(images.flip(-1)) - logits).abs().max() > 1e-3
+
+
+def test_another_operator_is_one_line(monkeypatch):
+    monkeypatch.setitem(OPERATORS, "mean", Operator(lambda *channels, stride: MeanThenMix(*channels, stride)))
+    torch.manual_seed(0)
+    model, images = ResNet(operator="mean", depth=8), torch.rand(4, 3, 32, 32)
+    assert sum(isinstance(module, MeanThenMix) for module in model.modules()) == 6
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
+    losses = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        losses.append(F.cross_entropy(model(images), torch.arange(4)))
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < losses[0]
+
+
+class MeanThenMix(nn.Sequential):
+    """An operator that somebody might bring: the mean of a pixel's neighbours, mixed over channels."""
+
+    def __init__(self, before, after, stride):
+        super().__init__(nn.AvgPool2d(3, stride, 1), nn.Conv2d(before, after, 1))
 
 
 @pytest.mark.parametrize("operator", ["conv", "separable", "involution"])
@@ -168,7 +194,7 @@ def test_maps_are_halved_twice(operator):
     [
         (
             lambda: ResNet(operator="attention"),
-            "operator must be one of conv, separable, involution, p4: got attention",
+            "operator must be one of conv, separable, involution, p4, p4m: got attention",
         ),
         (lambda: ResNet(depth=18), "depth must be 6n [+] 2 with n at least 1: got 18; use 14 or 20"),
         (lambda: ResNet(depth=2), "depth must be 6n [+] 2 with n at least 1: got 2; use 8 or 14"),
