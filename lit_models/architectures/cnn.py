@@ -14,8 +14,9 @@ class CNN(nn.Module):
     Its partner :class:`~lit_models.architectures.inn.INN` has involutions in place of the convolutions.
     319,178 parameters with the default arguments.
 
-    Source: the Keras example on involution (document 003), started as Keras starts it. Deviation: the last feature map is
-    flattened channel by channel, where Keras goes pixel by pixel, which only reorders the columns of a weight matrix.
+    Source: the Keras example on involution (document 003). It starts as Keras starts it. Deviation: the last feature
+    map is flattened channel by channel, where Keras goes pixel by pixel, which only reorders the columns of a weight
+    matrix.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.

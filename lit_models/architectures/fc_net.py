@@ -13,8 +13,8 @@ class FCNet(nn.Module):
     Shuffle the pixels of all images alike and it learns just as well: what a convolution gains, it gains over this.
     199,210 parameters with the default arguments.
 
-    Source: the fully connected network 784-200-200-10 (document 001). Deviation: the source ends in a log-softmax under a
-    negative log-likelihood; here the logits go to the cross-entropy, which is the same loss.
+    Source: the fully connected network on MNIST (document 001), 784-200-200-10. Deviation: the source ends in a
+    log-softmax under a negative log-likelihood; here the logits go to the cross-entropy, which is the same loss.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.

@@ -16,10 +16,11 @@ class INN(nn.Module):
     13,074 parameters with the default arguments, 13,002 of them in the two linear layers.
 
     At three channels one hidden unit makes all nine weights of a filter. Where these add up to less than 0 in all three
-    layers at the start, images in [0, 1] come out of the ReLUs as zeros and the network never learns: one of six random seeds.
+    layers at the start, images in [0, 1] come out of the ReLUs as zeros and the network never learns: with one of six
+    random seeds.
 
-    Source: the Keras example on involution (document 003), with Keras's start and batch norm. Deviation: the last feature
-    map is flattened channel by channel, where Keras goes pixel by pixel.
+    Source: the Keras example on involution (document 003). Start and batch norm are Keras's. Deviation: the last
+    feature map is flattened channel by channel, where Keras goes pixel by pixel.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``. The hidden layer of a filter generator has half as
@@ -27,7 +28,7 @@ class INN(nn.Module):
         image_size: height and width of the images, at least 4 pixels.
         num_classes: number of logits.
         width: channels that the involutions work on, made from those of the image by a 1x1 convolution. None, as in
-            the seed, is no such convolution: they work on the image's channels.
+            the source, is no such convolution: they work on the image's channels.
         hidden: units between the two linear layers. The source has 64.
 
     Raises:

@@ -8,7 +8,7 @@ from torch import nn
 from lit_models import ConvMixer
 
 
-def test_parameters_of_the_seed():
+def test_parameters_of_the_source():
     stem, head = 3 * 4 * 256 + 256 + 512, 256 * 10 + 10
     block = (256 * 25 + 256 + 512) + (256 * 256 + 256 + 512)
     assert stem + 8 * block + head == 594_186
