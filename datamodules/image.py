@@ -16,23 +16,23 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from datamodules.crop import RandomCropFlip
-from datamodules.sources import Arrays, load_arrays
+from datamodules.sources import Arrays, Source, load_arrays
 
 Augment = Literal["default", "none", "flip", "shift", "crop_flip", "quarter_turns", "rotate", "color"]
 MemoryFormat = Literal["channels_last", "contiguous"]
 Batch = tuple[Tensor, Tensor]
 
 SPLIT_SEED = 20_260  # of the validation split and the rotated test images: the same for every trial, whatever its seed
-CIRCLE_SIZE = 1_000  # test images for the accuracy over the circle
+ROTATION_SWEEP_SIZE = 1_000  # test images that are turned by every angle of a rotation sweep
 EVAL_BATCH_SIZE = 128  # fits into the caches of a CPU: twice as fast as 1,000 there; no result depends on it
 
 
 class ImageDataModule(LightningDataModule):
     """Any data set of labelled square images that fits into memory.
 
-    A data set subclasses it and states its facts as class attributes; one that comes from elsewhere than
-    ``datamodules/sources.py`` overrides :meth:`load` as well. Images stay uint8 until they are on the device, where
-    they become floats in [0, 1], are augmented (in training only), then normalised: this order, because kornia's
+    A data set subclasses it and states its facts as class attributes: where it is published, as its ``source``, or,
+    where it comes from elsewhere, a :meth:`load` of its own. Images stay uint8 until they are on the device, where they
+    become floats in [0, 1], are augmented (in training only), then normalised: this order, because kornia's
     colour operations clamp to [0, 1]. A crop, which only moves pixels, is done on the bytes: there are fewer of them.
 
     Args:
@@ -53,7 +53,7 @@ class ImageDataModule(LightningDataModule):
         DataUnavailable: the data set is not there and cannot be fetched.
     """
 
-    source: ClassVar[Literal["mnist", "cifar10"]]
+    source: ClassVar[Source]
     in_channels: ClassVar[int]
     image_size: ClassVar[int]
     num_classes: ClassVar[int]
@@ -108,12 +108,12 @@ class ImageDataModule(LightningDataModule):
         is_val = np.zeros(count, dtype=bool)
         is_val[stratified_sample(arrays.train_labels, self.val_size, SPLIT_SEED)] = True
         smallest_class = np.unique(arrays.test_labels, return_counts=True)[1].min()
-        circle_size = min(CIRCLE_SIZE, int(smallest_class) * self.num_classes)
-        circle = stratified_sample(arrays.test_labels, circle_size, SPLIT_SEED, balanced=True)
+        sweep_size = min(ROTATION_SWEEP_SIZE, int(smallest_class) * self.num_classes)
+        sweep = stratified_sample(arrays.test_labels, sweep_size, SPLIT_SEED, balanced=True)
         self.train = Images(arrays.train_images[~is_val], arrays.train_labels[~is_val])
         self.val = Images(arrays.train_images[is_val], arrays.train_labels[is_val])
         self.test = Images(arrays.test_images, arrays.test_labels)
-        self.circle = Images(arrays.test_images[circle], arrays.test_labels[circle])
+        self.rotation_sweep = Images(arrays.test_images[sweep], arrays.test_labels[sweep])
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled training batches of ``batch_size / devices`` images for this process."""
@@ -132,8 +132,8 @@ class ImageDataModule(LightningDataModule):
         return self._eval_loader(self.val)
 
     def test_dataloader(self) -> list[DataLoader[Batch]]:
-        """Return the test set, and the class-balanced subset on which the circle of rotations is tested."""
-        return [self._eval_loader(self.test), self._eval_loader(self.circle)]
+        """Return the test set, and the class-balanced subset that is turned by every angle of the rotation sweep."""
+        return [self._eval_loader(self.test), self._eval_loader(self.rotation_sweep)]
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Return the test set."""

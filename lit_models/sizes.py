@@ -1,4 +1,4 @@
-"""How large a network is (parameters, multiply-accumulates, bytes), and the width at which it is as large as another."""
+"""How large a network is (parameters, multiply-accumulates, bytes), and at which width it is as large as another."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from lit_models.operators import _check
 class Z2CNN(nn.Module):
     """Seven plain convolutions that shrink a digit to a single pixel, whose channels are the logits.
 
-    It is what :class:`~lit_models.architectures.p4_cnn.P4CNN` is compared with: as many parameters, no knowledge of rotation.
+    It is what :class:`~lit_models.architectures.p4_cnn.P4CNN` is compared with: as many parameters, no knowledge of
+    rotation.
     21,750 parameters with the default arguments.
 
     Source: Cohen & Welling, "Group Equivariant Convolutional Networks", ICML 2016, https://arxiv.org/abs/1602.07576,

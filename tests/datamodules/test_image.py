@@ -231,9 +231,9 @@ def test_a_validation_split_that_leaves_nothing_is_refused():
         data.setup()
 
 
-def test_circle_is_balanced():
+def test_rotation_sweep_is_balanced():
     data = ready()
-    assert torch.bincount(data.circle.labels).tolist() == [20] * 10
+    assert torch.bincount(data.rotation_sweep.labels).tolist() == [20] * 10
 
 
 @pytest.mark.data
@@ -241,8 +241,13 @@ def test_real_splits(real_data):
     for module, train in ((MNIST, 55_000), (CIFAR10, 45_000)):
         data = module(real_data)
         data.setup()
-        assert (len(data.train), len(data.val), len(data.test), len(data.circle)) == (train, 5_000, 10_000, 1_000)
-        assert torch.bincount(data.circle.labels).tolist() == [100] * 10
+        assert (len(data.train), len(data.val), len(data.test), len(data.rotation_sweep)) == (
+            train,
+            5_000,
+            10_000,
+            1_000,
+        )
+        assert torch.bincount(data.rotation_sweep.labels).tolist() == [100] * 10
         pixels = data.train.images.float() / 255
         torch.testing.assert_close(pixels.mean((0, 2, 3)), torch.tensor(data.mean), rtol=0, atol=2e-3)
         torch.testing.assert_close(pixels.std((0, 2, 3)), torch.tensor(data.std), rtol=0, atol=2e-3)
