@@ -38,7 +38,8 @@ class ImageDataModule(LightningDataModule):
     Args:
         data_dir: folder in which the data set is kept; it is fetched when it is not there.
         batch_size: images per optimiser step over all devices together.
-        augment: ``default`` is the data set's own; see :func:`augmentation` for the others.
+        augment: ``default`` is the data set's own; see :func:`augmentation` for the other names. Or any module that
+            takes images ``(B, C, H, W)`` in [0, 1], such as those of ``kornia.augmentation``.
         normalize: subtract the data set's mean and divide by its standard deviation; otherwise images stay in [0, 1].
         val_size: training images set aside for validation, stratified by class, the same in every trial.
         num_workers: processes that load batches. 0 is right for images in memory.
@@ -66,7 +67,7 @@ class ImageDataModule(LightningDataModule):
         self,
         data_dir: str = "data",
         batch_size: int = 64,
-        augment: Augment = "default",
+        augment: Augment | nn.Module = "default",
         normalize: bool = True,
         val_size: int = 5_000,
         num_workers: int = 0,
@@ -82,7 +83,8 @@ class ImageDataModule(LightningDataModule):
                 raise ValueError(f"{name} must be at least {least}: got {value}")
         self.data_dir, self.batch_size, self.val_size, self.num_workers = data_dir, batch_size, val_size, num_workers
         self.memory_format = memory_format
-        self.augment = augmentation(self.default_augment if augment == "default" else augment, self.image_size)
+        augment = self.default_augment if augment == "default" else augment
+        self.augment = augment if isinstance(augment, nn.Module) else augmentation(augment)
         self.normalize = normalize
         self._statistics = torch.tensor([self.mean, self.std]).view(2, -1, 1, 1)
         self._arrays: Arrays | None = None
@@ -228,14 +230,13 @@ class ShardSampler(DistributedSampler[Any]):
             yield index if index < count else -1
 
 
-def augmentation(name: Augment, image_size: int) -> nn.Module:
+def augmentation(name: Augment) -> nn.Module:
     """Build the random transformation of training images in [0, 1], of shape ``(B, C, H, W)``.
 
     Args:
         name: ``none``; ``flip``, left-right; ``shift``, by up to 10 % either way; ``crop_flip``, a crop of the image
             padded by 4 zeros, and flip; ``quarter_turns``, by a multiple of 90 degrees; ``rotate``, by any angle;
             ``color``, brightness, contrast, saturation and hue.
-        image_size: height and width of the images, in pixels.
 
     Raises:
         ValueError: the name is not one of these.

@@ -1,4 +1,4 @@
-"""What is run next: the runner asks a strategy for trials, at the start and whenever it has run all that it was given."""
+"""What is run next: the runner asks a strategy for trials, at the start and whenever it has run all it was given."""
 
 from __future__ import annotations
 

@@ -39,9 +39,5 @@ def saved(folder, model, facts=None, data=None, **changes):
     weights = {f"net.{name}": value for name, value in model.state_dict().items()}
     facts = facts or {"in_channels": 1, "image_size": 28, "num_classes": 10}
     origin = {"model": of, "data": data or {}, "facts": facts}
-        "model": of,
-        "data": data or {},
-        "facts": facts or {"in_channels": 1, "image_size": 28, "num_classes": 10},
-    }
     torch.save({"state_dict": weights, "trial": origin, **changes}, path)
     return path
