@@ -26,7 +26,8 @@ class MyNet(nn.Module):
 
     def __init__(self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 7) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size**2, width), nn.Linear(width, num_classes))
+        pixels = in_channels * image_size**2
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(pixels, width), nn.Linear(width, num_classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, num_classes)`` for images ``(B, C, H, W)``."""

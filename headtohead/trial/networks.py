@@ -1,4 +1,4 @@
-"""Any network by its name: ours by their short ones, anybody else's class or function by its dotted one."""
+"""Builds a network from its name and arguments, and tries it on two images before it is trained."""
 
 from __future__ import annotations
 
