@@ -1,4 +1,4 @@
-"""Strategies: what a sweep runs next. The runner asks for trials at the start and whenever it has run all it was given."""
+"""Strategies: what a sweep runs next. The runner asks at the start, and whenever it has run all that it was given."""
 
 from __future__ import annotations
 
