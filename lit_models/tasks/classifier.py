@@ -69,9 +69,7 @@ class Classifier(Task):
             confusion=MulticlassConfusionMatrix(**several),
             prefix="test_",
         )
-        self.test_ece = MulticlassCalibrationError(
-            n_bins=15, **several
-        )  # of probabilities, not of logits as the others
+        self.test_ece = MulticlassCalibrationError(n_bins=15, **several)  # of probabilities, not of logits as the others
         # The members of these two are updated one by one: each sees the images turned by another angle.
         self.test_turned = _together(**{f"acc_rot{a}": self._accuracy() for a in QUARTER_TURNS}, prefix="test_")
         self.test_sweep = _together(**{str(angle): self._accuracy() for angle in ROTATION_SWEEP})

@@ -80,9 +80,7 @@ class Inpainter(Task):
         self._steps: list[tuple[Tensor, int]] = []  # loss and images of each step of this epoch
         self._evaluated = 0  # images that this process has evaluated in this pass
         self.train_loss = MeanMetric()
-        self.val_metrics = MetricCollection(
-            {"loss": MeanMetric(), "l1": MeanMetric()}, prefix="val_", compute_groups=False
-        )
+        self.val_metrics = MetricCollection({"loss": MeanMetric(), "l1": MeanMetric()}, prefix="val_", compute_groups=False)
         self.test_metrics = MetricCollection(
             {
                 "l1_hole": MeanMetric(),
