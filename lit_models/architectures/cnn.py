@@ -1,4 +1,4 @@
-"""CNN: the convolutional half of the pair convolution vs involution."""
+"""CNN: three convolutions and a small head; with INN it compares convolution to involution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ConvUNet: the plain half of the pair plain vs partial convolution."""
+"""ConvUNet: a U-Net that fills holes by ordinary convolution, to compare with PConvUNet."""
 
 from __future__ import annotations
 

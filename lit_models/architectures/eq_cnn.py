@@ -1,4 +1,4 @@
-"""EqCNN: the equivariant half of the pair plain vs equivariant."""
+"""EqCNN: a digit classifier whose answer does not change with quarter turns, to compare with SimpleCNN."""
 
 from __future__ import annotations
 

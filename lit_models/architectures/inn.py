@@ -1,4 +1,4 @@
-"""INN: the involutional half of the pair convolution vs involution."""
+"""INN: three involutions and a small head; with CNN it compares involution to convolution."""
 
 from __future__ import annotations
 

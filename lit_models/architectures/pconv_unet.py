@@ -1,4 +1,4 @@
-"""PConvUNet: the partial half of the pair plain vs partial convolution."""
+"""PConvUNet: a U-Net that fills holes by partial convolution, to compare with ConvUNet."""
 
 from __future__ import annotations
 

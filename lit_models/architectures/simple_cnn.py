@@ -1,4 +1,4 @@
-"""SimpleCNN: the plain half of the pair plain vs equivariant."""
+"""SimpleCNN: a digit classifier of three convolutions, to compare with EqCNN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Z2CNN: the plain half of the pair on rotated digits; Z2 is the grid that an image lives on."""
+"""Z2CNN: seven plain convolutions, to compare with P4CNN; Z2 is the grid of pixels on which both move filters."""
 
 from __future__ import annotations
 

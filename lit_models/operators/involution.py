@@ -1,4 +1,4 @@
-"""Involution: a convolution turned inside out, whose kernel differs per pixel and is shared by channels.
+"""Involution: a filter of its own for every pixel, made from that pixel and shared by the channels of a group.
 
 Source: Li et al., "Involution: Inverting the Inherence of Convolution for Visual Recognition", CVPR 2021,
 https://arxiv.org/abs/2103.06255.

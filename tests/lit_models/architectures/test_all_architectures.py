@@ -23,10 +23,10 @@ pytestmark = [
 
 
 def build(name: str, data: str, num_classes: int = 10) -> nn.Module:
-    """The architecture with its default arguments, a shallow one for the other operators, linked to the data."""
+    """The architecture with its default arguments, a small one for the other operators, linked to the data."""
     torch.manual_seed(0)
     name, *operator = name.split()
-    arguments = {"operator": operator[0], "depth": 8} if operator else {}
+    arguments = {"operator": operator[0], "depth": 8, "width": 8} if operator else {}
     return getattr(architectures, name)(*DATA[data], num_classes, **arguments)
 
 
