@@ -82,7 +82,9 @@ class Inpainter(Task):
         self._evaluated = 0  # images that this process has evaluated in this pass
         self._errors: list[Tensor] = []  # per batch of the test: the mean absolute error in each image's hole
         self.train_loss = MeanMetric()
-        self.val_metrics = MetricCollection({"loss": MeanMetric(), "l1": MeanMetric()}, prefix="val_", compute_groups=False)
+        self.val_metrics = MetricCollection(
+            {"loss": MeanMetric(), "l1": MeanMetric()}, prefix="val_", compute_groups=False
+        )
         self.test_metrics = MetricCollection(
             {
                 "l1_hole": MeanMetric(),

@@ -70,5 +70,5 @@ def test_one_file_is_enough(fashion, tmp_path):
     assert set(labels.tolist()) <= {0, 1}
 
 
-def test_the_package_exports_what_its_lines_import():
-    assert datamodules.__all__ == ["CIFAR10", "ImageDataModule", "MNIST"]
+def test_the_package_exports_the_data_sets_of_its_files():
+    assert datamodules.__all__ == ["ImageDataModule", "CIFAR10", "MNIST"]
