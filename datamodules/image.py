@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, get_args
@@ -116,6 +117,14 @@ class ImageDataModule(LightningDataModule):
         self.val = Images(arrays.train_images[is_val], arrays.train_labels[is_val])
         self.test = Images(arrays.test_images, arrays.test_labels)
         self.rotation_sweep = Images(arrays.test_images[sweep], arrays.test_labels[sweep])
+
+    @property
+    def test_set(self) -> str:
+        """Fingerprint of the test set: 16 hexadecimal digits of the SHA-256 of its shape, images and labels."""
+        digest = hashlib.sha256(repr(tuple(self.test.images.shape)).encode())
+        for part in (self.test.images, self.test.labels):
+            digest.update(part.numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled training batches of ``batch_size / devices`` images for this process."""

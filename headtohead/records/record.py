@@ -25,6 +25,7 @@ from typing_extensions import TypedDict
 from headtohead.records.files import write_text
 from headtohead.records.metrics import COSTS, KINDS, is_number
 from headtohead.records.migration import from_schema_1
+from headtohead.records.per_image import PerImage
 
 SCHEMA = 2
 FILE_NAME = "record.json"
@@ -121,6 +122,7 @@ class Record:
         cost: the costs of :mod:`headtohead.records.metrics`: ``epoch_seconds`` (median), ``total_seconds`` over all
             starts, ``latency_seconds`` (batch of 1), ...
         history: a dict per epoch.
+        per_image: what the test found of every image; None in records of schema 1.
         schema: version of this schema.
 
     Raises:
@@ -138,6 +140,7 @@ class Record:
     quality: Quality
     cost: Costs
     history: list[Epoch]
+    per_image: PerImage | None = None
     schema: int = SCHEMA
 
 

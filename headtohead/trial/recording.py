@@ -17,6 +17,7 @@ import torchvision
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from headtohead.records import per_image
 from headtohead.records.metrics import in_words
 from headtohead.records.record import Record, config_hash, write
 from headtohead.trial.callbacks import History
@@ -25,9 +26,10 @@ from headtohead.trial.hardware import cpu_name, trials_at_once
 from headtohead.trial.networks import LAYOUTS, facts_of
 from headtohead.trial.speed import seconds_per_batch
 from headtohead.trial.tracking import TrialLogger
-from lit_models import Task
+from lit_models import Classifier, Task
 from lit_models.facts import example_inputs
 from lit_models.sizes import size
+from lit_models.tasks.classifier import QUARTER_TURNS
 
 THROUGHPUT_BATCH = 256
 
@@ -107,7 +109,18 @@ class Recorder(Callback):
                 "total_seconds": self.history.total_seconds,
             },
             history=self.history.epochs,
+            per_image=_per_image(model, data),
         )
+
+
+def _per_image(model: Task, data: Any) -> per_image.PerImage | None:
+    """Pack what the test found of every image; None for a task or data of somebody else's that do not tell."""
+    found, test_set = getattr(model, "per_image", None), getattr(data, "test_set", None)
+    if found is None or test_set is None:
+        return None
+    if isinstance(model, Classifier):
+        return per_image.of_classifier(test_set, dict(zip((0, *QUARTER_TURNS), found.numpy(), strict=True)))
+    return per_image.of_inpainter(test_set, found[0].numpy())
 
 
 def _images_per_epoch(trainer: Trainer, data: Any) -> int:
