@@ -126,11 +126,11 @@ class Termination(Callback):
 class FiniteLoss(Callback):
     """Stops a trial whose training loss became infinite or NaN, or grew a ten-thousandfold: it would only waste time.
 
-    What happened is noted on the device, which never has to wait for it, and read now and then; so the message names
-    the step at which it began. On one CPU reading costs nothing, and every step is read.
+    Losses are left where they were computed and read some at a time, so that the device never has to wait; the message
+    names the step at which it began.
 
     Args:
-        every: steps between two readings on other devices, and where several processes must agree.
+        every: steps between two readings; on one CPU, where reading costs nothing, every step is read.
     """
 
     growth = 1e4  # over the first loss, or over 1 where that is smaller: no recipe that learns comes near it
@@ -139,51 +139,43 @@ class FiniteLoss(Callback):
         self.every = every
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin with no step noted."""
-        self._step = torch.zeros((), dtype=torch.long, device=pl_module.device)  # the first bad one, counted from 1
-        self._loss = torch.zeros((), device=pl_module.device)
-        self._limit: torch.Tensor | None = None
-        self._fine = 0.0  # on one CPU, the limit as a number
-        self._alone_on_cpu = pl_module.device.type == "cpu" and trainer.world_size == 1
+        """Begin with no loss kept."""
+        self._kept: list[tuple[int, torch.Tensor]] = []  # steps, counted from 1, and their losses
+        self._limit: float | None = None
+        self._between = 1 if pl_module.device.type == "cpu" and trainer.world_size == 1 else self.every
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the step if its loss is bad; read what was noted if it is time to."""
-        if not isinstance(outputs, Mapping) or "loss" not in outputs:  # a task that optimises by hand
-            return
-        loss = outputs["loss"].detach().float()
-        if self._alone_on_cpu and abs(float(loss)) <= self._fine:  # nearly always; numbers compare faster than tensors
-            return
-        if self._limit is None:
-            self._limit = self.growth * loss.abs().clamp(min=1)
-            self._fine = min(float(self._limit), torch.finfo().max) if self._alone_on_cpu else 0.0
-        step = trainer.fit_loop.total_batch_idx + 1
-        # not "greater than": a comparison with NaN is false; an infinite loss may meet an infinite limit
-        first = (self._step == 0) & ~((loss.abs() <= self._limit) & loss.isfinite())
-        self._step = torch.where(first, step, self._step)
-        self._loss = torch.where(first, loss, self._loss)
-        if self._alone_on_cpu or step % self.every == 0:
-            self._read(trainer, pl_module)
+        """Keep the loss; read what was kept if it is time to."""
+        if isinstance(outputs, Mapping) and "loss" in outputs:  # a task that optimises by hand returns none
+            self._kept.append((trainer.fit_loop.total_batch_idx + 1, outputs["loss"].detach()))
+            if len(self._kept) >= self._between:
+                self._read(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Read before the checkpoint is written."""
-        if hasattr(self, "_step"):
-            self._read(trainer, pl_module)
+        self._read(trainer, pl_module)
 
     def _read(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        kept, self._kept = self._kept, []
+        losses = torch.stack([loss for _, loss in kept]).float().tolist() if kept else []
+        if self._limit is None and losses:
+            self._limit = self.growth * max(abs(losses[0]), 1)
+        # not "greater than": a comparison with NaN is false; an infinite loss may meet an infinite limit
+        fine = [math.isfinite(loss) and abs(loss) <= (self._limit or 0) for loss in losses]
+        bad = not all(fine)
         if trainer.world_size > 1:  # all processes stop, or none: a single one would be waited for
-            bad = trainer.strategy.reduce_boolean_decision(bool(self._step), all=False)
-        else:
-            bad = bool(self._step)
+            bad = trainer.strategy.reduce_boolean_decision(bad, all=False)
         if not bad:
             return
-        loss, step, lr = float(self._loss), int(self._step), getattr(pl_module, "lr", None)
-        if step == 0:
+        if all(fine):
             raise TrialFailed("loss became NaN or too large in another process")
+        (step, _), loss = kept[fine.index(False)], losses[fine.index(False)]
         became = (
             f"grew to {loss:.3g}" if math.isfinite(loss) else "became NaN" if math.isnan(loss) else "became infinite"
         )
+        lr = getattr(pl_module, "lr", None)
         raise TrialFailed(f"loss {became} at step {step}; lower task.lr" + (f" ({lr})" if lr else ""))
 
 
