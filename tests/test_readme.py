@@ -24,7 +24,7 @@ def test_bring_your_own(workplace, monkeypatch):
     done = subprocess.run([sys.executable, ROOT / "sweep.py", "mine.yaml"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    done = subprocess.run([sys.executable, "-m", "results", "runs/mine"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, ROOT / "report.py", "runs/mine"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     runs = pd.read_csv(workplace / "results" / "mine" / "runs.csv")
     assert sorted(zip(runs.model, runs.seed, strict=True)) == [

@@ -74,7 +74,7 @@ def test_installed_from_its_wheel_the_suite_runs_outside_the_repository(wheel, t
     assert "to run   Linear-Stripes-seed0" in call(python, "-m", "sweep", "mine.yaml", "--dry-run", cwd=here)
     fit = ["fit", "--model=mine.Linear", "--data=my_data.Stripes", "--data.val_size=500", "--trainer.max_epochs=1"]
     assert "Linear on Stripes" in call(python, "-m", "train", *fit, "--trainer.accelerator=cpu", cwd=here)
-    assert re.search(r"Linear +1 ", call(python, "-m", "results", "runs/train", cwd=here))
+    assert re.search(r"Linear +1 ", call(python, ROOT / "report.py", "runs/train", cwd=here))
     (record,) = here.glob("runs/train/*/record.json")
     assert '"commit": ""' in record.read_text()
     assert (here / "results" / "train" / "report.html").read_text().endswith("</html>\n")
