@@ -1,4 +1,4 @@
-"""``python -m benchmarks NAME``, or ``all``: medians, ratios and targets, kept in ``results/benchmarks/<rig>.csv``."""
+"""``python -m benchmarks NAME``, or ``all``: medians, ratios and targets, kept in ``results/benchmarks/``."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def main(args: Sequence[str] | None = None) -> int:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(os.cpu_count() or 1)
     commit = code_commit()  # now: from the first row on, the file of rows is changed
-    print(f"{rig()}; {torch.get_num_threads()} threads, precision {best_precision('cpu')}; {commit}", flush=True)
+    print(f"{hardware()}; {torch.get_num_threads()} threads, precision {best_precision('cpu')}; {commit}", flush=True)
     failed = False
     for name in NAMES if options.name == "all" else [options.name]:
         failed |= not _benchmark(name, commit)
     return int(failed)
 
 
-def rig() -> str:
+def hardware() -> str:
     """Return what the numbers hold for: processor, cores and version of torch."""
     return f"{cpu_name()}, torch {torch.__version__}"
 
@@ -72,11 +72,11 @@ def slug(text: str) -> str:
 
 
 def keep(name: str, rows: Sequence[Row], commit: str, folder: Path = FOLDER) -> Path:
-    """Write the rows of a benchmark to the file of this rig, in the place of those of an earlier run."""
-    path = folder / f"{slug(rig())}.csv"
+    """Write the rows of a benchmark to the file of this hardware, in the place of those of an earlier run."""
+    path = folder / f"{slug(hardware())}.csv"
     told = {
         "threads": torch.get_num_threads(),
-        "rig": rig(),
+        "hardware": hardware(),
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit,
     }

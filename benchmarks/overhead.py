@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.loggers import CSVLogger
+from torch import nn
 
 from benchmarks.timing import Rate, Row, autocast, compare, rate
 from benchmarks.train import Grey, trainer
@@ -25,7 +26,7 @@ def ready(steps: int) -> Grey:
     return data
 
 
-def bare(model: SimpleCNN, data: Grey, precision: str | None = None) -> float:
+def bare(model: nn.Module, data: Grey, precision: str | None = None) -> float:
     """Train an epoch with nothing around it, and return the images per second."""
     loader = data.train_dataloader()
     optimizer = torch.optim.AdamW(model.parameters(), RECIPE["lr"], weight_decay=0.01, fused=True)  # as ours

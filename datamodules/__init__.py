@@ -1,7 +1,21 @@
-"""Data sets as LightningDataModules: in memory as uint8, augmented on the device."""
+"""Data sets as LightningDataModules: in memory as uint8, augmented on the device.
 
-from datamodules.cifar10 import CIFAR10
+Every data set is a file that gives the class of its own name: ``mnist.py`` gives ``MNIST``. A new file needs no line
+elsewhere.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
 from datamodules.image import ImageDataModule
-from datamodules.mnist import MNIST
 
-__all__ = ["CIFAR10", "MNIST", "ImageDataModule"]
+_MODULES = {file: import_module(f"{__name__}.{file}") for _, file, _ in iter_modules(__path__)}
+DATA_SETS: dict[str, type[ImageDataModule]] = {
+    name: kind for file, module in _MODULES.items() for name, kind in vars(module).items() if name.lower() == file
+}
+globals().update(DATA_SETS)
+__all__ = ["ImageDataModule", *sorted(DATA_SETS)]
+
+
+def __getattr__(name: str) -> type[ImageDataModule]:  # for type checkers, which cannot see what is found
+    raise AttributeError(f"no data set is named {name!r}; there are {', '.join(sorted(DATA_SETS))}")

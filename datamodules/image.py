@@ -16,29 +16,30 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from datamodules.crop import RandomCropFlip
-from datamodules.sources import Arrays, load_arrays
+from datamodules.sources import Arrays, Source, load_arrays
 
 Augment = Literal["default", "none", "flip", "shift", "crop_flip", "quarter_turns", "rotate", "color"]
 MemoryFormat = Literal["channels_last", "contiguous"]
 Batch = tuple[Tensor, Tensor]
 
 SPLIT_SEED = 20_260  # of the validation split and the rotated test images: the same for every trial, whatever its seed
-CIRCLE_SIZE = 1_000  # test images for the accuracy over the circle
+ROTATION_SWEEP_SIZE = 1_000  # test images that are turned by every angle of a rotation sweep
 EVAL_BATCH_SIZE = 128  # fits into the caches of a CPU: twice as fast as 1,000 there; no result depends on it
 
 
 class ImageDataModule(LightningDataModule):
     """Any data set of labelled square images that fits into memory.
 
-    A data set subclasses it and states its facts as class attributes; one that comes from elsewhere than
-    ``datamodules/sources.py`` overrides :meth:`load` as well. Images stay uint8 until they are on the device, where
-    they become floats in [0, 1], are augmented (in training only), then normalised: this order, because kornia's
+    A data set subclasses it and states its facts as class attributes: where it is published, as its ``source``, or,
+    where it comes from elsewhere, a :meth:`load` of its own. Images stay uint8 until they are on the device, where they
+    become floats in [0, 1], are augmented (in training only), then normalised: this order, because kornia's
     colour operations clamp to [0, 1]. A crop, which only moves pixels, is done on the bytes: there are fewer of them.
 
     Args:
         data_dir: folder in which the data set is kept; it is fetched when it is not there.
         batch_size: images per optimiser step over all devices together.
-        augment: ``default`` is the data set's own; see :func:`augmentation` for the others.
+        augment: ``default`` is the data set's own; see :func:`augmentation` for the other names. Or any module that
+            takes images ``(B, C, H, W)`` in [0, 1], such as those of ``kornia.augmentation``.
         normalize: subtract the data set's mean and divide by its standard deviation; otherwise images stay in [0, 1].
         val_size: training images set aside for validation, stratified by class, the same in every trial.
         num_workers: processes that load batches. 0 is right for images in memory.
@@ -53,7 +54,7 @@ class ImageDataModule(LightningDataModule):
         DataUnavailable: the data set is not there and cannot be fetched.
     """
 
-    source: ClassVar[Literal["mnist", "cifar10"]]
+    source: ClassVar[Source]
     in_channels: ClassVar[int]
     image_size: ClassVar[int]
     num_classes: ClassVar[int]
@@ -66,7 +67,7 @@ class ImageDataModule(LightningDataModule):
         self,
         data_dir: str = "data",
         batch_size: int = 64,
-        augment: Augment = "default",
+        augment: Augment | nn.Module = "default",
         normalize: bool = True,
         val_size: int = 5_000,
         num_workers: int = 0,
@@ -82,7 +83,8 @@ class ImageDataModule(LightningDataModule):
                 raise ValueError(f"{name} must be at least {least}: got {value}")
         self.data_dir, self.batch_size, self.val_size, self.num_workers = data_dir, batch_size, val_size, num_workers
         self.memory_format = memory_format
-        self.augment = augmentation(self.default_augment if augment == "default" else augment, self.image_size)
+        augment = self.default_augment if augment == "default" else augment
+        self.augment = augment if isinstance(augment, nn.Module) else augmentation(augment)
         self.normalize = normalize
         self._statistics = torch.tensor([self.mean, self.std]).view(2, -1, 1, 1)
         self._arrays: Arrays | None = None
@@ -108,12 +110,12 @@ class ImageDataModule(LightningDataModule):
         is_val = np.zeros(count, dtype=bool)
         is_val[stratified_sample(arrays.train_labels, self.val_size, SPLIT_SEED)] = True
         smallest_class = np.unique(arrays.test_labels, return_counts=True)[1].min()
-        circle_size = min(CIRCLE_SIZE, int(smallest_class) * self.num_classes)
-        circle = stratified_sample(arrays.test_labels, circle_size, SPLIT_SEED, balanced=True)
+        sweep_size = min(ROTATION_SWEEP_SIZE, int(smallest_class) * self.num_classes)
+        sweep = stratified_sample(arrays.test_labels, sweep_size, SPLIT_SEED, balanced=True)
         self.train = Images(arrays.train_images[~is_val], arrays.train_labels[~is_val])
         self.val = Images(arrays.train_images[is_val], arrays.train_labels[is_val])
         self.test = Images(arrays.test_images, arrays.test_labels)
-        self.circle = Images(arrays.test_images[circle], arrays.test_labels[circle])
+        self.rotation_sweep = Images(arrays.test_images[sweep], arrays.test_labels[sweep])
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled training batches of ``batch_size / devices`` images for this process."""
@@ -132,8 +134,8 @@ class ImageDataModule(LightningDataModule):
         return self._eval_loader(self.val)
 
     def test_dataloader(self) -> list[DataLoader[Batch]]:
-        """Return the test set, and the class-balanced subset on which the circle of rotations is tested."""
-        return [self._eval_loader(self.test), self._eval_loader(self.circle)]
+        """Return the test set, and the class-balanced subset that is turned by every angle of the rotation sweep."""
+        return [self._eval_loader(self.test), self._eval_loader(self.rotation_sweep)]
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Return the test set."""
@@ -228,14 +230,13 @@ class ShardSampler(DistributedSampler[Any]):
             yield index if index < count else -1
 
 
-def augmentation(name: Augment, image_size: int) -> nn.Module:
+def augmentation(name: Augment) -> nn.Module:
     """Build the random transformation of training images in [0, 1], of shape ``(B, C, H, W)``.
 
     Args:
         name: ``none``; ``flip``, left-right; ``shift``, by up to 10 % either way; ``crop_flip``, a crop of the image
             padded by 4 zeros, and flip; ``quarter_turns``, by a multiple of 90 degrees; ``rotate``, by any angle;
             ``color``, brightness, contrast, saturation and hue.
-        image_size: height and width of the images, in pixels.
 
     Raises:
         ValueError: the name is not one of these.

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 
 import torch
-from lightning.pytorch import LightningModule
 from rich.console import Console
 from rich.table import Table
 
-import lit_models
+from lit_models import architectures
+from lit_models.facts import FACTS, default_facts, example_inputs
 from lit_models.sizes import size
 
 
@@ -31,14 +31,13 @@ def main(args: Sequence[str] | None = None) -> int:
     for head in ("input", "parameters", "MACs", "size"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("source")
-    for name in sorted(lit_models.__all__, key=str.lower):
-        architecture = getattr(lit_models, name)
-        if architecture.forward is LightningModule.forward:  # a task, not an architecture
-            continue
+    for name in sorted(architectures.__all__, key=str.lower):
+        architecture = getattr(architectures, name)
         with torch.device("meta"):  # counts need shapes, not numbers
             model = architecture()
-            measured = size(model, *model.example_inputs)
-        _, channels, height, width = model.example_images.shape
+            example = example_inputs(model, FACTS | default_facts(architecture))
+            measured = size(model, *example)
+        _, channels, height, width = example[0].shape
         table.add_row(
             name,
             f"{channels}×{height}×{width}",

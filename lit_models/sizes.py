@@ -1,4 +1,4 @@
-"""How large a network is (parameters, multiply-accumulates, bytes), and the width at which it is as large as another."""
+"""How large a network is (parameters, multiply-accumulates, bytes), and at which width it is as large as another."""
 
 from __future__ import annotations
 
@@ -41,17 +41,28 @@ def size(model: nn.Module, *example: Tensor) -> Size:
         convolutions, and every operator that has a formula by ``torch.utils.flop_counter.register_flop_formula``, as
         involution has; bytes of parameters and buffers.
     """
+    tensors = [*model.parameters(), *model.buffers()]
+    return Size(
+        params=_params(model),
+        macs=_macs(model, *example),
+        bytes=sum(t.numel() * t.element_size() for t in tensors),
+    )
+
+
+def _params(model: nn.Module, *_: Tensor) -> int:
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def _macs(model: nn.Module, *example: Tensor) -> int:
     # Shapes are all that counts: a copy on the meta device computes nothing and leaves the model alone.
     ghost = copy.deepcopy(model).to("meta").eval()
     ghost._compiled_call_impl = None  # what was compiled for the model's own device
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         ghost(*(part.to("meta") for part in example))
-    tensors = [*model.parameters(), *model.buffers()]
-    return Size(
-        params=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        macs=counter.get_total_flops() // 2,
-        bytes=sum(t.numel() * t.element_size() for t in tensors),
-    )
+    return int(counter.get_total_flops()) // 2
+
+
+MEASURES: dict[str, Callable[..., int]] = {"params": _params, "macs": _macs}
 
 
 def match_width(build: Callable[[int], nn.Module], target: int, measure: Measure, *example: Tensor) -> int:
@@ -73,13 +84,13 @@ def match_width(build: Callable[[int], nn.Module], target: int, measure: Measure
         ValueError: ``measure`` is unknown; ``target`` is smaller than the network of width 1; or the network does not
             grow to ``target`` with its width.
     """
-    if measure not in ("params", "macs"):
-        raise ValueError(f"measure must be one of params, macs: got {measure}")
+    if measure not in MEASURES:
+        raise ValueError(f"measure must be one of {', '.join(MEASURES)}: got {measure}")
 
     @cache
     def measured(width: int) -> int:
         with torch.device("meta"):  # sizes need shapes, not numbers
-            return int(getattr(size(build(width), *example), measure))
+            return MEASURES[measure](build(width), *example)
 
     smallest = measured(1)
     if target < smallest:
@@ -130,6 +141,6 @@ def width_like(
     with torch.device("meta"):  # sizes need shapes, not numbers
         model = partner(**taken_by(partner, facts))
         example = example_inputs(model, facts)
-        target = getattr(size(model, *example), measure, 0)
+        target = MEASURES.get(measure, _params)(model, *example)  # match_width refuses what is no measure
     given = {**taken_by(architecture, facts), **arguments}
     return match_width(lambda width: architecture(**given, width=width), target, measure, *example)

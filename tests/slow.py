@@ -9,18 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules import ImageDataModule, sources
-from datamodules.sources import DATA_SETS, IDX, Facts
+from datamodules import MNIST, ImageDataModule, sources
+from datamodules.mnist import IDX
+from datamodules.sources import Source
 from tests.tiny import Tiny, bars
 
 ARRAYS = {field: array.astype(np.uint8) for field, array in dataclasses.asdict(bars(1, 28, 600, 200)).items()}
+SUMS = {field: (array.shape, hashlib.sha256(array.tobytes()).hexdigest()) for field, array in ARRAYS.items()}
 DELAY = 0.1  # seconds for a file to arrive, and for the disk to say that it has one
 
 
 class Fetched(ImageDataModule):
     """The bars, by the way of MNIST: fetched by one process, checked, kept in one file."""
 
-    source = "mnist"
+    source = dataclasses.replace(MNIST.source, arrays=SUMS)
     in_channels = 1
     image_size = 28
     num_classes = 10
@@ -29,7 +31,7 @@ class Fetched(ImageDataModule):
     std = (0.3,)
 
 
-def slow_download(facts: Facts, folder: Path) -> None:
+def slow_download(source: Source, folder: Path) -> None:
     for field, name in IDX.items():
         time.sleep(DELAY)
         sizes = [size for axis, size in enumerate(ARRAYS[field].shape) if axis != 1]
@@ -43,7 +45,5 @@ def slow_fsync(descriptor: int, fsync=os.fsync) -> None:
     fsync(descriptor)
 
 
-sums = {field: (array.shape, hashlib.sha256(array.tobytes()).hexdigest()) for field, array in ARRAYS.items()}
-DATA_SETS["mnist"] = dataclasses.replace(DATA_SETS["mnist"], arrays=sums)
 sources._download_with_torchvision = slow_download
 os.fsync = slow_fsync

@@ -1,4 +1,4 @@
-"""What a network makes of an image, layer by layer, and what becomes of it when the image is turned."""
+"""Draws the outputs of the layers for an image, upright and turned by 90 degrees."""
 
 from __future__ import annotations
 

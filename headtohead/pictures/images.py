@@ -1,4 +1,4 @@
-"""The images that a network is shown: the first of its test set, files of the user's, or a drawn letter."""
+"""The images that are shown to a network: the first of its test set, files of the user's, or a drawn letter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network looks for, whatever it is shown: the filters of its first layer, and depthwise kernels."""
+"""Draws weights: the filters of the first layer, and depthwise kernels."""
 
 from __future__ import annotations
 

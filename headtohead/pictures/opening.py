@@ -1,4 +1,4 @@
-"""Opens a checkpoint, which may be a stranger's, without running what it says."""
+"""Opens a checkpoint, which may come from a stranger, without running code that it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How pictures of a network are laid out: tiles side by side, or panels with a title each."""
+"""Lays out pictures of a network: tiles side by side, or panels with a title each."""
 
 from __future__ import annotations
 

@@ -33,8 +33,9 @@ def mean_interval(values: npt.ArrayLike) -> tuple[Floats, Floats]:
     if n < 2:
         nothing = np.full(x.shape[:-1], np.nan)
         return nothing, nothing
-    low, high = stats.t.interval(1 - LEVEL, n - 1, loc=x.mean(-1), scale=stats.sem(x, axis=-1))
-    return low, high
+    # not t.interval, which is NaN where all values are equal
+    half = stats.t.ppf(1 - LEVEL / 2, n - 1) * stats.sem(x, axis=-1)
+    return x.mean(-1) - half, x.mean(-1) + half
 
 
 def run_interval(values: npt.ArrayLike) -> tuple[Floats, Floats]:

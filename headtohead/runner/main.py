@@ -33,6 +33,7 @@ from headtohead.records import files
 from headtohead.records import record as records
 from headtohead.records.metrics import in_words
 from headtohead.runner import process as processes
+from headtohead.runner.strategy import AsListed, Strategy
 from headtohead.runner.sweep_file import MODULE, Sweep, SweepError, Trial, read_sweep
 from headtohead.trial.hardware import cores
 
@@ -89,7 +90,7 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"{sweep.name}: shard {options.shard} has {len(trials)} of {len(sweep.trials)} trials")
     if sweep.early_terminate:
         print(f"{options.file}: early_terminate is for W&B's server; here every trial runs to its end")
-    run = Run(sweep.name, trials, folder, todo, options.jobs)
+    run = Run(sweep.name, AsListed(trials), folder, options.jobs)
     if todo:
         for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: shells start background jobs without it
             signal.signal(number, _interrupt)
@@ -108,26 +109,25 @@ def main(args: Sequence[str] | None = None) -> int:
 
 @dataclass
 class Run:
-    """A sweep that is being run: which trials wait, run, failed, and what is shown of them."""
+    """A sweep that is being run: which trials wait, run, failed, and what is shown of them.
+
+    It asks its strategy for trials, at the start and whenever it has run all that it was given.
+    """
 
     name: str
-    trials: list[Trial]
+    strategy: Strategy
     folder: Path
-    waiting: list[Trial]
     jobs: int
+    trials: list[Trial] = field(default_factory=list)  # all that it was given so far
+    waiting: list[Trial] = field(default_factory=list)
     running: dict[BaseProcess, tuple[Trial, float]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
     seconds: dict[str, list[float]] = field(default_factory=dict)  # of finished trials, by model and data
 
     def __post_init__(self) -> None:
-        self.waiting = list(self.waiting)
         self.console = Console()
-        self.planned = len(self.trials)
-        unfinished = {trial.name for trial in self.waiting}
-        for trial in self.trials:
-            if trial.name not in unfinished:
-                self._note_seconds(trial)
+        self._ask()
 
     def run(self) -> None:
         """Run all that wait."""
@@ -138,7 +138,7 @@ class Run:
         task = bar.add_task(self.name, total=self.planned, completed=done, left="")
         reported = time.monotonic()
         with Live(bar, console=self.console) if self.console.is_terminal else nullcontext() as live:
-            while self.waiting or self.running:
+            while self.waiting or self.running or self._ask():
                 while self.waiting and len(self.running) < self.jobs:
                     trial = self.waiting.pop(0)
                     if not _is_finished(self.folder / trial.name):  # else another runner was faster
@@ -156,8 +156,26 @@ class Run:
                     for line in lines:
                         print(f"{line} | {left}", flush=True)
                 else:
-                    bar.update(task, completed=done, left=left)
+                    bar.update(task, total=self.planned, completed=done, left=left)
                     live.update(Group(bar, *(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)))
+
+    def _ask(self) -> bool:
+        """Take further trials from the strategy; tell whether any of them waits to be run."""
+        while new := self.strategy.next_trials(self.folder):
+            self.trials += new
+            for trial in new:
+                if _is_finished(self.folder / trial.name):
+                    self._note_seconds(trial)
+                else:
+                    self.waiting.append(trial)
+            if self.waiting:
+                return True
+        return False
+
+    @property
+    def planned(self) -> int:
+        """How many trials it was given so far."""
+        return len(self.trials)
 
     def stop(self) -> None:
         """End the running trials; their checkpoints stay."""

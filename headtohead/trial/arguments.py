@@ -1,4 +1,4 @@
-"""What a command line must keep to that its parser does not know: bounds, names, checkpoints that fit the model."""
+"""Checks of a trial's command line beyond its types: bounds, names, what this machine has."""
 
 from __future__ import annotations
 

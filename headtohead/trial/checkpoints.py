@@ -1,4 +1,4 @@
-"""How the files of checkpoints are written and read: whole or not at all, as data and never as code."""
+"""Writes and reads checkpoints: whole or not at all, as data and never as code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line of a trial: what it can say, and the folder, callbacks and logger that come of it."""
+"""The command line of a trial, and the folder, callbacks, logger and record that it sets up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration of a trial: what it resolved to, flat, by the names of the command line."""
+"""Flattens the parsed configuration of a trial to command-line names, for its record and its identity."""
 
 from __future__ import annotations
 

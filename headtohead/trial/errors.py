@@ -1,4 +1,4 @@
-"""Error messages for people: one line that names the argument and what would work."""
+"""Error messages of a trial: what jsonargparse, Lightning and PyTorch say, in one line that names the argument."""
 
 from __future__ import annotations
 

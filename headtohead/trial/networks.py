@@ -1,4 +1,4 @@
-"""Any network by its name: ours by their short ones, anybody else's class or function by its dotted one."""
+"""Builds a network from its name and arguments, and tries it on two images before it is trained."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def build(kind: Any, config: Namespace, **more: Any) -> Any:
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(kind, "it", fail_untyped=False, skip=set(more))
-    parser.add_instantiator(lambda of, *given, **named: of(*given, **named, **more), kind, subclasses=True)
-    return parser.instantiate(Namespace(it=config)).it
+    with_more = (lambda of, *given, **named: of(*given, **named, **more), kind, True)  # True: subclasses of it too
+    return parser.instantiate(Namespace(it=config), instantiators=[with_more] if more else []).it
 
 
 def build_network(config: Namespace, facts: dict[str, int]) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Builds the record of a trial from what the Trainer, the model and the machine know."""
+"""Builds the record of a trial: its scores, sizes, times and hardware."""
 
 from __future__ import annotations
 

@@ -1,33 +1,26 @@
-"""Architectures as plain modules: one file each, named as its source names it."""
+"""Architectures as plain modules: one file each, named as its source names it.
 
-from lit_models.architectures.cifar_cnn import CifarCNN
-from lit_models.architectures.cnn import CNN
-from lit_models.architectures.conv_mixer import ConvMixer
-from lit_models.architectures.conv_net import ConvNet
-from lit_models.architectures.conv_unet import ConvUNet
-from lit_models.architectures.eq_cnn import EqCNN
-from lit_models.architectures.fc_net import FCNet
-from lit_models.architectures.inn import INN
-from lit_models.architectures.p4_cnn import P4CNN
-from lit_models.architectures.pconv_unet import PConvUNet
-from lit_models.architectures.res_net import ResNet
-from lit_models.architectures.simple_cnn import SimpleCNN
-from lit_models.architectures.vgg import VGG
-from lit_models.architectures.z2_cnn import Z2CNN
+Every file gives the class of its own name: ``simple_cnn.py`` gives ``SimpleCNN``. A new file needs no line elsewhere.
+"""
 
-__all__ = [
-    "CNN",
-    "INN",
-    "P4CNN",
-    "VGG",
-    "Z2CNN",
-    "CifarCNN",
-    "ConvMixer",
-    "ConvNet",
-    "ConvUNet",
-    "EqCNN",
-    "FCNet",
-    "PConvUNet",
-    "ResNet",
-    "SimpleCNN",
-]
+from importlib import import_module
+from pkgutil import iter_modules
+
+from torch import nn
+
+
+def _class_of(file: str) -> type[nn.Module] | None:
+    """Return the class that is called as its file, but for case and underscores; a file of helpers has none."""
+    module = import_module(f"{__name__}.{file}")
+    names = [name for name in vars(module) if name.lower() == file.replace("_", "")]
+    return getattr(module, names[0]) if names else None
+
+
+_FOUND = [_class_of(file) for _, file, _ in iter_modules(__path__) if not file.startswith("_")]
+ARCHITECTURES = {kind.__name__: kind for kind in _FOUND if kind is not None}
+globals().update(ARCHITECTURES)
+__all__ = sorted(ARCHITECTURES)
+
+
+def __getattr__(name: str) -> type[nn.Module]:  # for type checkers, which cannot see what is found
+    raise AttributeError(f"no architecture is named {name!r}; there are {', '.join(__all__)}")

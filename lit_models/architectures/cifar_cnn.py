@@ -13,14 +13,14 @@ class CifarCNN(nn.Module):
     Batch norm follows the first convolution of a block only, and dropout keeps the large head from learning by heart.
     5,852,170 parameters with the default arguments: 22.33 MiB with the statistics of batch norm.
 
-    Source: seed 002 (the tutorial on convolutional networks). No deviation.
+    Source: the tutorial on convolutional networks (document 002). No deviation.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.
         image_size: height and width of the images, at least 8 pixels.
         num_classes: number of logits.
-        width: channels after the first convolution; the others have 2, 4, 4, 8 and 8 times as many. The seed has 32.
-        hidden: units after the first linear layer; the second has half as many. The seed has 1024.
+        width: channels after the first convolution; the others have 2, 4, 4, 8 and 8 times as many. The source has 32.
+        hidden: units after the first linear layer; the second has half as many. The source has 1024.
 
     Raises:
         ValueError: ``image_size`` is below 8, ``width`` below 1 or ``hidden`` below 2.
@@ -32,8 +32,8 @@ class CifarCNN(nn.Module):
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
         _check.at_least(8, image_size=image_size, why="for CifarCNN (three poolings)")
-        _check.at_least(1, width=width, hint="the seed has 32")
-        _check.at_least(2, hidden=hidden, hint="the seed has 1024")
+        _check.at_least(1, width=width, hint="the source has 32")
+        _check.at_least(2, hidden=hidden, hint="the source has 1024")
         self.features = nn.Sequential(
             *_block(in_channels, width, 2 * width),
             *_block(2 * width, 4 * width, 4 * width),

@@ -1,4 +1,4 @@
-"""CNN: the convolutional half of the pair convolution vs involution."""
+"""CNN: three convolutions and a small head; with INN it compares convolution to involution."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ class CNN(nn.Module):
     Its partner :class:`~lit_models.architectures.inn.INN` has involutions in place of the convolutions.
     319,178 parameters with the default arguments.
 
-    Source: seed 003 (the Keras example on involution), started as Keras starts it. Deviation: the last feature map is
-    flattened channel by channel, where Keras goes pixel by pixel, which only reorders the columns of a weight matrix.
+    Source: the Keras example on involution (document 003). It starts as Keras starts it. Deviation: the last feature
+    map is flattened channel by channel, where Keras goes pixel by pixel, which only reorders the columns of a weight
+    matrix.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.
         image_size: height and width of the images, at least 4 pixels.
         num_classes: number of logits.
-        width: channels after the first convolution; the other two have twice as many. The seed has 32.
-        hidden: units between the two linear layers. The seed has 64.
+        width: channels after the first convolution; the other two have twice as many. The source has 32.
+        hidden: units between the two linear layers. The source has 64.
 
     Raises:
         ValueError: ``image_size`` is below 4, or ``width`` or ``hidden`` below 1.
@@ -34,8 +35,8 @@ class CNN(nn.Module):
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
         _check.at_least(4, image_size=image_size, why="for CNN (two poolings)")
-        _check.at_least(1, width=width, hint="the seed has 32")
-        _check.at_least(1, hidden=hidden, hint="the seed has 64")
+        _check.at_least(1, width=width, hint="the source has 32")
+        _check.at_least(1, hidden=hidden, hint="the source has 64")
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1),
             nn.ReLU(),

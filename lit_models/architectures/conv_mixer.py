@@ -13,19 +13,19 @@ class ConvMixer(nn.Module):
     Space is mixed by a depthwise convolution with a shortcut around it, channels by a 1x1 convolution.
     594,186 parameters with the default arguments, which are ConvMixer-256/8.
 
-    Source: seed 004 (the Keras example of ConvMixer; Trockman & Kolter, "Patches Are All You Need?", 2022,
-    https://arxiv.org/abs/2201.09792). Deviations: weights start as PyTorch draws them, where Keras draws Glorot's;
-    batch norm is PyTorch's (epsilon 1e-5, momentum 0.1; Keras has 1e-3 and 0.01). The seed says that it has 0.8
+    Source: the Keras example of ConvMixer (document 004); Trockman & Kolter, "Patches Are All You Need?", 2022,
+    https://arxiv.org/abs/2201.09792. Deviations: weights start as PyTorch draws them, where Keras draws Glorot's;
+    batch norm is PyTorch's (epsilon 1e-5, momentum 0.1; Keras has 1e-3 and 0.01). The document says that it has 0.8
     million parameters; it has 0.6.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.
         image_size: height and width of the images, a multiple of ``patch_size``.
         num_classes: number of logits.
-        width: channels throughout. The seed has 256.
-        depth: number of pairs of a depthwise and a 1x1 convolution. The seed has 8.
-        kernel_size: of the depthwise convolution, odd. The seed has 5.
-        patch_size: height and width of a patch, in pixels. The seed has 2.
+        width: channels throughout. The source has 256.
+        depth: number of pairs of a depthwise and a 1x1 convolution. The source has 8.
+        kernel_size: of the depthwise convolution, odd. The source has 5.
+        patch_size: height and width of a patch, in pixels. The source has 2.
 
     Raises:
         ValueError: a size is below 1, ``kernel_size`` is even or ``patch_size`` does not divide ``image_size``.
@@ -43,10 +43,10 @@ class ConvMixer(nn.Module):
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
-        _check.at_least(1, width=width, hint="the seed has 256")
-        _check.at_least(1, depth=depth, hint="the seed has 8")
-        _check.at_least(1, kernel_size=kernel_size, hint="the seed has 5")
-        _check.at_least(1, patch_size=patch_size, hint="the seed has 2")
+        _check.at_least(1, width=width, hint="the source has 256")
+        _check.at_least(1, depth=depth, hint="the source has 8")
+        _check.at_least(1, kernel_size=kernel_size, hint="the source has 5")
+        _check.at_least(1, patch_size=patch_size, hint="the source has 2")
         if kernel_size % 2 == 0:
             raise ValueError(
                 f"kernel_size must be odd to keep the size: got {kernel_size}; use {kernel_size - 1} or "

@@ -13,15 +13,15 @@ class ConvNet(nn.Module):
     Nearly all of its parameters sit between the last feature map and the first linear layer.
     3,199,106 parameters with the default arguments.
 
-    Source: seed 001 (the convolutional network on MNIST). No deviation: as there, no activation stands between the
+    Source: the convolutional network on MNIST (document 001). No deviation: as there, no activation stands between the
     two linear layers.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.
         image_size: height and width of the images, at least 4 pixels.
         num_classes: number of logits.
-        width: channels after the first convolution; the second has twice as many. The seed has 32.
-        hidden: units between the two linear layers. The seed has 1000.
+        width: channels after the first convolution; the second has twice as many. The source has 32.
+        hidden: units between the two linear layers. The source has 1000.
 
     Raises:
         ValueError: ``image_size`` is below 4, or ``width`` or ``hidden`` below 1.
@@ -33,8 +33,8 @@ class ConvNet(nn.Module):
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
         _check.at_least(4, image_size=image_size, why="for ConvNet (two poolings)")
-        _check.at_least(1, width=width, hint="the seed has 32")
-        _check.at_least(1, hidden=hidden, hint="the seed has 1000")
+        _check.at_least(1, width=width, hint="the source has 32")
+        _check.at_least(1, hidden=hidden, hint="the source has 1000")
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, width, 5, padding=2),
             nn.ReLU(),

@@ -1,4 +1,4 @@
-"""ConvUNet: the plain half of the pair plain vs partial convolution."""
+"""ConvUNet: a U-Net that fills holes by ordinary convolution, to compare with PConvUNet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models.architectures.unet_layers import LEAK, UNetLayers
+from lit_models.architectures._unet import LEAK, UNetLayers
 from lit_models.operators import _check
 
 

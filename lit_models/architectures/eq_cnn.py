@@ -1,4 +1,4 @@
-"""EqCNN: the equivariant half of the pair plain vs equivariant."""
+"""EqCNN: a digit classifier whose answer does not change with quarter turns, to compare with SimpleCNN."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class EqCNN(nn.Module):
     Turning the image only reorders the four answers, so their maximum, and with it every logit, stays the same.
     7,834 parameters with the default arguments.
 
-    Source: seed 000 (the tutorial on an equivariant CNN). Deviations, none of which changes a value at 28 pixels:
-    the seed writes the shared trunk with ``Conv3d(1, k, k)`` over a stack of the rotations; here they are folded
+    Source: the tutorial on an equivariant CNN (document 000). Deviations, none of which changes a value at 28 pixels:
+    the source writes the shared trunk with ``Conv3d(1, k, k)`` over a stack of the rotations; here they are folded
     into the batch of a ``Conv2d``, which is faster. On images larger than 28 pixels the last feature map is larger than
-    1x1 and its maximum over space is taken as well. The seed's ``squeeze()`` fails on a batch of one; this does not.
-    The seed says that it has as many parameters as SimpleCNN; it has 7,834 against 13,978.
+    1x1 and its maximum over space is taken as well. The source's ``squeeze()`` fails on a batch of one; this does not.
+    The source says that it has as many parameters as SimpleCNN; it has 7,834 against 13,978.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.
         image_size: height and width of the images, at least 26 pixels.
         num_classes: number of logits.
-        width: channels after the first convolution; the other two have twice as many. The seed has 8.
+        width: channels after the first convolution; the other two have twice as many. The source has 8.
 
     Raises:
         ValueError: ``image_size`` is below 26 or ``width`` below 1.
@@ -34,7 +34,7 @@ class EqCNN(nn.Module):
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
         _check.at_least(26, image_size=image_size, why="for EqCNN (three convolutions without padding)")
-        _check.at_least(1, width=width, hint="the seed has 8")
+        _check.at_least(1, width=width, hint="the source has 8")
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, width, 3),
             nn.SiLU(),

@@ -13,14 +13,14 @@ class FCNet(nn.Module):
     Shuffle the pixels of all images alike and it learns just as well: what a convolution gains, it gains over this.
     199,210 parameters with the default arguments.
 
-    Source: seed 001 (the fully connected network 784-200-200-10). Deviation: the seed ends in a log-softmax under a
-    negative log-likelihood; here the logits go to the cross-entropy, which is the same loss.
+    Source: the fully connected network on MNIST (document 001), 784-200-200-10. Deviation: the source ends in a
+    log-softmax under a negative log-likelihood; here the logits go to the cross-entropy, which is the same loss.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.
         image_size: height and width of the images, in pixels.
         num_classes: number of logits.
-        width: units of each of the two hidden layers. The seed has 200.
+        width: units of each of the two hidden layers. The source has 200.
 
     Raises:
         ValueError: ``width`` is below 1.
@@ -29,7 +29,7 @@ class FCNet(nn.Module):
     def __init__(self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 200) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
-        _check.at_least(1, width=width, hint="the seed has 200")
+        _check.at_least(1, width=width, hint="the source has 200")
         self.layers = nn.Sequential(
             nn.Linear(in_channels * image_size**2, width),
             nn.ReLU(),

@@ -1,4 +1,4 @@
-"""INN: the involutional half of the pair convolution vs involution."""
+"""INN: three involutions and a small head; with CNN it compares involution to convolution."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from lit_models.operators import Involution2d, _check
 class INN(nn.Module):
     """Three involutions and two linear layers: the filters are made anew for every pixel, from that pixel.
 
-    An involution keeps the number of channels, so the seed's three work on the image's own red, green and blue; to
+    An involution keeps the number of channels, so the source's three work on the image's own red, green and blue; to
     compare it with :class:`~lit_models.architectures.cnn.CNN` at equal size, give it a ``width``.
     13,074 parameters with the default arguments, 13,002 of them in the two linear layers.
 
     At three channels one hidden unit makes all nine weights of a filter. Where these add up to less than 0 in all three
-    layers at the start, images in [0, 1] come out of the ReLUs as zeros and the network never learns: one of six seeds.
+    layers at the start, images in [0, 1] come out of the ReLUs as zeros and the network never learns: with one of six
+    random seeds.
 
-    Source: seed 003 (the Keras example on involution), with Keras's start and batch norm. Deviation: the last feature
-    map is flattened channel by channel, where Keras goes pixel by pixel.
+    Source: the Keras example on involution (document 003). Start and batch norm are Keras's. Deviation: the last
+    feature map is flattened channel by channel, where Keras goes pixel by pixel.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``. The hidden layer of a filter generator has half as
@@ -27,8 +28,8 @@ class INN(nn.Module):
         image_size: height and width of the images, at least 4 pixels.
         num_classes: number of logits.
         width: channels that the involutions work on, made from those of the image by a 1x1 convolution. None, as in
-            the seed, is no such convolution: they work on the image's channels.
-        hidden: units between the two linear layers. The seed has 64.
+            the source, is no such convolution: they work on the image's channels.
+        hidden: units between the two linear layers. The source has 64.
 
     Raises:
         ValueError: ``image_size`` is below 4, or ``width`` or ``hidden`` below 1.
@@ -46,8 +47,10 @@ class INN(nn.Module):
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
         _check.at_least(4, image_size=image_size, why="for INN (two poolings)")
         if width is not None and width < 1:
-            raise ValueError(f"width must be at least 1, or null for the image's channels, as in the seed: got {width}")
-        _check.at_least(1, hidden=hidden, hint="the seed has 64")
+            raise ValueError(
+                f"width must be at least 1, or null for the image's channels, as in the source: got {width}"
+            )
+        _check.at_least(1, hidden=hidden, hint="the source has 64")
         channels = in_channels if width is None else width
         self.stem = nn.Identity() if width is None else nn.Conv2d(in_channels, width, 1)
         self.features = nn.Sequential(

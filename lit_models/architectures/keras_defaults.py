@@ -1,4 +1,4 @@
-"""What Keras does where nothing is said, for the networks of seeds that were written in it."""
+"""Weights and batch norm as Keras starts them, for the networks whose source is written in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""P4CNN: the equivariant half of the pair on rotated digits; p4 is the group of shifts and quarter turns."""
+"""P4CNN: seven group convolutions, to compare with Z2CNN; p4 is the group of shifts and quarter turns."""
 
 from __future__ import annotations
 

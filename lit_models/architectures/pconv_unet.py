@@ -1,4 +1,4 @@
-"""PConvUNet: the partial half of the pair plain vs partial convolution."""
+"""PConvUNet: a U-Net that fills holes by partial convolution, to compare with ConvUNet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models.architectures.unet_layers import LEAK, UNetLayers
+from lit_models.architectures._unet import LEAK, UNetLayers
 from lit_models.operators import PartialConv2d, _check
 
 
@@ -16,7 +16,7 @@ class PConvUNet(nn.Module):
     Each layer returns which of its pixels saw anything, and the next one reads only those, so that holes close from
     the rim inwards. 4,540,052 parameters with the default arguments.
 
-    Source: Liu and others, ECCV 2018, https://arxiv.org/abs/1804.07723 (seed 001, last article). Deviations: four
+    Source: Liu and others, ECCV 2018, https://arxiv.org/abs/1804.07723 (document 001, last article). Deviations: four
     levels where the paper has eight, its first four to the kernel and channel, because 32 pixels halve to 2 where its
     512 do; an up-sampled feature map takes the size of the skip connection, one less than double where that is odd (28
     pixels); parameters start as those of ``nn.Conv2d`` do, where the paper uses He initialisation. What is still a

@@ -22,6 +22,7 @@ from lit_models.operators import (
     _check,
 )
 
+CONVOLUTION = partial(nn.Conv2d, kernel_size=3, padding=1, bias=False)
 GROUP_CHANNELS = 16  # channels that share an involution's filters, as in RedNet
 
 
@@ -40,7 +41,7 @@ class Operator:
     """
 
     layer: Callable[..., nn.Module]
-    stem: Callable[[int, int], nn.Module] = partial(nn.Conv2d, kernel_size=3, padding=1, bias=False)
+    stem: Callable[[int, int], nn.Module] = CONVOLUTION
     norm: Callable[[int], nn.BatchNorm2d | GroupBatchNorm] = nn.BatchNorm2d
     on_group: bool = False
     start: Callable[[ResNet], None] | None = None
@@ -75,7 +76,7 @@ def _group_convolutions(stem: type[nn.Module], layer: type[nn.Module]) -> Operat
 
 
 OPERATORS = {
-    "conv": Operator(partial(nn.Conv2d, kernel_size=3, padding=1, bias=False)),
+    "conv": Operator(CONVOLUTION),
     "separable": Operator(partial(DepthwiseSeparableConv2d, kernel_size=3)),
     "involution": Operator(_involution, start=_calm_involutions),
     "p4": _group_convolutions(P4ConvZ2, P4ConvP4),

@@ -1,4 +1,4 @@
-"""SimpleCNN: the plain half of the pair plain vs equivariant."""
+"""SimpleCNN: a digit classifier of three convolutions, to compare with EqCNN."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class SimpleCNN(nn.Module):
     It knows nothing of rotation: turn the images and its accuracy falls to that of a guess.
     13,978 parameters with the default arguments.
 
-    Source: seed 000 (the tutorial on an equivariant CNN). Deviation: on images larger than 28 pixels the last
-    feature map is larger than 1x1 and its maximum over space is taken, so that the head stays the seed's.
+    Source: the tutorial on an equivariant CNN (document 000). Deviation: on images larger than 28 pixels the last
+    feature map is larger than 1x1 and its maximum over space is taken, so that the head stays the source's.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.
         image_size: height and width of the images, at least 28 pixels.
         num_classes: number of logits.
-        width: channels after the first convolution; the other two have twice as many. The seed has 8.
+        width: channels after the first convolution; the other two have twice as many. The source has 8.
 
     Raises:
         ValueError: ``image_size`` is below 28 or ``width`` below 1.
@@ -30,7 +30,7 @@ class SimpleCNN(nn.Module):
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
         _check.at_least(28, image_size=image_size, why="for SimpleCNN (two poolings, then a 7x7 kernel)")
-        _check.at_least(1, width=width, hint="the seed has 8")
+        _check.at_least(1, width=width, hint="the source has 8")
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1),
             nn.SiLU(),

@@ -27,8 +27,8 @@ class VGG(nn.Module):
     138,357,544 parameters with the default arguments, which are VGG16 for ImageNet (A 132,863,336; B 133,047,848;
     C 133,638,952; D 138,357,544; E 143,667,240); 14,728,266 for D with batch norm on CIFAR-10.
 
-    Source: seed 001 (the article on VGG16; Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale
-    Image Recognition", 2015, https://arxiv.org/abs/1409.1556). Deviations: weights start as torchvision draws them
+    Source: the article on VGG16 (document 001); Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale
+    Image Recognition", 2015, https://arxiv.org/abs/1409.1556. Deviations: weights start as torchvision draws them
     (He's for convolutions), where the paper starts deep configurations from a trained A; batch norm, as an option, is
     younger than the paper. Names and values of all parameters fit torchvision's vgg11 (A), vgg13 (B), vgg16 (D) and
     vgg19 (E). Small images get a head of one linear layer (github.com/kuangliu/pytorch-cifar), and below 32 pixels

@@ -1,4 +1,4 @@
-"""Z2CNN: the plain half of the pair on rotated digits; Z2 is the grid that an image lives on."""
+"""Z2CNN: seven plain convolutions, to compare with P4CNN; Z2 is the grid of pixels on which both move filters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from lit_models.operators import _check
 class Z2CNN(nn.Module):
     """Seven plain convolutions that shrink a digit to a single pixel, whose channels are the logits.
 
-    It is what :class:`~lit_models.architectures.p4_cnn.P4CNN` is compared with: as many parameters, no knowledge of rotation.
+    It is what :class:`~lit_models.architectures.p4_cnn.P4CNN` is compared with: as many parameters, no knowledge of
+    rotation.
     21,750 parameters with the default arguments.
 
     Source: Cohen & Welling, "Group Equivariant Convolutional Networks", ICML 2016, https://arxiv.org/abs/1602.07576,

@@ -7,7 +7,7 @@ def at_least(minimum: int, *, why: str = "", hint: str = "", **arguments: int) -
     Args:
         minimum: the least that works.
         why: what needs it, such as ``for CNN (two poolings)``.
-        hint: what is usual, such as ``the seed has 32``.
+        hint: what is usual, such as ``the source has 32``.
         **arguments: by name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Involution: a convolution turned inside out, whose kernel differs per pixel and is shared by channels.
+"""Involution: a filter of its own for every pixel, made from that pixel and shared by the channels of a group.
 
 Source: Li et al., "Involution: Inverting the Inherence of Convolution for Visual Recognition", CVPR 2021,
 https://arxiv.org/abs/2103.06255.
@@ -71,7 +71,7 @@ class Involution2d(nn.Module):
     The filters come from the input itself: 1x1 convolution to ``max(1, channels // reduction)`` channels,
     batch norm, ReLU, 1x1 convolution to ``groups * kernel_size**2``. Li et al. 2021,
     https://arxiv.org/abs/2103.06255. As in the paper the number of channels does not change. Deviation: with
-    ``bias=True`` (the Keras example's choice, which the seed counts) both 1x1 convolutions have a bias; the
+    ``bias=True`` (the choice of the Keras example, document 003) both 1x1 convolutions have a bias; the
     authors' RedNet omits the first, which batch norm cancels.
 
     Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from kornia.geometry.transform import rotate
@@ -31,7 +29,8 @@ class Classifier(Task):
     The test is read once and gives: accuracy, loss and calibration error; accuracy with the whole test set
     turned by 90, 180 and 270 degrees (``rot90``, exact); the accuracy at every 15 degrees of a full turn on the
     test loader with index 1, if there is one (bilinear, by kornia); the invariance error, which is the largest
-    absolute difference between the logits of an image and those of its quarter turns; the confusion matrix.
+    absolute difference between the logits of an image and those of its quarter turns; the confusion matrix; and in
+    ``per_image`` for every image of the test set whether it was right, upright and at each quarter turn.
 
     Args:
         net: the network.
@@ -60,6 +59,7 @@ class Classifier(Task):
         _check.at_least(2, num_classes=num_classes)
         self.num_classes = num_classes
         self._steps: list[tuple[Tensor, Tensor, int]] = []  # loss, images that were right, images; of this epoch
+        self._right: list[Tensor] = []  # per batch of the test: whether each image was right, upright and turned
         self.train_metrics = _together("train_", loss=MeanMetric(), acc=MeanMetric())
         self.val_metrics = _together("val_", loss=MeanMetric(), acc=self._accuracy())
         self.test_metrics = _together(
@@ -69,9 +69,7 @@ class Classifier(Task):
             confusion=MulticlassConfusionMatrix(num_classes, ignore_index=IGNORED, validate_args=False),
         )
         # Not among those above, which are given logits: it is given probabilities.
-        self.test_ece = MulticlassCalibrationError(
-            num_classes, n_bins=15, ignore_index=IGNORED, validate_args=False
-        )
+        self.test_ece = MulticlassCalibrationError(num_classes, n_bins=15, ignore_index=IGNORED, validate_args=False)
         # The members of these two are updated one by one: each sees the images turned by another angle.
         self.test_turned = _together("test_", **{f"acc_rot{angle}": self._accuracy() for angle in QUARTER_TURNS})
         self.test_sweep = _together("", **{str(angle): self._accuracy() for angle in ROTATION_SWEEP})
@@ -142,19 +140,27 @@ class Classifier(Task):
 
     def _test_step(self, images: Tensor, labels: Tensor) -> None:
         upright = self(images)
+        right = [upright.argmax(1) == labels]
         self.test_metrics.update(**_evaluated(upright, labels))
         self.test_ece.update(upright.float().softmax(1), labels)
         for turn, angle in enumerate(QUARTER_TURNS, start=1):
             logits = self(images.rot90(turn, (2, 3)))
             self.test_turned[f"acc_rot{angle}"].update(logits, labels)
+            right.append(logits.argmax(1) == labels)
             counted = (logits - upright)[labels != IGNORED]
             if counted.numel():
                 self.test_invariance_error.update(counted.abs().max())
+        self._right.append(torch.stack(right).float().where(labels != IGNORED, torch.nan))
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the images of a test that was broken off."""
+        self._right.clear()
 
     def on_test_epoch_end(self) -> None:
         """Log the scalars of the test and keep the rest in ``test_report``."""
         found = self.test_metrics.compute()
         confusion = found["test_confusion"]
+        self.per_image = self.in_order(self._right)
         scalars = {
             "test_acc": _share(found["test_acc"]),
             "test_loss": float(found["test_loss"]),

@@ -42,8 +42,8 @@ class Inpainter(Task):
     and gives the mean absolute error in the holes and elsewhere (of the network's output, clamped to [0, 1]), and of
     the composed images (the output in the holes, the given pixels elsewhere) the PSNR, of the mean squared error over
     the whole test set, because that of one image filled without an error is infinite, and the SSIM (Gaussian window of
-    11 pixels, images reflected at the border, mean over images). A second test loader, the classifier's rotation
-    sweep, is passed over.
+    11 pixels, images reflected at the border, mean over images); and in ``per_image`` the mean absolute error in the
+    holes of every image. A second test loader, the classifier's rotation sweep, is passed over.
 
     These numbers need images in [0, 1], so the data are not to be normalised: run it with ``data.normalize=false``.
 
@@ -80,6 +80,7 @@ class Inpainter(Task):
         super().__init__(net, optimizer, lr, weight_decay, momentum, schedule)
         self._steps: list[tuple[Tensor, int]] = []  # loss and images of each step of this epoch
         self._evaluated = 0  # images that this process has evaluated in this pass
+        self._errors: list[Tensor] = []  # per batch of the test: the mean absolute error in each image's hole
         self.train_loss = MeanMetric()
         self.val_metrics = MetricCollection(
             {"loss": MeanMetric(), "l1": MeanMetric()}, prefix="val_", compute_groups=False
@@ -147,17 +148,22 @@ class Inpainter(Task):
         self.log_dict(self.val_metrics, prog_bar=True)
 
     def on_test_epoch_start(self) -> None:
-        """Begin with the mask of the first image."""
+        """Begin with the mask of the first image; forget the images of a test that was broken off."""
         self._evaluated = 0
+        self._errors.clear()
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Accumulate the errors, PSNR and SSIM on the test set."""
         if dataloader_idx == 1:
             return
         images, mask = self._with_fixed_masks(batch, batch_idx)
+        errors = torch.full((1, len(batch[0])), torch.nan, device=self.device)
+        self._errors.append(errors)
         if not len(images):
             return
         output = self._fill(images, mask).clamp(0, 1)
+        wrong = ((output - images).abs() * (1 - mask)).sum((1, 2, 3))
+        errors[0, batch[1] != IGNORED] = wrong / ((1 - mask).sum((1, 2, 3)) * images.shape[1])
         self.test_metrics["l1_hole"].update(*_mean_error(output, images, 1 - mask))
         self.test_metrics["l1_valid"].update(*_mean_error(output, images, mask))
         composed = torch.where(mask != 0, images, output)
@@ -169,6 +175,7 @@ class Inpainter(Task):
         """Log the scalars of the test and keep them in ``test_report``."""
         scalars = {name: round(float(value), 6) for name, value in self.test_metrics.compute().items()}
         self.test_report = {**scalars, "test_images": int(self.test_images.compute())}
+        self.per_image = self.in_order(self._errors)
         self.log_dict(scalars, sync_dist=True)  # equal on all ranks already: compute() gathers
         self.reset_metrics()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -44,6 +44,7 @@ class Task(LightningModule):
     monitor: ClassVar[str] = "val_acc"  # the logged number by which the best checkpoint is chosen
     mode: ClassVar[Literal["min", "max"]] = "max"
     test_report: dict[str, Any]  # what the last test found: the scalars that it logged, and more
+    per_image: Tensor  # (numbers, images), what the last test found of each image, in the data set's order
 
     def __init__(
         self,
@@ -90,6 +91,23 @@ class Task(LightningModule):
         for module in self.modules():
             if isinstance(module, Metric):
                 module.reset()
+
+    def in_order(self, found: list[Tensor]) -> Tensor:
+        """Join what each process found of its images, a batch at a time, into the order of the data set.
+
+        It rests on how samplers deal out a data set that is not shuffled: image i goes to process i modulo their
+        number, and what fills the last round, marked by NaN, has no image.
+
+        Args:
+            found: per batch ``(numbers, B)``, on every process as many.
+
+        Returns:
+            ``(numbers, images)`` on the CPU, the same on every process.
+        """
+        mine = torch.cat(found, 1)
+        gathered = cast("Tensor", self.all_gather(mine))  # (processes, numbers, images); of one process as it is
+        whole = gathered.view(-1, *mine.shape).permute(1, 2, 0).flatten(1).cpu()
+        return whole[:, ~whole[0].isnan()]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser and schedule that the recipe names."""

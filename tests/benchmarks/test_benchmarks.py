@@ -73,8 +73,8 @@ def test_a_rerun_replaces_its_rows_and_no_others(tmp_path):
     assert table.case.tolist() == ["time", "CNN"]
     assert table.ours.tolist() == [0.3333, 0.5]
     assert table.note.tolist() == ["a, b"] * 2
-    assert {"rig", "threads", "date", "commit"} <= set(table.columns)
-    assert path.name == f"{__main__.slug(__main__.rig())}.csv"
+    assert {"hardware", "threads", "date", "commit"} <= set(table.columns)
+    assert path.name == f"{__main__.slug(__main__.hardware())}.csv"
 
 
 def test_the_name_of_a_rig_is_the_name_of_a_file():

@@ -18,10 +18,21 @@ import pytest
 import torchvision
 from PIL import Image
 
-from datamodules.formats import IDX
-from datamodules.sources import DATA_SETS, Arrays
+from datamodules import CIFAR10, MNIST
+from datamodules.mnist import IDX
+from datamodules.sources import Arrays, load_arrays
 
+KINDS = {"mnist": MNIST, "cifar10": CIFAR10}
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+
+
+def load(name: str, folder: Path | str) -> Arrays:
+    return load_arrays(KINDS[name].source, folder)
+
+
+def tarball(name: str) -> str:
+    """What ``npm pack`` calls it."""
+    return f"{KINDS[name].source.npm.replace('@', '-')}.tgz"
 
 
 class Fake:
@@ -40,31 +51,32 @@ class Fake:
                 arrays[f"{split}_labels"] = random.randint(0, 10, count).astype(np.uint8)
             self.arrays[name] = arrays
             sums = {field: (a.shape, hashlib.sha256(a.tobytes()).hexdigest()) for field, a in arrays.items()}
-            monkeypatch.setitem(DATA_SETS, name, dataclasses.replace(DATA_SETS[name], arrays=sums))
+            monkeypatch.setattr(KINDS[name], "source", dataclasses.replace(KINDS[name].source, arrays=sums))
         self.idx = {IDX[field]: idx(array) for field, array in self.arrays["mnist"].items()}
         self.batches = self._batches()
         md5 = {name: hashlib.md5(data).hexdigest() for name, data in self.batches.items()}
         fake = self
 
-        class Torchvision:
-            def __init__(self, root: Path, download: bool) -> None:
-                assert download
-                assert socket.getdefaulttimeout() == 30
-                print("chatter")
-                print("chatter", file=sys.stderr)
-                if "torchvision" not in fake.reachable:
-                    raise OSError("no network\n  for torchvision")
-                fake.put("raw" if type(self).__name__ == "MNIST" else "archive", root)
+        def download(data_set: torchvision.datasets.VisionDataset) -> None:
+            assert socket.getdefaulttimeout() == 30
+            print("chatter")
+            print("chatter", file=sys.stderr)
+            if "torchvision" not in fake.reachable:
+                raise OSError("no network\n  for torchvision")
+            name = type(data_set).__name__
+            fake.put("raw" if name == "MNIST" else "folder", Path(data_set.root))
 
         self.reachable: set[str] = set()
+        monkeypatch.setattr(torchvision.datasets.MNIST, "download", download)
         cifar = {
-            "base_folder": "cifar-10-batches-py",
-            "filename": "cifar-10-python.tar.gz",
             "train_list": [[f"data_batch_{i}", md5[f"data_batch_{i}"]] for i in range(1, 6)],
             "test_list": [["test_batch", md5["test_batch"]]],
+            "meta": {"filename": "batches.meta", "key": "label_names", "md5": md5["batches.meta"]},
+            "tgz_md5": None,  # of what is put
+            "download": download,
         }
-        monkeypatch.setattr(torchvision.datasets, "MNIST", type("MNIST", (Torchvision,), {}))
-        monkeypatch.setattr(torchvision.datasets, "CIFAR10", type("CIFAR10", (Torchvision,), cifar))
+        for attribute, value in cifar.items():
+            monkeypatch.setattr(torchvision.datasets.CIFAR10, attribute, value)
         (folder / "bin").mkdir()
         monkeypatch.setenv("PATH", f"{folder / 'bin'}:/usr/bin:/bin")
         self.npm("echo 'npm error no network' >&2; exit 1")
@@ -77,7 +89,7 @@ class Fake:
 
     def npm_has(self, name: str) -> None:
         self.put("npm", self.folder, name)
-        self.npm(f"cp {self.folder / DATA_SETS[name].tarball} $4")
+        self.npm(f"cp {self.folder / tarball(name)} $4")
 
     @property
     def npm_calls(self) -> list[str]:
@@ -88,11 +100,11 @@ class Fake:
         if form == "npz":
             np.savez(folder / f"{name}.npz", **self.arrays[name])
         elif form == "npm":
-            write_tar(folder / DATA_SETS[name].tarball, self.members(name))
+            write_tar(folder / tarball(name), self.members(name))
         elif form == "archive":
-            write_tar(
-                folder / "cifar-10-python.tar.gz", {f"cifar-10-batches-py/{k}": v for k, v in self.batches.items()}
-            )
+            path = folder / "cifar-10-python.tar.gz"
+            write_tar(path, {f"cifar-10-batches-py/{k}": v for k, v in self.batches.items()})
+            torchvision.datasets.CIFAR10.tgz_md5 = hashlib.md5(path.read_bytes()).hexdigest()
         elif form == "folder":
             (folder / "cifar-10-batches-py").mkdir()
             for file, data in self.batches.items():
@@ -127,7 +139,8 @@ class Fake:
         for i in range(5):
             part = slice(4 * i, 4 * i + 4)
             batches[f"data_batch_{i + 1}"] = batch(arrays["train_images"][part], arrays["train_labels"][part])
-        return {**batches, "test_batch": batch(arrays["test_images"], arrays["test_labels"])}
+        batches["test_batch"] = batch(arrays["test_images"], arrays["test_labels"])
+        return {**batches, "batches.meta": pickle.dumps({"label_names": list(CIFAR10.class_names)})}
 
     def check(self, name: str, arrays: Arrays) -> None:
         for field, expected in self.arrays[name].items():

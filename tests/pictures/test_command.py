@@ -1,13 +1,13 @@
-"""``python -m results figures``: every network has the pictures of its layers, and what is wrong is told in a line."""
+"""``headtohead pictures``: every network has the pictures of its layers, and what is wrong is told in a line."""
 
 import pytest
 import torch
 from torch import nn
 
 import lit_models
-from headtohead.pictures.images import Sample, example_inputs
-from headtohead.pictures.main import draw
-from headtohead.report.main import main
+from headtohead.pictures.images import Sample
+from headtohead.pictures.main import draw, main
+from lit_models.facts import example_inputs
 from tests.pictures.networks import Mine, image, sample, saved
 
 
@@ -17,13 +17,13 @@ from tests.pictures.networks import Mine, image, sample, saved
         (lit_models.EqCNN(), ["first_layer", "layers", "filters", "turned"]),
         (lit_models.INN(1, 28), ["layers", "filters", "turned", "involution"]),
         (lit_models.ConvMixer(1, 28, width=4, depth=3), ["first_layer", "depthwise", "layers", "filters", "turned"]),
-        (lit_models.PConvUNet(1, 32, width=4), ["first_layer", "layers", "filters", "turned"]),
+        (lit_models.PConvUNet(1, width=4), ["first_layer", "layers", "filters", "turned"]),
         (Mine(), ["first_layer", "depthwise", "layers", "filters", "turned", "involution"]),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_every_network_has_the_pictures_of_its_layers(model, names):
-    inputs = example_inputs(model.eval())
+    inputs = example_inputs(model.eval(), {"in_channels": 1, "image_size": 28})
     pictures = draw(model, [Sample("noise", inputs[0][0, 0].numpy(), (image(size=inputs[0].shape[2]), *inputs[1:]))])
     assert [picture.name for picture in pictures] == names
     assert all(type(model).__name__ in picture.caption for picture in pictures)
@@ -31,8 +31,8 @@ def test_every_network_has_the_pictures_of_its_layers(model, names):
 
 def test_a_layer_that_the_network_does_not_use_is_no_fault():
     class Spare(Mine):
-        def __init__(self, **recipe):
-            super().__init__(**recipe)
+        def __init__(self):
+            super().__init__()
             self.spare = nn.Conv2d(1, 1, 1)
 
     names = [picture.name for picture in draw(Spare().eval(), [sample(image())], "spare")]
@@ -40,10 +40,10 @@ def test_a_layer_that_the_network_does_not_use_is_no_fault():
 
 
 def test_one_command_writes_the_figures_beside_the_checkpoint(trained, monkeypatch, capsys, tmp_path):
-    args = ["figures", str(trained), "--data=tests.tiny.Tiny"]
+    args = [str(trained), "--data=tests.tiny.Tiny"]
     assert main(args) == 0
     folder = trained.parent / "figures"
-    names = [f"{name}.{kind}" for name in ("first_layer", "layers", "filters", "turned") for kind in ("svg", "png")]
+    names = [f"{name}.png" for name in ("first_layer", "layers", "filters", "turned")]
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     shown = capsys.readouterr().out
     assert "first test image, 0" in shown
@@ -88,7 +88,7 @@ class Bomb:
             "--model: no model is named 'Nothing'; there are ",
         ),
         (lambda path: saved(path.parent, Mine()), ["--model=no.such"], "--model: no.such: No module named 'no'"),
-        (lambda path: saved(path.parent, Mine()), ["--model=tests.tiny.Tiny"], "--model: tests.tiny.Tiny is no Lightn"),
+        (lambda path: saved(path.parent, Mine()), ["--model=tests.tiny.Tiny"], "--model: tests.tiny.Tiny is no Module"),
         (lambda path: saved(path.parent, Mine()), ["--model=EqCNN"], "does not fit EqCNN"),
         (lambda path: saved(path.parent, lit_models.EqCNN()), ["--layer=x"], "there are features.0, features.3, feat"),
         (lambda path: saved(path.parent, lit_models.EqCNN()), ["--image=none.png"], "none.png: No such file"),
@@ -100,7 +100,7 @@ def test_what_cannot_be_drawn_is_told_in_one_line_and_nothing_is_written(tmp_pat
     path = tmp_path / "some.ckpt"
     if make is not None:
         make(path)
-    assert exit_code(["figures", str(path), *args]) == 2
+    assert exit_code([str(path), *args]) == 2
     printed = capsys.readouterr()
     assert said in printed.err
     assert len(printed.err.splitlines()) == 1

@@ -11,7 +11,7 @@ from tests.pictures.networks import Mine, image, sample
 
 
 def test_the_maps_of_eqcnn_change_places_when_the_image_is_turned(trained):
-    model = load(trained)
+    model, _ = load(trained)
     before, after = (outputs(model, (turned,)) for turned in (image(), image().rot90(1, (2, 3))))
     for layer in ("features.0", "features.3", "features.7"):
         assert len(before[layer]) == 4
@@ -59,7 +59,7 @@ def shown(axes):
 
 
 def test_maps_as_drawn(trained):
-    model = load(trained)
+    model, _ = load(trained)
     named = {picture.name: picture for picture in map_pictures(model, sample(image()), "features.0", "")}
     before = outputs(model, (image(),))
     panels = {axes.get_title().split("\n")[0]: axes for axes in named["layers"].canvas.axes}

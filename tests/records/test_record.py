@@ -8,39 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from headtohead.records import files
 from headtohead.records import record as records
 from headtohead.records.record import Record, RecordError
-
-
-def make(**changes) -> Record:
-    config = {"model": "EqCNN", "data": "MNIST", "model.lr": 0.001, "trainer.max_epochs": 5}
-    record = Record(
-        model="EqCNN",
-        data="MNIST",
-        seed=3,
-        config=config,
-        config_hash=records.config_hash(config),
-        commit="0123456789",
-        hardware={"device": "CPU (2 cores)", "devices": 1, "precision": "32-true", "threads": 2, "trials_at_once": 1},
-        size={"params": 7834, "macs": 778_016, "bytes": 31_336},
-        quality={
-            "val_acc": 0.97,
-            "test_acc": 0.9684,
-            "test_acc_rot90": 0.9684,
-            "test_acc_rot180": 0.9684,
-            "test_acc_rot270": 0.9684,
-            "test_acc_rotation_sweep": 0.8,
-            "test_loss": 0.1,
-            "test_ece": 0.01,
-            "test_invariance_error": 1e-6,
-            "circle": {str(angle): 0.8 for angle in range(0, 360, 15)},
-        },
-        cost={"epoch_seconds": 2.5, "total_seconds": 20.0, "peak_memory_mb": 900.0},
-        history=[{"epoch": epoch, "val_acc": 0.9} for epoch in range(5)],
-    )
-    return dataclasses.replace(record, **changes)
+from tests.records.examples import make
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -61,6 +34,62 @@ def test_unknown_fields_are_dropped(tmp_path):
 def test_numbers_that_json_cannot_hold_become_null(tmp_path):
     path = records.write(make(cost={"epoch_seconds": float("nan"), "total_seconds": float("inf")}), tmp_path)
     assert records.read(path).cost == {"epoch_seconds": None, "total_seconds": None}
+    config = {"task.lr": float("nan")}
+    assert records.read(records.write(make(config=config), tmp_path)).config == {"task.lr": None}
+
+
+def test_a_record_cannot_be_changed_or_made_of_something_else():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        make().seed = 4
+    with pytest.raises(ValidationError, match="seed"):
+        make(seed="four")
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "said"),
+    [
+        ("quality", {"test_acc": "high"}, "its quality.test_acc is no number: high"),
+        ("quality", {"test_acc": 98.4}, "its quality.test_acc is no share, which lies between 0 and 1: 98.4"),
+        ("quality", {"test_acc": True}, "its quality.test_acc is no number: True"),
+        ("quality", {"test_l1_hole": -0.1}, "its quality.test_l1_hole is no share"),
+        ("quality", {"test_acc_rot90": [1]}, "its quality.test_acc_rot90 is no number: [1]"),
+        ("quality", {"rotation_sweep": {"0": "x"}}, "its quality.rotation_sweep.0 is no number: x"),
+        ("quality", {"rotation_sweep": {"0": 7}}, "its quality.rotation_sweep.0 is no share"),
+        ("quality", {"rotation_sweep": {"north": 0.7}}, "its quality.rotation_sweep.north"),
+        ("quality", {"rotation_sweep": [1]}, "its quality.rotation_sweep should be a valid dictionary: [1]"),
+        ("size", {"params": None}, "its size.params is no number: None"),
+        ("size", {"params": -1}, "its size.params is negative: -1"),
+        ("size", {"macs": True}, "its size.macs is no number: True"),
+        ("size", {"macs": 10**400}, "its size.macs is no number: 1000"),
+        ("cost", {"epoch_seconds": {}}, "its cost.epoch_seconds is no number: {}"),
+        ("cost", {"epoch_seconds": -2}, "its cost.epoch_seconds is negative: -2"),
+        ("hardware", {"device": [1]}, "its hardware.device is neither a name nor a number: [1]"),
+        ("hardware", {"versions": "1.0"}, "its hardware.versions should be a valid dictionary: 1.0"),
+    ],
+)
+def test_what_is_not_what_it_should_be_is_named(tmp_path, part, change, said):
+    raw = json.loads(records.dumps(make()))
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps({**raw, part: {**raw[part], **change}}))
+    with pytest.raises(RecordError) as error:
+        records.read(path)
+    assert str(error.value).startswith(f"{path}: {said}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_size_that_is_missing_and_a_broken_history_are_named(tmp_path):
+    raw = json.loads(records.dumps(make()))
+    path = tmp_path / "record.json"
+    for change, said in (
+        ({"size": {"params": 1, "macs": 1}}, "lacks the field 'size.bytes'"),
+        ({"size": {}}, "lacks the field 'size.params' (and 2 more)"),
+        ({"history": ["x"]}, "its history.0 should be a valid dictionary: x"),
+        ({"history": [{"epoch": 0}, {"val_acc": "x"}]}, "its history.1.val_acc is no number: x"),
+    ):
+        path.write_text(json.dumps({**raw, **change}))
+        with pytest.raises(RecordError) as error:
+            records.read(path)
+        assert str(error.value) == f"{path}: {said}"
 
 
 def test_hash_does_not_depend_on_order():
@@ -77,7 +106,7 @@ def test_hash_does_not_depend_on_order():
         ("3", "not a record but a int"),
         ("{}", "has no schema number"),
         ('{"schema": true}', "has no schema number"),
-        ('{"schema": 99}', "schema 99 is newer than 1"),
+        ('{"schema": 99}', "schema 99 is newer than 2"),
         ('{"schema": 1}', "lacks the field 'model'"),
     ],
 )
@@ -96,10 +125,10 @@ def test_every_field_is_needed_and_has_its_type(tmp_path, field):
     raw = json.loads(records.dumps(make()))
     path = tmp_path / "record.json"
     path.write_text(json.dumps({key: value for key, value in raw.items() if key != field}))
-    with pytest.raises(RecordError, match=r"lacks the field|no schema number"):
+    with pytest.raises(RecordError, match=rf"lacks the field '{field}'|no schema number"):
         records.read(path)
     path.write_text(json.dumps({**raw, field: None}))
-    with pytest.raises(RecordError, match=r"is a NoneType|no schema number"):
+    with pytest.raises(RecordError, match=rf"its {field} should be a valid|no schema number"):
         records.read(path)
 
 

@@ -1,19 +1,20 @@
-"""Claims of the seed documents beside what was measured."""
+"""Claims of the source documents beside what was measured."""
 
 import dataclasses
+import re
 
 import pytest
 
 from headtohead.report import claims
 from headtohead.report.claims import Claim, read, reported
 from headtohead.report.collect import collect, runs_table
-from headtohead.report.comparison import make as make_comparison
+from headtohead.report.comparison import make_comparison
 from headtohead.report.write import write
 from tests.conftest import ROOT
-from tests.results.test_record import make
-from tests.results.test_tables import filled, other_config, save, with_accuracy
+from tests.records.examples import filled, make, other_config, save, with_accuracy
+from tests.report.test_tables import FILES
 
-FIELDS = ("seed", "model", "data", "quantity", "claim", "note")
+FIELDS = ("source", "model", "data", "quantity", "claim", "note")
 
 
 def rows(folder, *items):
@@ -28,7 +29,7 @@ def test_a_claim_beside_three_runs_by_hand(tmp_path):
         tmp_path, *(("000", "EqCNN", "MNIST", "test_acc", value, "so") for value in (93.0, 90.0, 99.99))
     )
     assert within == {
-        "seed": "000",
+        "source": "000",
         "system": "EqCNN",
         "data": "MNIST",
         "what": "accuracy, %",
@@ -94,7 +95,7 @@ def test_every_claim_names_a_recipe_and_its_data():
         recipe = (ROOT / "recipes" / f"{claim.model}.yaml").read_text()
         assert f"class_path: {claim.data}," in recipe
         assert claim.quantity in claims.QUANTITIES
-        assert f"Seed {claim.seed}" in recipe
+        assert re.search(rf"(Seed|Source) {claim.source}\b", recipe)
 
 
 @pytest.mark.parametrize("claim", [claim for claim in read() if claim.quantity.startswith("test_acc")], ids=str)
@@ -104,6 +105,12 @@ def test_claims_are_those_that_the_recipes_name(claim):
     assert any(text in recipe for text in said)
 
 
+def test_without_a_checkout_there_are_no_claims_and_no_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims.read, "__defaults__", (None,))
+    trials = collect(save(tmp_path, make(seed=0), make(seed=1)))
+    assert make_comparison(dataclasses.replace(trials, name="reproduce")).reported is None
+
+
 def test_only_the_sweep_of_that_name_has_the_table(tmp_path):
     trials = collect(save(tmp_path / "runs" / "mine", make(seed=0), make(seed=1)))
     write(make_comparison(trials), tmp_path / "results" / "mine")
@@ -111,8 +118,9 @@ def test_only_the_sweep_of_that_name_has_the_table(tmp_path):
     write(make_comparison(dataclasses.replace(trials, name="reproduce")), tmp_path / "results" / "reproduce")
     folder = tmp_path / "results" / "reproduce"
     text = (folder / "reported.md").read_text()
-    assert "| 000    | EqCNN     | MNIST" in text
+    assert "| 000      | EqCNN     | MNIST" in text
     assert "did not run" in text
+    assert {path.name for path in folder.iterdir()} == FILES | {"reported.md", "reported.png"}
     report = (folder / "report.html").read_text()
     assert 'id="reported"' in report
-    assert "a single run of the seed document" in report
+    assert "a single run of the source document" in report

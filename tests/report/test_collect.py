@@ -1,24 +1,20 @@
 """Records as they are found on real disks: broken, failed, doubled, old, new, of several machines."""
 
 import dataclasses
-import inspect
 import json
 import math
 import re
 
 import pytest
 
-import lit_models
 from headtohead.records import record as records
-from headtohead.report.main import main
 from headtohead.report.collect import Trials, collect, mixed_hardware
+from headtohead.report.comparison import make_comparison
 from headtohead.report.figures import draw_all
 from headtohead.report.html import html
-from headtohead.report.comparison import make as make_comparison
-from headtohead.report.summary import RECIPE
+from headtohead.report.main import main
 from headtohead.report.write import latex_of, markdown_of, show
-from tests.results.test_record import make
-from tests.results.test_tables import other_config, save
+from tests.records.examples import make, other_config, save
 
 WRONG = [None, "x", -1, 1e300, math.nan, True, [1], {}]
 
@@ -34,7 +30,7 @@ def test_everything_that_is_left_out_is_named_and_stays_named(tmp_path, monkeypa
     good = json.loads(records.dumps(make(seed=0)))
     save(folder, make(seed=0))
     write_raw(folder, "lacks", {name: value for name, value in good.items() if name != "size"})
-    write_raw(folder, "newer", {**good, "seed": 1, "schema": 2})
+    write_raw(folder, "newer", {**good, "seed": 1, "schema": 3})
     write_raw(folder, "older", {**good, "seed": 2, "schema": 0})
     write_raw(folder, "nan", {**good, "seed": 3, "quality": {**good["quality"], "test_acc": math.nan}})
     write_raw(folder, "twice", good)
@@ -43,7 +39,7 @@ def test_everything_that_is_left_out_is_named_and_stays_named(tmp_path, monkeypa
     assert main([]) == 0
     said = [
         "lacks/record.json: lacks the field 'size'",
-        "newer/record.json: schema 2 is newer than 1, the newest this version reads",
+        "newer/record.json: schema 3 is newer than 2, the newest this version reads",
         "older/record.json: not a record: it has no schema number",
         "nan/record.json: has no test accuracy, nor L1 error in holes",
         "twice/record.json: the same configuration and seed as trial0, which is kept",
@@ -60,12 +56,12 @@ def test_everything_that_is_left_out_is_named_and_stays_named(tmp_path, monkeypa
 
 
 def test_mixed_rigs_are_named(tmp_path):
-    hardware = make().hardware
-    other = make(seed=2, hardware={**hardware, "device": "GPU"})
-    at_once = make(seed=3, hardware={**hardware, "trials_at_once": 2})
+    usual = make().hardware
+    other = make(seed=2, hardware={**usual, "device": "GPU"})
+    at_once = make(seed=3, hardware={**usual, "trials_at_once": 2})
     trials = collect(save(tmp_path, make(seed=0), make(seed=1), other, at_once))
     (line,) = mixed_hardware(trials)
-    assert "its trials ran on several hardware, 2 on CPU (2 cores), 2 threads" in line
+    assert "its trials ran on different hardware, 2 on CPU (2 cores), 2 threads" in line
     assert "trial2 (GPU, precision 32-true)" in line
     assert "trial0" not in line
     assert "trial3" not in line  # its times would be left out anyway
@@ -77,12 +73,12 @@ def test_mixed_rigs_are_named(tmp_path):
 
 
 def test_trials_of_two_precisions_are_two_rows_whoever_chose_them(tmp_path):
-    hardware = make().hardware
-    bf16 = {**hardware, "precision": "bf16-mixed"}
+    usual = make().hardware
+    bf16 = {**usual, "precision": "bf16-mixed"}
     named = {name: other_config(**{"trainer.precision": name}) for name in ("32-true", "bf16-mixed")}
     found = [
-        make(seed=0, hardware=hardware),
-        make(seed=1, hardware=hardware, **named["32-true"]),
+        make(seed=0, hardware=usual),
+        make(seed=1, hardware=usual, **named["32-true"]),
         make(seed=0, hardware=bf16),
         make(seed=1, hardware=bf16, **named["bf16-mixed"]),
     ]
@@ -94,9 +90,13 @@ def test_trials_of_two_precisions_are_two_rows_whoever_chose_them(tmp_path):
 
 
 def test_a_precision_that_is_not_known_is_not_made_up(tmp_path):
-    hardware = make().hardware
-    unknown = {name: value for name, value in hardware.items() if name != "precision"}
-    found = make(seed=0, hardware=unknown), make(seed=0, hardware=hardware), make(seed=1, hardware={**hardware, "precision": "bf16-mixed"})
+    usual = make().hardware
+    unknown = {name: value for name, value in usual.items() if name != "precision"}
+    found = (
+        make(seed=0, hardware=unknown),
+        make(seed=0, hardware=usual),
+        make(seed=1, hardware={**usual, "precision": "bf16-mixed"}),
+    )
     trials = collect(save(tmp_path, *found))
     assert not trials.problems
     said = [record.config.get("trainer.precision") for record in trials.records.values()]
@@ -115,7 +115,7 @@ def test_a_rig_of_which_little_is_known_has_a_name_in_words(tmp_path):
 
 
 def test_what_differs_between_rows_is_shown(tmp_path):
-    changed = {"model.lr": 0.1, "data.normalize": False, "trainer.precision": "bf16"}
+    changed = {"task.lr": 0.1, "data.normalize": False, "trainer.precision": "bf16"}
     plain = other_config(**{"data.normalize": True, "trainer.precision": "32-true"})
     bf16 = {**make().hardware, "precision": "bf16"}
     comparison = make_comparison(
@@ -139,11 +139,6 @@ def test_what_belongs_to_an_architecture_is_no_difference_of_recipe(tmp_path):
     assert "Recipe or hardware differ: see the table." in markdown_of(comparison)
 
 
-def test_the_recipe_is_what_every_task_takes():
-    own = set(inspect.signature(lit_models.Task).parameters) - {"in_channels", "image_size", "num_classes"}
-    assert {f"model.{name}" for name in own} == RECIPE
-
-
 def test_what_one_architecture_alone_has_is_no_difference(tmp_path):
     other = make(model="INN", **other_config(model="INN", **{"model.kernel_size": 7}))
     assert set(make_comparison(collect(save(tmp_path, make(), other))).summary.setting) == {""}
@@ -159,6 +154,7 @@ def mutations(value, path=()):
 
 def test_any_wrong_value_is_named_or_shown(tmp_path, capsys):
     raw = json.loads(records.dumps(make()))
+    raw["quality"]["rotation_sweep"] = {"0": 0.9, "15": 0.8}  # the other angles would be wrong in the same ways
     seed = 100
     for path in [*mutations(raw), ("history", 0), ("history", 0, "val_acc"), ("hardware", "versions")]:
         for index, wrong in enumerate(WRONG):
@@ -179,7 +175,9 @@ def test_any_wrong_value_is_named_or_shown(tmp_path, capsys):
         show(comparison, [])
         text = markdown_of(comparison) + latex_of(comparison) + capsys.readouterr().out
         assert not re.search(r"(?<!=)\bnan\b", text.lower()), list(few.records)  # lr=nan is what that recipe says
-        if few is trials or any(name.startswith(("config-", "hardware.")) for name in few.records):  # what only it shows
+        if few is trials or any(
+            name.startswith(("config-", "hardware.")) for name in few.records
+        ):  # what only it shows
             assert "</html>" in html(comparison)
     draw_all(trials, tmp_path)
 

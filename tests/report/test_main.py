@@ -1,10 +1,25 @@
-"""``python -m results`` as a process."""
+"""``python report.py`` as a process, and what it says of calls that it does not take."""
 
 import subprocess
 import sys
 
+from headtohead.report.main import main
+from tests.records.examples import make, save
 
-def test_tables_need_neither_torch_nor_wandb():
-    heavy = "{'torch', 'lightning', 'wandb'}"
-    code = f"import sys, results.__main__, results.figures; assert not {heavy} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+HEAVY = "{'torch', 'lightning', 'kornia', 'torchvision', 'wandb', 'lit_models', 'datamodules'}"
+
+
+def test_a_report_needs_neither_torch_nor_wandb(tmp_path):
+    save(tmp_path / "runs" / "mine", make())
+    code = f"import sys, headtohead.report.main as report; report.main([]); assert not {HEAVY} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=tmp_path)
+    assert (tmp_path / "results" / "mine" / "report.html").is_file()
+
+
+def test_figures_of_a_checkpoint_are_a_verb_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["figures", "best.ckpt"]) == 2
+    said = "report.py: figures: to draw a trained network: python -m headtohead pictures CHECKPOINT\n"
+    assert capsys.readouterr().err == said
+    save(tmp_path / "figures", make())  # a folder of that name is a folder
+    assert main(["figures"]) == 0

@@ -6,10 +6,9 @@ import math
 import pytest
 
 from headtohead.report.collect import collect
+from headtohead.report.comparison import make_comparison
 from headtohead.report.pairs import p_value
-from headtohead.report.comparison import make as make_comparison
-from tests.results.test_record import make
-from tests.results.test_tables import filled, other_config, save, with_accuracy
+from tests.records.examples import filled, make, other_config, save, with_accuracy
 
 UP = [0.970, 0.972, 0.974, 0.976, 0.978, 0.980, 0.982]
 
@@ -111,7 +110,7 @@ def test_less_error_is_better(tmp_path):
 
 
 def test_a_cost_of_another_rig_is_not_compared(tmp_path):
-    other = make(seed=0, hardware={**make().hardware, "device": "another"}, **other_config(**{"model.lr": 0.1}))
+    other = make(seed=0, hardware={**make().hardware, "device": "another"}, **other_config(**{"task.lr": 0.1}))
     (verdict,) = make_comparison(collect(save(tmp_path, make(seed=0), other))).parts[0].verdicts
     assert "the time of an epoch" not in verdict
     assert "the MACs" in verdict

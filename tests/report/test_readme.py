@@ -4,21 +4,20 @@ import math
 
 import pytest
 
+from headtohead.report import readme as update
 from headtohead.report.claims import Claim, in_words, reported
 from headtohead.report.collect import collect
+from headtohead.report.comparison import make_comparison
 from headtohead.report.readme import PLACE, update_readme
-from headtohead.report.comparison import make as make_comparison
-from headtohead.report.write import reported_of
 from tests.conftest import ROOT
-from tests.results.test_record import make
-from tests.results.test_tables import other_config, save, with_accuracy
+from tests.records.examples import make, other_config, save, with_accuracy
 
 README = """a
-<!-- verdict: mine/MNIST: EqCNN (model.lr=0.1) against EqCNN (model.lr=0.001) -->
+<!-- verdict: mine/MNIST: EqCNN (task.lr=0.1) against EqCNN (task.lr=0.001) -->
 old \\1
 <!-- /verdict -->
 b
-<!-- verdict: mine/CIFAR10: EqCNN (model.lr=0.1) against EqCNN (model.lr=0.001) -->
+<!-- verdict: mine/CIFAR10: EqCNN (task.lr=0.1) against EqCNN (task.lr=0.001) -->
 kept
 <!-- /verdict -->
 <!-- verdict: other -->
@@ -31,14 +30,14 @@ def test_a_verdict_is_written_between_its_marks_only(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(README)
     low = [
-        with_accuracy(accuracy, seed, **other_config(**{"model.lr": 0.1})) for seed, accuracy in enumerate((0.5, 0.6))
+        with_accuracy(accuracy, seed, **other_config(**{"task.lr": 0.1})) for seed, accuracy in enumerate((0.5, 0.6))
     ]
     high = [with_accuracy(0.9, seed) for seed in (0, 1)]
     comparison = make_comparison(collect(save(tmp_path / "mine", *low, *high)))
     assert update_readme(readme, comparison)
     (verdict,) = comparison.parts[0].verdicts
     assert verdict.startswith(
-        "EqCNN (model.lr=0.1) is not shown to differ from EqCNN (model.lr=0.001) upright (−35.00 ± 63"
+        "EqCNN (task.lr=0.1) is not shown to differ from EqCNN (task.lr=0.001) upright (−35.00 ± 63"
     )
     assert readme.read_text() == README.replace("old \\1", verdict)
 
@@ -47,7 +46,7 @@ def test_a_ranking_names_the_first_three_and_how_sure_the_first_place_is(tmp_pat
     readme = tmp_path / "README.md"
     readme.write_text("<!-- verdict: mine/MNIST -->\n<!-- /verdict -->")
     models = [
-        with_accuracy(accuracy + seed / 100, seed, **other_config(**{"model.lr": lr}))
+        with_accuracy(accuracy + seed / 100, seed, **other_config(**{"task.lr": lr}))
         for lr, accuracy in ((0.1, 0.5), (0.2, 0.8), (0.3, 0.6), (0.4, 0.7))
         for seed in (0, 1)
     ]
@@ -58,9 +57,9 @@ def test_a_ranking_names_the_first_three_and_how_sure_the_first_place_is(tmp_pat
         readme.read_text()
         .splitlines()[1]
         .startswith(
-            "Of 4 models by test accuracy on MNIST: EqCNN (model.lr=0.2) (80.50 ± 6.35 %, n = 2), then "
-            "EqCNN (model.lr=0.4) (70.50 ± 6.35 %, n = 2), then EqCNN (model.lr=0.3) (60.50 ± 6.35 %, n = 2). "
-            "EqCNN (model.lr=0.4) is 10.00 ± 0.00 points below EqCNN (model.lr=0.2) upright"
+            "Of 4 models by test accuracy on MNIST: EqCNN (task.lr=0.2) (80.50 ± 6.35 %, n = 2), then "
+            "EqCNN (task.lr=0.4) (70.50 ± 6.35 %, n = 2), then EqCNN (task.lr=0.3) (60.50 ± 6.35 %, n = 2). "
+            "EqCNN (task.lr=0.4) is 10.00 ± 0.00 points below EqCNN (task.lr=0.2) upright"
         )
     )
 
@@ -82,6 +81,20 @@ def test_claims_in_words(tmp_path):
     assert in_words(grid) == ("5 claims: 2 × lower than here, 1 × holds, 1 × higher than here, 1 × did not run.")
 
 
+def test_the_command_brings_every_place_up_to_date(tmp_path, monkeypatch, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text(README.replace("<!-- verdict: other -->\nkept too\n<!-- /verdict -->\n", ""))
+    found = [with_accuracy(0.9 - seed / 100, seed) for seed in (0, 1)]
+    found += [with_accuracy(0.8, seed, **other_config(**{"task.lr": 0.1})) for seed in (0, 1)]
+    save(tmp_path / "results" / "mine", *found)
+    monkeypatch.setattr(update, "CHECKOUT", tmp_path)
+    assert update.main() == 0
+    assert "\nEqCNN (task.lr=0.1) is 9.50 ± 6.35 points below EqCNN (task.lr=0.001) upright" in readme.read_text()
+    monkeypatch.setattr(update, "CHECKOUT", None)
+    assert update.main() == 2
+    assert "there is no checkout" in capsys.readouterr().err
+
+
 PLACES = list(PLACE.finditer((ROOT / "README.md").read_text()))
 
 
@@ -91,7 +104,7 @@ def test_the_readme_says_what_the_committed_records_say(tmp_path, place):
     comparison = make_comparison(collect(folder))
     readme = tmp_path / "README.md"
     readme.write_text(place[1] + "nothing\n" + place["end"])
-    assert update_readme(readme, comparison, reported_of(comparison))
+    assert update_readme(readme, comparison)
     assert readme.read_text() == place[0]
 
 

@@ -10,13 +10,11 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from headtohead.trial import main as train
 from headtohead.report.collect import collect, labels
+from headtohead.report.comparison import make_comparison
 from headtohead.report.html import command, commands, html
-from headtohead.report.comparison import make as make_comparison
 from tests.conftest import ROOT
-from tests.results.test_record import make
-from tests.results.test_tables import other_config, save, with_accuracy
+from tests.records.examples import make, other_config, save, with_accuracy
 
 COMMITTED = ROOT / "results" / "plain_vs_equivariant"
 
@@ -95,7 +93,7 @@ def test_commands_are_what_train_py_takes():
         "python train.py fit \\",
         "  --model=EqCNN \\",
         "  --data=MNIST \\",
-        "  --model.lr=0.001 \\",
+        "  --task.lr=0.001 \\",
         "  --trainer.max_epochs=5 \\",
         "  --data.normalize=false '--data.name=a b' --data.none=null",
     ]
@@ -106,8 +104,9 @@ def test_commands_are_what_train_py_takes():
     assert equal.splitlines() == [
         "for seed in 0 1 2 3 4 5 6 7 8 9; do",
         "  python train.py fit \\",
-        "    --model=EqCNN --model.width=8 --model.optimizer=adamw --model.lr=0.0005 --model.weight_decay=0.01 "
-        "--model.momentum=0.9 --model.schedule=constant \\",
+        "    --model=EqCNN --model.width=8 \\",
+        "    --task=Classifier --task.optimizer=adamw --task.lr=0.0005 --task.weight_decay=0.01 --task.momentum=0.9 "
+        "--task.schedule=constant \\",
         "    --data=MNIST --data.batch_size=64 --data.augment=default --data.normalize=false --data.val_size=5000 \\",
         "    --trainer.max_epochs=5 --trainer.max_steps=-1 --trainer.accumulate_grad_batches=1 "
         "--trainer.overfit_batches=0.0 --trainer.sync_batchnorm=false \\",
@@ -120,6 +119,8 @@ def test_commands_are_what_train_py_takes():
 
 @pytest.mark.parametrize("name", ["EqCNN", "SimpleCNN"])
 def test_commands_of_committed_records_are_accepted(name, workplace):
+    from headtohead.trial import main as train  # only here: the other tests of the report need no torch
+
     records = [record for record in collect(COMMITTED).records.values() if record.model == name]
     config = records[0].config
     args = shlex.split(command(config).replace("\\\n", ""))[2:]
@@ -135,10 +136,10 @@ def test_one_model_has_nothing_to_compare(tmp_path):
 
 
 def test_many_models_say_the_pairs_without_the_best_on_request(tmp_path):
-    found = [with_accuracy(0.9 - i / 100, 0, **other_config(**{"model.lr": i})) for i in range(4)]
+    found = [with_accuracy(0.9 - i / 100, 0, **other_config(**{"task.lr": i})) for i in range(4)]
     text = html(make_comparison(collect(save(tmp_path, *found))))
     assert "Every two others (3)" in text
-    assert len(re.findall(r"<li>EqCNN \(model.lr=\d\) is ", text)) == 6
+    assert len(re.findall(r"<li>EqCNN \(task.lr=\d\) is ", text)) == 6
 
 
 def test_the_report_is_linked_from_the_readme():

@@ -5,14 +5,13 @@ import math
 import pandas as pd
 import pytest
 
-from headtohead.report.main import main
-from headtohead.report.collect import collect, runs_table
 from headtohead.records.metrics import CLASSIFICATION, INPAINTING
-from headtohead.report.comparison import make as make_comparison
+from headtohead.report.collect import collect, runs_table
+from headtohead.report.comparison import make_comparison
+from headtohead.report.main import main
 from headtohead.report.target import common_level, seconds_to
 from headtohead.report.write import markdown_of
-from tests.results.test_record import make
-from tests.results.test_tables import save
+from tests.records.examples import make, save
 
 
 def learning(*accuracies, name="val_acc", **changes):
@@ -65,7 +64,7 @@ def test_a_level_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert "s to 40 %" in capsys.readouterr().out
     for wrong in ("95", "0", "nan"):
         assert main(["--target", wrong]) == 2
-        said = f"results: --target: must be a share between 0 and 1, such as 0.95: got {wrong}\n"
+        said = f"report.py: --target: must be a share between 0 and 1, such as 0.95: got {wrong}\n"
         assert capsys.readouterr().err == said
 
 

@@ -23,10 +23,10 @@ pytestmark = [
 
 
 def build(name: str, data: str, num_classes: int = 10) -> nn.Module:
-    """The architecture with its default arguments, a shallow one for the other operators, linked to the data."""
+    """The architecture with its default arguments, a small one for the other operators, linked to the data."""
     torch.manual_seed(0)
     name, *operator = name.split()
-    arguments = {"operator": operator[0], "depth": 8} if operator else {}
+    arguments = {"operator": operator[0], "depth": 8, "width": 8} if operator else {}
     return getattr(architectures, name)(*DATA[data], num_classes, **arguments)
 
 
@@ -61,7 +61,7 @@ def test_learns(name, data):
     model, batch, labels = build(name, data), images(data, 4), torch.arange(4)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     losses = []
-    for _ in range(12 if name == "INN" else 8):  # as in its seed's log, it hardly moves in its first epoch
+    for _ in range(12 if name == "INN" else 8):  # as in its source's log, it hardly moves in its first epoch
         torch.manual_seed(1)  # the same dropout at each step, so that losses can be compared
         loss = F.cross_entropy(model(batch), labels)
         optimizer.zero_grad()

@@ -8,7 +8,7 @@ from torch import nn
 from lit_models import ConvMixer
 
 
-def test_parameters_of_the_seed():
+def test_parameters_of_the_source():
     stem, head = 3 * 4 * 256 + 256 + 512, 256 * 10 + 10
     block = (256 * 25 + 256 + 512) + (256 * 256 + 256 + 512)
     assert stem + 8 * block + head == 594_186
@@ -61,10 +61,10 @@ def test_the_shortcut_is_around_depthwise_gelu_and_norm():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"width": 0}, "width must be at least 1: got 0; the seed has 256"),
-        ({"depth": 0}, "depth must be at least 1: got 0; the seed has 8"),
-        ({"kernel_size": -1}, "kernel_size must be at least 1: got -1; the seed has 5"),
-        ({"patch_size": 0}, "patch_size must be at least 1: got 0; the seed has 2"),
+        ({"width": 0}, "width must be at least 1: got 0; the source has 256"),
+        ({"depth": 0}, "depth must be at least 1: got 0; the source has 8"),
+        ({"kernel_size": -1}, "kernel_size must be at least 1: got -1; the source has 5"),
+        ({"patch_size": 0}, "patch_size must be at least 1: got 0; the source has 2"),
         ({"kernel_size": 4}, "kernel_size must be odd to keep the size: got 4; use 3 or 5"),
         ({"patch_size": 3}, "patch_size must divide image_size=32: got 3; use one of 1, 2, 4, 8, 16, 32"),
         (

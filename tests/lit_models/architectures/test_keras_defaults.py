@@ -33,7 +33,7 @@ def test_batch_norm_moves_by_a_hundredth_and_adds_a_thousandth():
 
 
 @pytest.mark.parametrize("kind", [CNN, INN])
-def test_the_networks_of_seed_003_start_so(kind):
+def test_the_networks_of_the_keras_example_start_so(kind):
     network = kind()
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     assert len(layers) > 4

@@ -8,8 +8,8 @@ from torch import nn
 from lit_models import Classifier, EqCNN, SimpleCNN
 
 
-def seed_eq_cnn(model: EqCNN, images: torch.Tensor) -> torch.Tensor:
-    """The seed's formulation: Conv3d with a (1, k, k) kernel over a stack of the four rotations."""
+def source_eq_cnn(model: EqCNN, images: torch.Tensor) -> torch.Tensor:
+    """The source's formulation: Conv3d with a (1, k, k) kernel over a stack of the four rotations."""
     x = torch.stack([images.rot90(k, (2, 3)) for k in range(4)], dim=2)
     for index in (0, 3, 6):
         conv = model.features[index]
@@ -20,8 +20,8 @@ def seed_eq_cnn(model: EqCNN, images: torch.Tensor) -> torch.Tensor:
     return model.head(x.flatten(3).amax(3).amax(2))
 
 
-def seed_simple_cnn(model: SimpleCNN, images: torch.Tensor) -> torch.Tensor:
-    """The seed's forward pass, layer by layer."""
+def source_simple_cnn(model: SimpleCNN, images: torch.Tensor) -> torch.Tensor:
+    """The source's forward pass, layer by layer."""
     first, second, third = (model.features[index] for index in (0, 3, 6))
     x = F.max_pool2d(F.silu(F.conv2d(images, first.weight, first.bias, padding=1)), 2)
     x = F.max_pool2d(F.silu(F.conv2d(x, second.weight, second.bias, padding=1)), 2)
@@ -33,7 +33,7 @@ def parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def test_parameters_of_the_seed():
+def test_parameters_of_the_source():
     assert parameters(SimpleCNN()) == 13_978
     assert parameters(EqCNN()) == 7_834
 
@@ -43,8 +43,8 @@ def test_parameters_on_cifar():
     assert parameters(EqCNN(3, 32)) == 7_834 + 2 * 9 * 8
 
 
-@pytest.mark.parametrize(("model", "formulation"), [(EqCNN, seed_eq_cnn), (SimpleCNN, seed_simple_cnn)])
-def test_equals_the_seeds_formulation(model, formulation):
+@pytest.mark.parametrize(("model", "formulation"), [(EqCNN, source_eq_cnn), (SimpleCNN, source_simple_cnn)])
+def test_equals_the_sources_formulation(model, formulation):
     torch.manual_seed(0)
     network = model().double()
     images = torch.rand(5, 1, 28, 28, dtype=torch.float64)

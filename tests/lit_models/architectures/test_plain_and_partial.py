@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from lit_models import ConvUNet, Inpainter, PConvUNet
-from lit_models.tasks.inpainter import _fixed_numbers, draw_masks
-from lit_models.sizes import size
 from lit_models.operators import PartialConv2d, partial_conv2d
+from lit_models.sizes import size
+from lit_models.tasks.inpainter import _fixed_numbers, draw_masks
 
 DATA = [(1, 28), (3, 32)]
 BOTH = pytest.mark.parametrize("architecture", [ConvUNet, PConvUNet])

@@ -1,4 +1,4 @@
-"""FCNet, ConvNet, CNN, INN and CifarCNN against the seeds' forward passes, written out."""
+"""FCNet, ConvNet, CNN, INN and CifarCNN against their sources' forward passes, written out."""
 
 import pytest
 import torch
@@ -37,27 +37,27 @@ def linear(x: Tensor, layer: nn.Module) -> Tensor:
     return x @ layer.weight.T + layer.bias
 
 
-def seed_fc_net(model: FCNet, images: Tensor) -> Tensor:
+def source_fc_net(model: FCNet, images: Tensor) -> Tensor:
     x = F.relu(linear(images.reshape(len(images), -1), model.layers[0]))
     x = F.relu(linear(x, model.layers[2]))
     return linear(x, model.layers[4])
 
 
-def seed_conv_net(model: ConvNet, images: Tensor) -> Tensor:
+def source_conv_net(model: ConvNet, images: Tensor) -> Tensor:
     x = F.max_pool2d(F.relu(conv(images, model.features[0], 2)), 2, 2)
     x = F.max_pool2d(F.relu(conv(x, model.features[3], 2)), 2, 2)
     x = F.dropout(x.reshape(len(x), -1), 0.5, model.training)
     return linear(linear(x, model.head[1]), model.head[2])
 
 
-def seed_cnn(model: CNN, images: Tensor) -> Tensor:
+def source_cnn(model: CNN, images: Tensor) -> Tensor:
     x = F.max_pool2d(F.relu(conv(images, model.features[0], 1)), 2)
     x = F.max_pool2d(F.relu(conv(x, model.features[3], 1)), 2)
     x = F.relu(conv(x, model.features[6], 1))
     return linear(F.relu(linear(x.reshape(len(x), -1), model.head[0])), model.head[2])
 
 
-def seed_inn(model: INN, images: Tensor) -> Tensor:
+def source_inn(model: INN, images: Tensor) -> Tensor:
     def involution(x: Tensor, layer: nn.Module) -> Tensor:
         batch, channels, height, width = x.shape
         kernel = conv(F.relu(norm(conv(x, layer.reduce, 0), layer.norm, eps=1e-3)), layer.span, 0)  # Keras's
@@ -70,7 +70,7 @@ def seed_inn(model: INN, images: Tensor) -> Tensor:
     return linear(F.relu(linear(x.reshape(len(x), -1), model.head[0])), model.head[2])
 
 
-def seed_cifar_cnn(model: CifarCNN, images: Tensor) -> Tensor:
+def source_cifar_cnn(model: CifarCNN, images: Tensor) -> Tensor:
     layers, x = model.features, images
     for start in (0, 6, 13):
         x = F.relu(norm(conv(x, layers[start], 1), layers[start + 1]))
@@ -83,30 +83,30 @@ def seed_cifar_cnn(model: CifarCNN, images: Tensor) -> Tensor:
     return linear(x, model.head[6])
 
 
-SEEDS = {
-    FCNet: (199_210, seed_fc_net),
-    ConvNet: (3_199_106, seed_conv_net),
-    CNN: (319_178, seed_cnn),
-    INN: (13_074, seed_inn),
-    CifarCNN: (5_852_170, seed_cifar_cnn),
+SOURCES = {
+    FCNet: (199_210, source_fc_net),
+    ConvNet: (3_199_106, source_conv_net),
+    CNN: (319_178, source_cnn),
+    INN: (13_074, source_inn),
+    CifarCNN: (5_852_170, source_cifar_cnn),
 }
 
 
-@pytest.mark.parametrize("model", SEEDS)
-def test_parameters_of_the_seed(model):
-    assert sum(p.numel() for p in model().parameters()) == SEEDS[model][0]
+@pytest.mark.parametrize("model", SOURCES)
+def test_parameters_of_the_source(model):
+    assert sum(p.numel() for p in model().parameters()) == SOURCES[model][0]
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("model", SEEDS)
-def test_equals_the_seeds_formulation(model, training):
+@pytest.mark.parametrize("model", SOURCES)
+def test_equals_the_sources_formulation(model, training):
     torch.manual_seed(0)
     network = shaken(model()).train(training)
     images = torch.rand(3, *example_inputs(network, default_facts(model))[0].shape[1:], dtype=torch.float64)
     torch.manual_seed(1)  # the same dropout for both
     found = network(images)
     torch.manual_seed(1)
-    expected = SEEDS[model][1](network, images)
+    expected = SOURCES[model][1](network, images)
     assert expected.std() > 1e-3
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
 
@@ -116,7 +116,7 @@ def test_bytes_of_cifar_cnn():
     assert round(size(network, torch.zeros(1, 3, 32, 32)).bytes / 1024**2, 2) == 22.33
 
 
-def test_inn_counts_as_the_seed_does():
+def test_inn_counts_as_the_source_does():
     network = INN()
     # Keras counts the statistics of batch norm along: 24 + 2 = 26 per involution, 6 in all that are not trained
     assert [sum(p.numel() for p in network.features[i].parameters()) for i in (0, 3, 6)] == [24, 24, 24]
@@ -164,20 +164,20 @@ def test_width_and_hidden_scale():
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        (lambda: FCNet(width=0), "width must be at least 1: got 0; the seed has 200"),
+        (lambda: FCNet(width=0), "width must be at least 1: got 0; the source has 200"),
         (lambda: FCNet(in_channels=0), "in_channels must be at least 1: got 0"),
         (lambda: ConvNet(image_size=3), "image_size must be at least 4 for ConvNet .*: got 3"),
-        (lambda: ConvNet(width=0), "width must be at least 1: got 0; the seed has 32"),
-        (lambda: ConvNet(hidden=-1), "hidden must be at least 1: got -1; the seed has 1000"),
+        (lambda: ConvNet(width=0), "width must be at least 1: got 0; the source has 32"),
+        (lambda: ConvNet(hidden=-1), "hidden must be at least 1: got -1; the source has 1000"),
         (lambda: CNN(image_size=3), "image_size must be at least 4 for CNN .*: got 3"),
-        (lambda: CNN(width=-2), "width must be at least 1: got -2; the seed has 32"),
-        (lambda: CNN(hidden=0), "hidden must be at least 1: got 0; the seed has 64"),
+        (lambda: CNN(width=-2), "width must be at least 1: got -2; the source has 32"),
+        (lambda: CNN(hidden=0), "hidden must be at least 1: got 0; the source has 64"),
         (lambda: INN(image_size=3), "image_size must be at least 4 for INN .*: got 3"),
-        (lambda: INN(width=0), "width must be at least 1, or null for the image's channels, as in the seed: got 0"),
-        (lambda: INN(hidden=0), "hidden must be at least 1: got 0; the seed has 64"),
+        (lambda: INN(width=0), "width must be at least 1, or null for the image's channels, as in the source: got 0"),
+        (lambda: INN(hidden=0), "hidden must be at least 1: got 0; the source has 64"),
         (lambda: CifarCNN(image_size=7), "image_size must be at least 8 for CifarCNN .*: got 7"),
-        (lambda: CifarCNN(width=0), "width must be at least 1: got 0; the seed has 32"),
-        (lambda: CifarCNN(hidden=1), "hidden must be at least 2: got 1; the seed has 1024"),
+        (lambda: CifarCNN(width=0), "width must be at least 1: got 0; the source has 32"),
+        (lambda: CifarCNN(hidden=1), "hidden must be at least 2: got 1; the source has 1024"),
     ],
 )
 def test_impossible_arguments_are_refused(build, said):

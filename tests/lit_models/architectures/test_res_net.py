@@ -132,7 +132,7 @@ def test_involutions_take_any_width(width):
 @pytest.mark.parametrize(("operator", "width"), [("p4", 8), ("p4m", 6)])
 def test_groups_are_invariant(operator, width, channels, size, training):
     torch.manual_seed(0)
-    model = ResNet(channels, size, operator=operator, width=width)
+    model = ResNet(channels, size, operator=operator, width=width, depth=14)
     images = torch.rand(4, channels, size, size)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     for _ in range(2):

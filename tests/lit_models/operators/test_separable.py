@@ -9,7 +9,7 @@ import torch
 from lit_models.operators import DepthwiseSeparableConv2d
 
 
-def test_parameters_of_the_seed() -> None:
+def test_parameters_of_the_source() -> None:
     assert sum(p.numel() for p in DepthwiseSeparableConv2d(3, 4, 3).parameters()) == 39
     assert sum(p.numel() for p in DepthwiseSeparableConv2d(3, 4, 3, bias=True).parameters()) == 39 + 3 + 4
 

@@ -10,14 +10,14 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_models import Classifier, EqCNN, SimpleCNN
-from lit_models.tasks.classifier import CIRCLE, _rotate
+from lit_models.tasks.classifier import ROTATION_SWEEP, _rotate
 
 
-class Corner(Classifier):
+class Corner(torch.nn.Module):
     """Guesses by the mean of each corner: the answer turns with the image, which can be counted by hand."""
 
-    def __init__(self, **recipe):
-        super().__init__(num_classes=4, image_size=8, **recipe)
+    def __init__(self):
+        super().__init__()
         self.scale = torch.nn.Parameter(torch.tensor(5.0))
 
     def forward(self, images):
@@ -25,6 +25,10 @@ class Corner(Classifier):
         corners = [images[..., :quarter, :quarter], images[..., :quarter, quarter:]]
         corners += [images[..., quarter:, quarter:], images[..., quarter:, :quarter]]
         return self.scale * torch.stack([corner.mean((1, 2, 3)) for corner in corners], 1)
+
+
+def corners(**recipe):
+    return Classifier(Corner(), num_classes=4, **recipe)
 
 
 def corner_images(labels):
@@ -40,7 +44,7 @@ def test_training_numbers_are_means_over_images(tmp_path):
     torch.manual_seed(0)
     labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0, 3])
     images = corner_images(labels.roll(3)) + torch.rand(10, 1, 8, 8)
-    model = Corner(lr=1e-9, schedule="constant")
+    model = corners(lr=1e-9, schedule="constant")
     trainer = Trainer(
         logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
         accelerator="cpu", max_epochs=2, default_root_dir=tmp_path,
@@ -65,7 +69,7 @@ def test_report_equals_counts_by_hand():
     labels[4] = 1  # one wrong label upright: 9 of 10 are right
     labels[8] = 3  # and a second one, which is right once the image is turned by 90 degrees
     report = run_test(
-        Corner(), TensorDataset(corner_images(truth), labels), TensorDataset(corner_images(truth), labels)
+        corners(), TensorDataset(corner_images(truth), labels), TensorDataset(corner_images(truth), labels)
     )
     # counter-clockwise, the corner c moves to c - 1; so label l is right at 90 degrees if truth - 1 == l
     for turns, name in enumerate(["test_acc", "test_acc_rot90", "test_acc_rot180", "test_acc_rot270"]):
@@ -81,24 +85,24 @@ def test_report_equals_counts_by_hand():
     assert report["test_loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), abs=1e-6)
     confidence = logits.softmax(1).amax(1)[0].item()  # the same for every image: one bin, so |accuracy - confidence|
     assert report["test_ece"] == pytest.approx(abs(0.8 - confidence), abs=1e-5)
-    assert report["test_logit_difference"] == pytest.approx(5.0)
-    assert report["circle"]["0"] == 0.8
-    assert report["circle"]["90"] == report["test_acc_rot90"]
-    assert report["test_acc_circle"] == pytest.approx(sum(report["circle"].values()) / 24, abs=1e-6)
+    assert report["test_invariance_error"] == pytest.approx(5.0)
+    assert report["rotation_sweep"]["0"] == 0.8
+    assert report["rotation_sweep"]["90"] == report["test_acc_rot90"]
+    assert report["test_acc_rotation_sweep"] == pytest.approx(sum(report["rotation_sweep"].values()) / 24, abs=1e-6)
 
 
 def test_padded_images_are_counted_nowhere():
     truth = torch.tensor([0, 1, 2, 3, 0, 1])
     labels = torch.tensor([0, 1, 2, -1, -1, -1])  # the last batch of three is padding alone
-    report = run_test(Corner(), TensorDataset(corner_images(truth), labels))
+    report = run_test(corners(), TensorDataset(corner_images(truth), labels))
     assert report["test_acc"] == 1.0
     assert report["test_images"] == 3
     assert math.isfinite(report["test_loss"])
-    assert "circle" not in report
+    assert "rotation_sweep" not in report
 
 
 def test_a_second_test_starts_from_nothing():
-    model = Corner()
+    model = corners()
     good = TensorDataset(corner_images(torch.tensor([0, 1])), torch.tensor([0, 1]))
     bad = TensorDataset(corner_images(torch.tensor([0, 1])), torch.tensor([2, 3]))
     assert run_test(model, bad)["test_acc"] == 0.0
@@ -111,7 +115,7 @@ def test_rotation_is_exact_at_quarter_turns_and_commutes_with_normalisation():
     images = torch.rand(2, 3, 9, 9)
     for turns in range(4):
         torch.testing.assert_close(_rotate(images, 90 * turns), images.rot90(turns, (2, 3)), rtol=0, atol=1e-5)
-    for angle in CIRCLE:
+    for angle in ROTATION_SWEEP:
         torch.testing.assert_close(_rotate((images - 0.3) / 0.2, angle), (_rotate(images, angle) - 0.3) / 0.2)
 
 
@@ -124,8 +128,8 @@ def test_rotation_equals_kornias_on_images_with_a_black_border():
 
 @pytest.mark.parametrize(("name", "kind"), [("adamw", "AdamW"), ("adam", "Adam"), ("sgd", "SGD")])
 def test_recipe_reaches_the_optimiser(name, kind):
-    optimizer = SimpleCNN(
-        optimizer=name, lr=0.25, weight_decay=0.125, momentum=0.5, schedule="constant"
+    optimizer = Classifier(
+        SimpleCNN(), optimizer=name, lr=0.25, weight_decay=0.125, momentum=0.5, schedule="constant"
     ).configure_optimizers()
     assert type(optimizer).__name__ == kind
     assert optimizer.defaults["lr"] == 0.25
@@ -136,7 +140,7 @@ def test_recipe_reaches_the_optimiser(name, kind):
 
 def test_cosine_falls_to_zero_over_the_run():
     images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
-    model = SimpleCNN(lr=0.1, schedule="cosine")
+    model = Classifier(SimpleCNN(), lr=0.1, schedule="cosine")
     rates = []
     model.on_train_batch_start = lambda *_: rates.append(model.optimizers().param_groups[0]["lr"])
     trainer = Trainer(
@@ -151,9 +155,9 @@ def test_cosine_falls_to_zero_over_the_run():
     assert rates == pytest.approx([0.05 * (1 + math.cos(math.pi * step / 8)) for step in range(8)])
 
 
-def test_checkpoint_loads_without_arguments(tmp_path):
+def test_a_checkpoint_fills_a_network_of_the_same_shape(tmp_path):
     torch.manual_seed(0)
-    model = EqCNN(in_channels=3, image_size=32, width=5, lr=0.02)
+    model = Classifier(EqCNN(in_channels=3, image_size=32, width=5), lr=0.02)
     trainer = Trainer(
         logger=False,
         enable_progress_bar=False,
@@ -164,8 +168,22 @@ def test_checkpoint_loads_without_arguments(tmp_path):
     )
     trainer.fit(model, DataLoader(TensorDataset(torch.rand(4, 3, 32, 32), torch.arange(4)), 2))
     trainer.save_checkpoint(tmp_path / "x.ckpt")
-    loaded = EqCNN.load_from_checkpoint(tmp_path / "x.ckpt", weights_only=True)
-    assert loaded.hparams["width"] == 5
-    assert loaded.hparams["lr"] == 0.02
+    net = EqCNN(in_channels=3, image_size=32, width=5)
+    loaded = Classifier.load_from_checkpoint(tmp_path / "x.ckpt", net=net, weights_only=True)
     images = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(loaded.eval()(images), model.eval()(images), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        (lambda images: images.new_zeros(3, 4), None),
+        (lambda images: images.new_zeros(3, 5), "must return logits of shape (3, 4) (images, classes): got (3, 5)"),
+        (lambda images: (images,), "must return logits of shape (3, 4): got a tuple"),
+        (lambda images: images.new_full((3, 4), math.nan), "returns logits that are not finite before it is trained"),
+    ],
+)
+def test_a_network_is_tried_before_it_is_trained(forward, said):
+    task = corners()
+    task.net.forward = forward
+    assert task.check(torch.rand(3, 1, 8, 8)) == said

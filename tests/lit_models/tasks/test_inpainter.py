@@ -13,18 +13,18 @@ from lit_models import Inpainter
 from lit_models.tasks.inpainter import FIXED_MASKS, NUMBERS, _fixed_numbers, draw_masks, inpainting_loss
 
 
-class Grey(Inpainter):
+class Grey(torch.nn.Module):
     """Fills every image with one grey."""
 
-    def __init__(self, **arguments):
-        super().__init__(**arguments)
+    def __init__(self):
+        super().__init__()
         self.grey = torch.nn.Parameter(torch.tensor(0.5))
 
     def forward(self, images, mask):
         return self.grey.expand_as(images)
 
 
-class Mean(Inpainter):
+class Mean(torch.nn.Module):
     """Fills every image with the mean of what it sees of it: the truth where images are of one colour."""
 
     def forward(self, images, mask):
@@ -103,19 +103,19 @@ def test_a_hole_is_what_a_brush_leaves():
 
 def test_training_draws_from_the_global_random_numbers():
     batch = torch.rand(4, 3, 32, 32), torch.zeros(4)
-    model, drawn = Spy(), []
+    model, drawn = Inpainter(Spy()), []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         model.training_step(batch, 0)
-        drawn.append(model.given[1])
+        drawn.append(model.net.given[1])
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
 
 
 def test_what_lies_in_a_hole_never_reaches_the_network():
-    model = Spy()
+    model = Inpainter(Spy())
     model.training_step((torch.rand(4, 3, 32, 32) + 1e-3, torch.zeros(4)), 0)
-    images, mask = model.given
+    images, mask = model.net.given
     assert torch.equal(images != 0, (mask != 0).expand_as(images))
 
 
@@ -127,14 +127,14 @@ def test_the_mask_of_an_image_depends_on_its_place_alone(world, batch_size):
     for seed in range(2):
         torch.manual_seed(seed)
         for rank in range(world):
-            model = Spy(in_channels=1)
+            model = Inpainter(Spy())
             model._trainer = SimpleNamespace(world_size=world, global_rank=rank)
             for _ in range(2):  # the second pass begins again
                 model.on_validation_epoch_start()
                 found = []
                 for part in images[rank::world].split(batch_size):
                     model.validation_step((part, torch.zeros(len(part))), 0)
-                    found.append(model.given[1])
+                    found.append(model.net.given[1])
                 assert torch.equal(torch.cat(found), expected[rank::world])
 
 
@@ -147,7 +147,7 @@ def test_fixed_masks_are_these():
 def test_evaluation_leaves_the_global_random_numbers_alone():
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    model = Grey()
+    model = Inpainter(Grey())
     model._trainer = SimpleNamespace(world_size=1, global_rank=0)
     model.test_step((torch.full((4, 3, 32, 32), 0.5), torch.zeros(4)), 0)
     assert torch.equal(torch.get_rng_state(), before)
@@ -162,9 +162,9 @@ def test_loss_by_hand():
 
 def test_training_loss_is_the_formula():
     images = torch.rand(4, 3, 32, 32)
-    model = Spy()
+    model = Inpainter(Spy())
     loss = model.training_step((images, torch.zeros(4)), 0)
-    valid = model.given[1].bool().expand_as(images)
+    valid = model.net.given[1].bool().expand_as(images)
     error = (images - 0.5).abs()
     weighted = (6 * error[~valid].sum() + error[valid].sum()).item() / images.numel()
     assert loss.item() == pytest.approx(weighted, rel=1e-5)
@@ -175,7 +175,7 @@ def test_training_loss_is_the_formula():
 def test_test_report_equals_the_formulas(channels, size):
     torch.manual_seed(0)
     images = torch.rand(7, channels, size, size)
-    report = run_test(Grey(in_channels=channels, image_size=size), images)
+    report = run_test(Inpainter(Grey()), images)
     valid = fixed_masks(7, size).bool().expand_as(images)
     error = (images - 0.5).abs()
     composed = torch.where(valid, images, 0.5)
@@ -188,37 +188,37 @@ def test_test_report_equals_the_formulas(channels, size):
 
 def test_the_truth_has_no_error():
     images = (torch.arange(1, 9) / 8).view(8, 1, 1, 1).expand(8, 3, 32, 32).contiguous()
-    report = run_test(Mean(), images)
+    report = run_test(Inpainter(Mean()), images)
     assert report["test_l1_hole"] == report["test_l1_valid"] == 0
     assert report["test_psnr"] == math.inf
     assert report["test_ssim"] == pytest.approx(1)
 
 
 def test_output_beyond_the_range_is_clamped_where_it_is_measured():
-    model = Grey()
-    torch.nn.init.constant_(model.grey, 7.0)
+    model = Inpainter(Grey())
+    torch.nn.init.constant_(model.net.grey, 7.0)
     assert run_test(model, torch.ones(3, 3, 32, 32))["test_l1_hole"] == 0
 
 
 def test_padded_images_are_counted_nowhere():
     images = torch.rand(6, 3, 32, 32)
-    whole = run_test(Grey(), images[:4])
+    whole = run_test(Inpainter(Grey()), images[:4])
     images[4:] = 0.99
     labels = torch.tensor([0, 1, 2, 3, -1, -1])
-    padded = run_test(Grey(), images, labels, batch_size=2)  # the last batch is padding alone
+    padded = run_test(Inpainter(Grey()), images, labels, batch_size=2)  # the last batch is padding alone
     assert padded == pytest.approx(whole, abs=2e-6)
     assert padded["test_images"] == 4
 
 
 def test_a_second_test_starts_from_nothing():
-    model = Grey()
+    model = Inpainter(Grey())
     run_test(model, torch.zeros(4, 3, 32, 32))
     assert run_test(model, torch.full((4, 3, 32, 32), 0.5))["test_l1_hole"] == 0
 
 
 def test_validation_logs_the_error_in_holes():
     images = torch.rand(5, 3, 32, 32)
-    model = Grey()
+    model = Inpainter(Grey())
     loader = DataLoader(TensorDataset(images, torch.tensor([0, 1, 2, 3, -1])), 2)
     (logged,) = trainer().validate(model, loader, verbose=False)
     valid = fixed_masks(4).bool().expand(4, 3, 32, 32)
@@ -233,17 +233,25 @@ def test_validation_logs_the_error_in_holes():
 def test_images_beyond_the_range_are_refused(stage):
     loader = DataLoader(TensorDataset(torch.randn(4, 3, 32, 32), torch.zeros(4)), 2)
     with pytest.raises(Exception, match=r"needs images in \[0, 1\].*data.normalize=false"):
-        getattr(trainer(max_epochs=1), stage)(Grey(), loader)
+        getattr(trainer(max_epochs=1), stage)(Inpainter(Grey()), loader)
+
+
+def test_what_cannot_be_trained_is_refused():
+    with pytest.raises(ValueError, match="lr must be a positive number"):
+        Inpainter(Grey(), lr=-1.0)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("net", "pixels", "said"),
     [
-        ({"image_size": 10}, "image_size must be at least 11"),
-        ({"in_channels": 0}, "in_channels must be at least 1"),
-        ({"lr": -1.0}, "lr must be a positive number"),
+        (Grey(), 32, None),
+        (Grey(), 10, "is tested by the SSIM, whose window is 11 pixels: got images of 10"),
+        (lambda images, mask: images[:, :, 1:], 32, r"must return images of shape (2, 3, 32, 32): got (2, 3, 31, 32)"),
+        (lambda images, mask: [images], 32, "must return images of shape (2, 3, 32, 32): got a list"),
+        (lambda images, mask: images / 0, 32, "returns images that are not finite before it is trained"),
     ],
 )
-def test_impossible_arguments_are_refused(arguments, said):
-    with pytest.raises(ValueError, match=said):
-        Grey(**arguments)
+def test_a_network_is_tried_before_it_is_trained(net, pixels, said):
+    task = Inpainter(Grey())
+    task.net.forward = net
+    assert task.check(torch.rand(2, 3, pixels, pixels)) == said

@@ -4,8 +4,8 @@ import pytest
 
 from headtohead.report.figures.confusion import class_names, confusion
 from headtohead.report.figures.groups import groups
+from tests.records.examples import make
 from tests.report.figures.trials import drawn, sweep, trial
-from tests.results.test_record import make
 
 
 def test_confusion_matrices_are_summed():

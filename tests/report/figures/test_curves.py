@@ -14,7 +14,7 @@ from tests.report.figures.trials import ANGLES, lines, sweep, trial
 
 def test_learning_curves_have_the_mean_of_each_epoch():
     short = trial(seed=1, acc=0.8)
-    short = dataclasses.replace(short, history=[*short.history[:2], {"epoch": 2, "val_acc": None}, "broken"])
+    short = dataclasses.replace(short, history=[*short.history[:2], {"epoch": 2, "val_acc": None}])
     (group,) = groups(sweep(trial(acc=0.9), short))
     (curve,) = epoch_curves(group, "val_acc")
     assert curve.x.tolist() == [1, 2, 3, 4]
@@ -25,7 +25,7 @@ def test_learning_curves_have_the_mean_of_each_epoch():
     assert epoch_curves(group, "val_l1") == []
 
 
-def test_angle_curves_close_the_circle():
+def test_angle_curves_end_where_they_began():
     (group,) = groups(sweep(trial(acc=0.8), trial(acc=1.0, seed=1)))
     (curve,) = angle_curves(group)
     assert curve.x.tolist() == [*ANGLES, 360]
@@ -46,7 +46,7 @@ def test_learning_curves_as_drawn(pair):
     assert axes.get_yscale() == "log"
 
 
-def test_the_circle_as_drawn(pair):
+def test_the_rotation_sweep_as_drawn(pair):
     (axes,) = pair["rotation_polar"].canvas.axes
     assert axes.name == "polar"
     fast = lines(pair["rotation_polar"])["Fast"]

@@ -4,8 +4,8 @@ import pytest
 
 from headtohead.records import record as records
 from headtohead.report.figures.draw import NAMES, draw_all
+from tests.records.examples import filled
 from tests.report.figures.trials import drawn, lines, sweep, trial
-from tests.results.test_tables import filled
 
 
 def test_classifiers_have_every_figure(pair):
@@ -28,13 +28,11 @@ def test_other_kinds_draw_what_they_have():
 def test_figures_of_an_earlier_call_do_not_stay(tmp_path):
     bare = {"quality": {"test_acc": 0.9}}
     draw_all(sweep(trial(**bare), trial(data="CIFAR10", **bare)), tmp_path)
-    assert (tmp_path / "validation-CIFAR10.svg").is_file()
+    assert (tmp_path / "validation-CIFAR10.png").is_file()
     (tmp_path / "notes.png").write_bytes(b"mine")
     draw_all(sweep(trial(**bare)), tmp_path)
     names = {"validation", "training_loss"}
-    assert {path.name for path in tmp_path.iterdir()} == {f"{n}.{x}" for n in names for x in ("svg", "png")} | {
-        "notes.png"
-    }
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in names} | {"notes.png"}
 
 
 def test_nothing_to_draw_draws_nothing(tmp_path):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headtohead.report.figures.groups import band, groups
 from headtohead.records.metrics import CLASSIFICATION, INPAINTING
+from headtohead.report.figures.groups import band, groups
+from tests.records.examples import filled
 from tests.report.figures.trials import sweep, trial
-from tests.results.test_tables import filled
 
 
 def test_band_equals_numpy_and_scipy():

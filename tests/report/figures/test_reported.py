@@ -1,4 +1,4 @@
-"""The figure of the seeds' claims beside what was measured."""
+"""The figure of the sources' claims beside what was measured."""
 
 import pytest
 

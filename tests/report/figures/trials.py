@@ -5,7 +5,7 @@ import dataclasses
 from headtohead.records import record as records
 from headtohead.report.collect import Trials
 from headtohead.report.figures.draw import draw
-from tests.results.test_record import make
+from tests.records.examples import make
 
 ANGLES = range(0, 360, 15)
 
@@ -15,7 +15,7 @@ def trial(model="EqCNN", data="MNIST", seed=0, acc=0.9, params=1_000, macs=50_00
     quality = {
         **make().quality,
         "test_acc": acc,
-        "circle": {str(angle): acc * (1 - angle / 1_000) for angle in ANGLES},
+        "rotation_sweep": {str(angle): acc * (1 - angle / 1_000) for angle in ANGLES},
         "confusion": [[9, 1], [3, 7]],
     }
     history = [{"epoch": e, "val_acc": acc - 0.1 / (e + 1), "train_loss": 1 / (e + 1)} for e in range(4)]

@@ -1,4 +1,4 @@
-"""The layers that the two U-Nets share, so that they differ in their convolution and nothing else."""
+"""The layers of a U-Net, shared by ConvUNet and PConvUNet so that only their convolution differs."""
 
 from __future__ import annotations
 
