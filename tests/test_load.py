@@ -1,7 +1,7 @@
 """A thousand trials and ten thousand records: neither memory nor time per trial may grow with their number.
 
-The thousand trials are run by ``SUITE_LOAD_TRIALS=1000 python -m pytest -m nightly -s tests/test_load.py``; without that
-variable a few stand for them.
+The thousand trials are run by ``SUITE_LOAD_TRIALS=1000 python -m pytest -m nightly -s tests/test_load.py``; without
+that variable a few stand for them.
 """
 
 import json

@@ -92,7 +92,14 @@ def test_ten_thousand_images_count_as_ten_thousand_on_one_two_and_three_processe
 
 @pytest.mark.slow
 def test_every_rank_augments_in_its_own_way_and_each_epoch_in_another(place):
-    arguments = ["--model=SimpleCNN", "--task=probe.Probe", "--data=probe.Same", "--data.val_size=100", "--data.augment=rotate", CPU]
+    arguments = [
+        "--model=SimpleCNN",
+        "--task=probe.Probe",
+        "--data=probe.Same",
+        "--data.val_size=100",
+        "--data.augment=rotate",
+        CPU,
+    ]
     fit = ["fit", *arguments, "--trainer.devices=2", "--trainer.max_epochs=2", "--data.batch_size=32"]
     done = run(ROOT / "train.py", *fit)
     assert done.returncode == 0, done.stderr
@@ -107,7 +114,8 @@ def test_every_rank_augments_in_its_own_way_and_each_epoch_in_another(place):
 def test_a_sweep_of_trials_on_two_devices_each(place, offline, runner):
     """Under a Slurm job of one task, which Lightning alone would take for the one rank there is."""
     (place / "tiny.yaml").write_text(
-        "program: train.py\nmethod: grid\nparameters:\n  model: {value: SimpleCNN}\n  task: {value: probe.Probe}\n  data: {value: probe.Same}\n"
+        "program: train.py\nmethod: grid\nparameters:\n  model: {value: SimpleCNN}\n"
+        "  task: {value: probe.Probe}\n  data: {value: probe.Same}\n"
         "  data.val_size: {value: 100}\n  trainer.max_epochs: {value: 1}\n  trainer.accelerator: {value: cpu}\n"
         "  trainer.devices: {value: 2}\n  seed_everything: {values: [0, 1]}\n"
         'command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]\n'

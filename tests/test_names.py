@@ -1,4 +1,4 @@
-"""The suite's commands in a folder whose own files have the suite's names: each runs the suite's, and finds the user's."""
+"""The commands in a folder whose own files have the suite's names: each runs the suite's, and finds the user's."""
 
 import os
 import subprocess
@@ -34,6 +34,7 @@ parameters:
   trainer.accelerator: {value: cpu}
 command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
 """
+COMMAND = '["${env}", "${interpreter}", "${program}", fit, "${args}"]'
 MODULE = '["${env}", "${interpreter}", "-m", headtohead, train, fit, "${args}"]'
 # tests.tiny is a module of the checkout, as a user's own data set would be one of his folder
 FIT = ["fit", "--model=mine.Linear", "--data=tests.tiny.Tiny", "--data.val_size=100", "--trainer.max_epochs=1"]
@@ -64,21 +65,27 @@ def test_the_commands_of_a_checkout(taken):
     done = run(taken, ROOT / "sweep.py", "tiny.yaml", "--runs=one")  # through the server of processes
     (path,) = taken.glob(f"one/tiny/*/{records.FILE_NAME}")
     assert records.read(path).config["model"] == "mine.Linear"
-    said = f"sweep.py: tiny.yaml: program: train.py is not the suite's: here the suite's is run, but wandb agent would run "
+    said = (
+        "sweep.py: tiny.yaml: program: train.py is not the suite's: here the suite's is run, but wandb agent would run "
+    )
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == 1
-    assert "finished Linear-Tiny-" in run(taken, ROOT / "sweep.py", "tiny.yaml", "--runs=one", "--dry-run").stdout
     assert "Linear" in run(taken, ROOT / "report.py", "one/tiny", "--out=tables").stdout
     assert (taken / "tables" / "tiny" / "report.html").is_file()
-    # as Python would run it by its path alone, without a PYTHONPATH
-    run(taken, ROOT / "train.py", *FIT, "--trainer.default_root_dir=alone")
+
+
+@pytest.mark.slow
+def test_the_other_commands_of_a_checkout(taken):
+    listed = run(taken, ROOT / "sweep.py", "tiny.yaml", "--runs=none", "--dry-run").stdout
+    assert "to run   Linear-Tiny-" in listed
+    run(taken, ROOT / "train.py", *FIT, "--trainer.default_root_dir=alone")  # by its path alone, without a PYTHONPATH
     assert records.read(taken / "alone" / records.FILE_NAME).model == "Linear"
 
 
+@pytest.mark.slow
 def test_the_commands_of_an_installed_suite(taken):
-    (taken / "installed.yaml").write_text(SWEEP.replace("program: train.py\n", "").replace(
-        '["${env}", "${interpreter}", "${program}", fit, "${args}"]', MODULE
-    ))  # fmt: skip
+    text = SWEEP.replace("program: train.py\n", "").replace(COMMAND, MODULE)
+    (taken / "installed.yaml").write_text(text)
     done = run(taken, "-m", "headtohead", "sweep", "installed.yaml", "--runs=two")
     assert done.stderr == ""
     (path,) = taken.glob(f"two/installed/*/{records.FILE_NAME}")
@@ -86,6 +93,7 @@ def test_the_commands_of_an_installed_suite(taken):
     assert "Linear" in run(taken, "-m", "headtohead", "report", "two/installed", "--out=tables").stdout
 
 
+@pytest.mark.slow
 def test_the_command_by_which_an_agent_starts_a_trial(taken):
     agent = {"WANDB_SWEEP_ID": "sweep000", "WANDB_RUN_ID": "run7"}
     run(taken, "-m", "headtohead", "train", *FIT, **agent)
@@ -103,5 +111,5 @@ def test_a_warning_where_an_agent_would_run_another_program(taken, monkeypatch, 
     said = sweep._another_program(sweep.read_sweep(taken / "other.yaml"))
     assert (said is not None) == warned
     if said:
-        assert said.startswith(f"program: {taken.name and 'train.py'} is not the suite's")
+        assert said.startswith("program: train.py is not the suite's")
         assert '"-m", "headtohead", "train", "fit", "${args}"]' in said

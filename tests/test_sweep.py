@@ -15,8 +15,8 @@ from headtohead.records import record as records
 from headtohead.runner import main as sweep
 from headtohead.runner.sweep_file import read_sweep
 from headtohead.trial import main as train
-from tests.conftest import ROOT
 from tests.cli.test_output import unread
+from tests.conftest import ROOT
 
 GRID = """
 program: train.py
@@ -42,8 +42,10 @@ def write(folder: Path, epochs: int = 1, old: str = "", new: str = "") -> Path:
     return path
 
 
-def run(*args) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, ROOT / "sweep.py", *args], capture_output=True, text=True, timeout=300)
+def run(*args, **environment) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environment}
+    command = [sys.executable, ROOT / "sweep.py", *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=env)
 
 
 def contents(folder: Path) -> dict[str, dict]:
@@ -67,8 +69,10 @@ def test_a_sweep_runs_each_trial_once_and_then_none(workplace, offline, capfd):
         (m, s) for m in ("SimpleCNN", "EqCNN") for s in (0, 1)
     }
     times = {path: path.stat().st_mtime_ns for path in workplace.glob("runs/tiny/*/record.json")}
-    second = subprocess.run([sys.executable, "-X", "importtime", ROOT / "sweep.py", file], capture_output=True, text=True)
-    assert not re.search(r"\| +torch$", second.stderr, re.MULTILINE)  # where nothing is left to do, that is told at once
+    second = run(file, PYTHONPROFILEIMPORTTIME="1")
+    imported = re.findall(r"\| +([\w.]+)$", second.stderr, re.MULTILINE)
+    assert "torch" not in imported  # where nothing is left to do, that is said at once
+    assert "headtohead.runner.main" in imported
     assert second.returncode == 0
     assert "start" not in second.stdout
     assert {path: path.stat().st_mtime_ns for path in workplace.glob("runs/tiny/*/record.json")} == times

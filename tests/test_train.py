@@ -299,7 +299,13 @@ def test_help_names_the_arguments(workplace, capfd):
 
 @pytest.mark.parametrize(("limit", "images"), [("3", 3 * 64), ("0.5", 4 * 64), ("1.0", 500)])
 def test_images_per_second_are_those_that_were_trained_on(workplace, limit, images):
-    args = [*FIT, "--trainer.max_epochs=1", f"--trainer.limit_train_batches={limit}", "--data.batch_size=64", "--trainer.default_root_dir=here"]
+    args = [
+        *FIT,
+        "--trainer.max_epochs=1",
+        f"--trainer.limit_train_batches={limit}",
+        "--data.batch_size=64",
+        "--trainer.default_root_dir=here",
+    ]
     assert train.main(args) == 0
     cost = records.read(workplace / "here" / records.FILE_NAME).cost
     assert cost["train_images_per_second"] * cost["epoch_seconds"] == pytest.approx(images)

@@ -18,6 +18,11 @@ from tests.tiny import TINY
 FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
 MAINS = {"train.py": train.main, "sweep.py": sweep.main, "report.py": report.main}
 
+WRAPS = "is a task, which wraps a network: give the network as --model and the task as --task"
+NETWORK = "nn.Module, nor a function whose return type is one"
+MOVED = "the recipe belongs to the task since the second edition: --task"
+RECIPE = {"lr": 1, "optimizer": "sgd", "schedule": "cosine", "weight_decay": 0, "momentum": 0}
+
 # for train.py: what is added to FIT, and what is said
 ADDED = {
     # models and data
@@ -27,18 +32,18 @@ ADDED = {
     "--model=eqcnn": "did you mean EqCNN?",
     "--model=Ünïcode": "--model: no model is named 'Ünïcode'",
     "--model=../../x": "--model: no model is named '../../x'",
-    "--model=[1]": "--model: [1] is no nn.Module, nor a function whose return type is one; there are CNN, ",
-    "--model=os.system": "--model: os.system is no nn.Module, nor a function whose return type is one",
+    "--model=[1]": f"--model: [1] is no {NETWORK}; there are CNN, ",
+    "--model=os.system": f"--model: os.system is no {NETWORK}",
     "--model=torch.nn.Linear": "--model: Linear needs in_features, out_features",
     "--model=null": "--model is required: one of CifarCNN, ",
     "--model=lit_models.Nope": "--model: no model is named 'lit_models.Nope' (module 'lit_models' has no attribute",
     "--model=nowhere.Net": "--model: no model is named 'nowhere.Net' (No module named 'nowhere')",
     "--model=torch.nn.Module": "--model: Module has no forward; there are CNN, ",
-    "--model=Task": "--model: Task is a task, which wraps a network: give the network as --model and the task as --task",
-    "--model=Classifier": "--model: Classifier is a task, which wraps a network: give the network as --model and the task as --task",
-    "--model=lit_models.Inpainter": "--model: Inpainter is a task, which wraps a network: give the network as --model and the task as --task",
-    "--model=own.Mine": "--model: Mine is a task, which wraps a network: give the network as --model and the task as --task",  # a user's subclass
-    "--model=own.Old": "--model: Old is a task, which wraps a network: give the network as --model and the task as --task",  # as the first edition had them
+    "--model=Task": f"--model: Task {WRAPS}",
+    "--model=Classifier": f"--model: Classifier {WRAPS}",
+    "--model=lit_models.Inpainter": f"--model: Inpainter {WRAPS}",
+    "--model=own.Mine": f"--model: Mine {WRAPS}",  # a user's subclass
+    "--model=own.Old": f"--model: Old {WRAPS}",  # as the first edition had them
     "--model=MNIST": "--model: no model is named 'MNIST'",
     "--model": "--model needs a value",
     "--data=": "--data: no data is named ''; there are CIFAR10, MNIST",
@@ -53,18 +58,15 @@ ADDED = {
     "--task=Clasifier": "--task: no task is named 'Clasifier'; did you mean Classifier?",
     "--task=Task": "--task: Task is there to be subclassed; there are Classifier, Inpainter",
     "--task=torch.nn.Linear": "--task: torch.nn.Linear is no Task; there are Classifier, Inpainter",
-    "--task=Inpainter": "--task: Inpainter needs a network whose forward takes images and a mask, such as PConvUNet: got",
+    "--task=Inpainter": "--task: Inpainter needs a network whose forward takes images and a mask",
     "--task=null": "--task: must not be null; Classifier is the default",
     "--task": "--task needs a value",
     "--task.lrr=1": "--task.lrr: Classifier has no such argument; did you mean --task.lr?",
     "--task.net=3": "--task.net: Classifier has no such argument; there are --task.optimizer, --task.lr, ",
     "--task.num_classes=3": "--task.num_classes: comes from the data",
     # what the first edition had, in other places
-    **{
-        f"--model.{name}={value}": f"--model.{name}: the recipe belongs to the task since the second edition: --task.{name}"
-        for name, value in {"lr": 1, "optimizer": "sgd", "schedule": "cosine", "weight_decay": 0, "momentum": 0}.items()
-    },
-    "--config=recipe.yaml": "--model.lr: the recipe belongs to the task since the second edition: --task.lr",
+    **{f"--model.{name}={value}": f"--model.{name}: {MOVED}.{name}" for name, value in RECIPE.items()},
+    "--config=recipe.yaml": f"--model.lr: {MOVED}.lr",
     "--model.in_channels=0": "--model.in_channels: comes from the data",
     "--model.image_size=8": "--model.image_size: comes from the data",
     "--model.num_classes=3": "--model.num_classes: comes from the data",

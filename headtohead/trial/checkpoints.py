@@ -80,7 +80,9 @@ def check_checkpoint(path: Path, model: str) -> None:
     except (TypeError, KeyError):
         held = ""
     if first_edition and not held:
-        raise UsageError(f"--ckpt_path: {path} was written by the first edition, which this one cannot read: train again")
+        raise UsageError(
+            f"--ckpt_path: {path} was written by the first edition, which this one cannot read: train again"
+        )
     if not isinstance(weights, dict) or not isinstance(held, str) or not held:
         raise UsageError(f"--ckpt_path: {path} is not a checkpoint of this suite")
     if held.rpartition(".")[2] != model.rpartition(".")[2]:
@@ -111,9 +113,7 @@ def read_arguments(path: Path, task: str) -> dict[str, dict[str, Namespace]]:
         raise UsageError(f"--ckpt_path: {path} was trained in the task {held}: got --task={task}")
     if "class_path" in str(groups):
         raise UsageError(f"--ckpt_path: {path} is not a checkpoint of this suite: its arguments name classes")
-    return {
-        part: {name: Namespace(given) for name, given in named.items() if given} for part, named in groups.items()
-    }
+    return {part: {name: Namespace(given) for name, given in named.items() if given} for part, named in groups.items()}
 
 
 def _plain(value: Any) -> Any:
