@@ -7,7 +7,7 @@ BIN := .venv/bin
 NAME := $(basename $(notdir $(SWEEP)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install compare test test-slow lint format clean
+.PHONY: help install compare test test-slow test-nightly format clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -22,15 +22,21 @@ compare: .venv/installed ## fetch the data, run SWEEP, print and write its table
 	@$(BIN)/python sweep.py $(SWEEP) --jobs $(JOBS); status=$$?; \
 	if [ $$status -le 1 ]; then $(BIN)/python report.py runs/$(NAME) || status=$$?; fi; exit $$status
 
-test: .venv/installed-dev ## run the style check, the type check and the tests
+# Two processes at a time, each with one thread (tests/conftest.py). A file's tests stay together: they share trials.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope
+
+test: .venv/installed-dev ## run the style check, the type check and the tests that take seconds
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
-test-slow: .venv/installed-dev ## fetch the data and run the slow tests, on real data too
+test-slow: .venv/installed-dev ## fetch the data and run the tests that take longer, or need real data
 	$(BIN)/python -c "import datamodules; [d().prepare_data() for d in (datamodules.MNIST, datamodules.CIFAR10)]"
-	$(BIN)/python -m pytest -m "slow or data"
+	$(PYTEST) -m "(slow or data) and not nightly"
+
+test-nightly: .venv/installed-dev ## run what takes hours: a hundred kills, 10,000 records, every architecture three times
+	$(BIN)/python -m pytest -m nightly -s
 
 format: .venv/installed-dev ## put the code into its form
 	$(BIN)/ruff check --fix .

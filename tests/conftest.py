@@ -1,16 +1,27 @@
 """What all tests share."""
 
+import functools
 import os
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-# Tests compare numbers, not speed: one thread makes them repeatable, and quick beside other processes.
+# Tests compare numbers, not speed: one thread makes them repeatable, and quick beside other processes. W&B is off where
+# no test is about it: a run of it, offline too, takes longer than a trial of theirs.
 torch.set_num_threads(1)
-os.environ.update(OMP_NUM_THREADS="1", WANDB_MODE="offline", WANDB_SILENT="true", WANDB_ERROR_REPORTING="false")
+os.environ.update(OMP_NUM_THREADS="1", WANDB_MODE="disabled", WANDB_SILENT="true", WANDB_ERROR_REPORTING="false")
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _short_timing(monkeypatch):
+    """Trials in this process time their network by a few passes: what it comes to is no test."""
+    if recording := sys.modules.get("headtohead.trial.recording"):
+        short = functools.partial(recording.seconds_per_batch, budget=0.0)
+        monkeypatch.setattr(recording, "seconds_per_batch", short)
 
 
 @pytest.fixture
@@ -19,6 +30,12 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return tmp_path
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Runs of W&B that are kept in the trials' folders."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
 
 
 @pytest.fixture

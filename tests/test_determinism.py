@@ -13,7 +13,7 @@ from headtohead.records import record as records
 from headtohead.trial import main as train
 from headtohead.trial import recording
 from headtohead.trial.arguments import classes
-from lit_models import Inpainter
+from lit_models.facts import takes_mask
 from tests.conftest import ROOT
 from tests.test_train import without_times
 
@@ -38,12 +38,12 @@ def point(name: str) -> dict[str, object]:
     chosen: dict[str, object] = {"model": model}
     if operator:
         chosen |= {"model.operator": operator[0], "model.depth": 8}
-    if issubclass(getattr(lit_models, model), Inpainter):
+    if takes_mask(getattr(lit_models, model)):
         chosen |= {"data.normalize": False, "model.width": 8}
     return chosen
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_same_seed_same_record_with_workers_and_without(workplace, monkeypatch, name):
     monkeypatch.setattr(recording, "seconds_per_batch", lambda *_: 1.0)  # times are set aside
@@ -61,7 +61,7 @@ def test_same_seed_same_record_with_workers_and_without(workplace, monkeypatch, 
         assert [key for key, value in weights[0].items() if not torch.equal(value, other[key])] == []
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_one_trial_at_a_time_and_two_give_the_same_records(workplace, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
@@ -82,9 +82,9 @@ def test_one_trial_at_a_time_and_two_give_the_same_records(workplace, monkeypatc
         done = subprocess.run([sys.executable, ROOT / "sweep.py", *arguments], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         read = {path.parent.name: records.read(path) for path in workplace.glob(f"runs{jobs}/all/*/record.json")}
-        assert {record.rig["trials_at_once"] for record in read.values()} == {jobs}
+        assert {record.hardware["trials_at_once"] for record in read.values()} == {jobs}
         found.append({name: without_times(record) for name, record in read.items()})
         for record in found[-1].values():
-            record["rig"].pop("trials_at_once")
+            record["hardware"].pop("trials_at_once")
     assert len(found[0]) == len(parameters["model"]["values"])
     assert found[0] == found[1]

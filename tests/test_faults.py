@@ -19,7 +19,7 @@ from headtohead.trial import main as train
 from headtohead.trial.callbacks import FiniteLoss
 from headtohead.trial.errors import TrialFailed
 from tests.conftest import ROOT
-from tests.results.test_record import make
+from tests.records.test_record import make
 from tests.tiny import TINY
 
 FIT = [
@@ -66,7 +66,7 @@ def test_a_loss_that_explodes_stops_the_trial(workplace, capfd):
 @pytest.mark.parametrize("alone", [True, False], ids=["one CPU", "as on a GPU"])
 def test_the_step_is_the_first_bad_one_though_it_is_read_later(losses, said, alone):
     check = FiniteLoss(every=5)
-    module = SimpleNamespace(device=torch.device("cpu"), hparams={"lr": 0.1})
+    module = SimpleNamespace(device=torch.device("cpu"), lr=0.1)
     trainer = SimpleNamespace(world_size=1, fit_loop=SimpleNamespace(total_batch_idx=0))
     check.on_train_start(trainer, module)
     check._alone_on_cpu = alone  # else read at every fifth step
@@ -82,21 +82,27 @@ def test_the_step_is_the_first_bad_one_though_it_is_read_later(losses, said, alo
 
 
 BROKEN = """
-import errno, shutil
+import shutil
 import torch
-from lit_models import SimpleCNN
+from lit_models import Classifier, SimpleCNN
 
 class Greedy(SimpleCNN):
-    def __init__(self, width: int = 7, **recipe):
-        super().__init__(**recipe)
-    def training_step(self, batch, batch_idx):
-        torch.empty(2**50)
+    def __init__(self, width: int = 7):
+        super().__init__()
+    def forward(self, images):
+        if self.training:
+            torch.empty(2**50)
+        return super().forward(images)
 
 class GreedyToo(SimpleCNN):
-    def training_step(self, batch, batch_idx):
-        raise MemoryError
+    def __init__(self):
+        super().__init__()
+    def forward(self, images):
+        if self.training:
+            raise MemoryError
+        return super().forward(images)
 
-class Vanishing(SimpleCNN):
+class Vanishing(Classifier):
     def on_train_epoch_end(self):
         super().on_train_epoch_end()
         shutil.rmtree("here")
@@ -117,7 +123,7 @@ def test_memory_that_runs_out_is_named_with_what_to_lower(mine, capfd, model, si
 
 
 def test_a_folder_that_vanishes_is_named(mine, capfd):
-    fails(capfd, ["--model=mine_faults.Vanishing", HERE], "here/checkpoints: No such file or directory")
+    fails(capfd, ["--task=mine_faults.Vanishing", HERE], "here/checkpoints: No such file or directory")
 
 
 def full_disk(*_):
@@ -144,7 +150,7 @@ def test_results_on_a_full_disk_leave_what_was_there(workplace, capfd, monkeypat
     monkeypatch.setattr(os, "fsync", full_disk)
     assert results_main(["runs/x"]) == 1
     printed = capfd.readouterr().err
-    assert "results: " in printed
+    assert "report.py: " in printed
     assert "No space left on device" in printed
     assert {path: path.read_bytes() for path in (workplace / "results").rglob("*") if path.is_file()} == before
 
@@ -198,7 +204,7 @@ def test_a_sweep_on_a_disk_that_fills_up(small_disk):
     before = kept[0].read_bytes()
     for path in small_disk.rglob("*.ckpt"):
         torch.load(path, weights_only=True)  # each is whole
-    made = run("-m", "results", "disk/x", "--out=out")
+    made = run(ROOT / "report.py", "disk/x", "--out=out")
     assert made.returncode == 0, made.stderr
     again = run(ROOT / "sweep.py", "x.yaml", "--runs=disk")
     assert again.returncode == 1
@@ -224,12 +230,12 @@ SECRETS = {
 
 
 @pytest.mark.slow
-def test_no_secret_of_the_environment_is_kept_or_printed(workplace, monkeypatch):
+def test_no_secret_of_the_environment_is_kept_or_printed(workplace, monkeypatch, offline):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("WANDB_SERVICE", raising=False)  # of a trial that another test ran in this process
     trained = run(ROOT / "train.py", *FIT, "--trainer.default_root_dir=runs/x/trial")
-    made = run("-m", "results", "runs/x")
+    made = run(ROOT / "report.py", "runs/x")
     printed = trained.stdout + trained.stderr + made.stdout + made.stderr
     assert trained.returncode == made.returncode == 0, printed
     files = [path for path in workplace.rglob("*") if path.is_file()]

@@ -1,7 +1,7 @@
 """A sweep and its tables are killed at random moments, and end as if nothing had happened.
 
-A hundred kills: ``SUITE_KILLS=100 python -m pytest -m slow -s tests/test_kills.py``; without that variable fewer
-stand for them.
+``SUITE_KILLS=25 python -m pytest -m nightly -s tests/test_kills.py`` is a shorter look than the hundred kills of
+``make test-nightly``.
 """
 
 import csv
@@ -24,16 +24,17 @@ import torch
 from PIL import Image
 
 from headtohead.records import record as records
-from headtohead.report.collect import TIMES
+from headtohead.records.metrics import times
 from headtohead.runner.process import LOG
 from tests.conftest import ROOT
 from tests.test_sweep import GRID, contents
 
-KILLS = int(os.environ.get("SUITE_KILLS", "25"))
+KILLS = int(os.environ.get("SUITE_KILLS", "100"))
 IN_A_SWEEP, OF_ITS_TABLES = 20, 6  # kills at most; then all is compared, and another sweep begins
 TRIALS = 4
+TIMES = times()
 SWEEP = [sys.executable, str(ROOT / "sweep.py"), "tiny.yaml"]
-RESULTS = [sys.executable, "-m", "results", "runs/tiny"]
+RESULTS = [sys.executable, str(ROOT / "report.py"), "runs/tiny"]
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/task").is_dir(), reason="finds the processes of a trial in /proc, which Linux has"
@@ -176,7 +177,7 @@ def run_through(place: Victim) -> dict[str, float]:
     return {"start": began - start, "trial": (ended - began) / TRIALS, "tables": time.monotonic() - ended}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(3600)
 def test_kills_lose_nothing(workplace):
     undisturbed = Victim(workplace / "undisturbed", "disabled")

@@ -1,7 +1,7 @@
 """A thousand trials and ten thousand records: neither memory nor time per trial may grow with their number.
 
-The thousand trials are run by ``SUITE_LOAD_TRIALS=1000 python -m pytest -m slow -s tests/test_load.py``; without that
-variable a few stand for them.
+The thousand trials are run by ``SUITE_LOAD_TRIALS=1000 python -m pytest -m nightly -s tests/test_load.py``; without
+that variable a few stand for them.
 """
 
 import json
@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 TRIALS = int(os.environ.get("SUITE_LOAD_TRIALS", "16"))
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.nightly,
     pytest.mark.timeout(600 + 30 * TRIALS),
     pytest.mark.skipif(
         not Path("/proc/self/fd").is_dir(), reason="reads memory and descriptors in /proc, which Linux has"
@@ -135,7 +135,7 @@ def measured(command: list[str], printed: Path) -> tuple[float, float]:
 def test_results_of_ten_thousand_records(workplace, configs, seeds):
     copies(workplace / "runs" / "many", configs, seeds)
     out = workplace / "results" / "many"
-    cpu, megabytes = measured([sys.executable, "-m", "results", "runs/many"], workplace / "printed.txt")
+    cpu, megabytes = measured([sys.executable, ROOT / "report.py", "runs/many"], workplace / "printed.txt")
     print(f"{configs} x {seeds} records: {cpu:.1f} s on the CPU, {megabytes:.0f} MB")
     assert cpu < 20  # not the clock's: other processes of the machine are in that
     assert megabytes < 1_000

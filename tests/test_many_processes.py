@@ -23,10 +23,10 @@ CPU = "--trainer.accelerator=cpu"
 PROBE = '''
 import dataclasses
 import torch
-from lit_models import SimpleCNN
+from lit_models import Classifier
 from tests.tiny import Tiny
 
-class Probe(SimpleCNN):
+class Probe(Classifier):
     """Keeps the images of each rank's first training step."""
     def training_step(self, batch, batch_idx):
         if batch_idx == 0:
@@ -84,15 +84,22 @@ def test_ten_thousand_images_count_as_ten_thousand_on_one_two_and_three_processe
         checkpoint = "--ckpt_path=one/checkpoints/best.ckpt"
         done = run(ROOT / "train.py", "test", *arguments, checkpoint, f"--trainer.devices={devices}")
         assert done.returncode == 0, done.stderr
-        for name in ("test_acc", "test_acc_rot90", "test_acc_circle"):
+        for name in ("test_acc", "test_acc_rot90", "test_acc_rotation_sweep"):
             (shown,) = re.findall(rf"{name}\s*│\s*([\d.]+)", done.stdout)
-            images = 1_000 * 24 if name == "test_acc_circle" else 10_000
+            images = 1_000 * 24 if name == "test_acc_rotation_sweep" else 10_000
             assert float(shown) * images == pytest.approx(record.quality[name] * images, abs=0.02), (devices, name)
 
 
 @pytest.mark.slow
 def test_every_rank_augments_in_its_own_way_and_each_epoch_in_another(place):
-    arguments = ["--model=probe.Probe", "--data=probe.Same", "--data.val_size=100", "--data.augment=rotate", CPU]
+    arguments = [
+        "--model=SimpleCNN",
+        "--task=probe.Probe",
+        "--data=probe.Same",
+        "--data.val_size=100",
+        "--data.augment=rotate",
+        CPU,
+    ]
     fit = ["fit", *arguments, "--trainer.devices=2", "--trainer.max_epochs=2", "--data.batch_size=32"]
     done = run(ROOT / "train.py", *fit)
     assert done.returncode == 0, done.stderr
@@ -103,20 +110,22 @@ def test_every_rank_augments_in_its_own_way_and_each_epoch_in_another(place):
 
 
 @pytest.mark.slow
-def test_a_sweep_of_trials_on_two_devices_each(place):
+@pytest.mark.parametrize("runner", [[ROOT / "sweep.py"], ["-m", "headtohead", "sweep"]], ids=["checkout", "installed"])
+def test_a_sweep_of_trials_on_two_devices_each(place, offline, runner):
     """Under a Slurm job of one task, which Lightning alone would take for the one rank there is."""
     (place / "tiny.yaml").write_text(
-        "program: train.py\nmethod: grid\nparameters:\n  model: {value: probe.Probe}\n  data: {value: probe.Same}\n"
+        "program: train.py\nmethod: grid\nparameters:\n  model: {value: SimpleCNN}\n"
+        "  task: {value: probe.Probe}\n  data: {value: probe.Same}\n"
         "  data.val_size: {value: 100}\n  trainer.max_epochs: {value: 1}\n  trainer.accelerator: {value: cpu}\n"
         "  trainer.devices: {value: 2}\n  seed_everything: {values: [0, 1]}\n"
         'command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]\n'
     )
     slurm = {"NTASKS": "1", "JOB_ID": "77", "JOB_NAME": "sweep", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
-    done = run(ROOT / "sweep.py", "tiny.yaml", **{f"SLURM_{name}": value for name, value in slurm.items()})
+    done = run(*runner, "tiny.yaml", **{f"SLURM_{name}": value for name, value in slurm.items()})
     assert done.returncode == 0, done.stdout + done.stderr
     found = [records.read(path) for path in place.glob("runs/tiny/*/record.json")]
     assert sorted(record.seed for record in found) == [0, 1]
-    assert [record.rig["devices"] for record in found] == [2, 2]
+    assert [record.hardware["devices"] for record in found] == [2, 2]
     assert [record.quality["test_images"] for record in found] == [200, 200]
     assert Path("rank1-epoch0.pt").is_file()  # the second rank was there
     for folder in place.glob("runs/tiny/*"):
@@ -177,7 +186,7 @@ def two_machines():
 
 
 @pytest.mark.slow
-def test_two_machines_by_torchrun_train_what_one_process_does(two_machines, place):
+def test_two_machines_by_torchrun_train_what_one_process_does(two_machines, place, offline):
     arguments = ["fit", "--model=EqCNN", *TINY, CPU, "--trainer.max_epochs=2"]
     here = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-endpoint=10.77.0.1:29500"]
     there = ["--trainer.num_nodes=2", "--trainer.devices=1", "--trainer.strategy=ddp"]
@@ -199,7 +208,7 @@ def test_two_machines_by_torchrun_train_what_one_process_does(two_machines, plac
     (folder,) = place.glob("runs/train/*")  # the same on both, and one wrote
     assert len(list(folder.glob("wandb/offline-run-*"))) == 1
     found = records.read(folder / records.FILE_NAME)
-    assert (found.rig["devices"], found.rig["nodes"]) == (1, 2)
+    assert (found.hardware["devices"], found.hardware["nodes"]) == (1, 2)
     assert found.quality["test_images"] == 200
     assert train.main([*arguments, "--trainer.default_root_dir=one"]) == 0
     alone = records.read(Path("one") / records.FILE_NAME)

@@ -10,15 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
-import results.server
 import wandb
 import yaml
 
 from headtohead.records import record as records
+from headtohead.report import from_wandb
 from headtohead.report.main import main as make_tables
 from headtohead.runner import process as processes
+from headtohead.runner.sweep_file import MODULE
 from tests.conftest import ROOT
-from tests.results.test_tables import make
+from tests.records.test_record import make
 from tests.tiny import TINY
 from tests.wandb_server import ENTITY, wandb_server
 
@@ -29,7 +30,8 @@ SWEEP = {
     "method": "grid",
     "metric": {"name": "val_acc", "goal": "maximize"},
     "parameters": {
-        "model": {"values": ["FCNet", {"class_path": "SimpleCNN", "init_args": {"width": 4, "optimizer": "sgd"}}]},
+        "model": {"values": ["FCNet", {"class_path": "SimpleCNN", "init_args": {"width": 4}}]},
+        "task.optimizer": {"value": "sgd"},
         "data": {"value": "tests.tiny.Tiny"},
         "data.val_size": {"value": 100},
         "data.normalize": {"value": False},
@@ -43,8 +45,10 @@ SWEEP = {
 BROKEN = """
 from lit_models import FCNet
 class Broken(FCNet):
-    def training_step(self, *_):
-        raise ArithmeticError("no loss today")
+    def forward(self, images):
+        if self.training:
+            raise ArithmeticError("no loss today")
+        return super().forward(images)
 """
 
 
@@ -176,7 +180,7 @@ def test_two_agents_share_a_grid_and_its_table_is_that_of_the_local_records(serv
     assert "epoch 2/2" in run["log"]
     assert server.files[run["name"], records.FILE_NAME] == (folder / records.FILE_NAME).read_bytes()
 
-    monkeypatch.setattr(results.server, "PER_PAGE", 1)
+    monkeypatch.setattr(from_wandb, "PER_PAGE", 1)
     server.asked.clear()
     check_tables(address, folder.parent, "tiny")
     assert server.asked.count("Runs") == 2
@@ -262,13 +266,13 @@ def test_a_server_that_breaks_down_does_not_hold_a_trial(server, workplace):
     ("args", "code", "said"),
     [
         pytest.param(["--model=SimpelCNN"], 2, "no model is named 'SimpelCNN'", marks=pytest.mark.slow),
-        (["--model=mine.Broken"], 1, "ArithmeticError: no loss today"),
+        (["--model=mine_broken.Broken"], 1, "ArithmeticError: no loss today"),
     ],
 )
 def test_a_failing_trial_is_a_failed_run_with_its_error_in_the_log(server, workplace, args, code, said):
     new_sweep(SWEEP, "--project=mine")
     environment = {"WANDB_SWEEP_ID": "sweep000", "WANDB_RUN_ID": "run1", "WANDB_PROJECT": "mine"}
-    Path("mine.py").write_text(BROKEN)
+    Path("mine_broken.py").write_text(BROKEN)
     assert trial(workplace / "here", *args, **environment)[0] == code
     run = server.runs["run1"]
     assert (run["state"], run["exitcode"]) == ("failed", code)
@@ -284,7 +288,7 @@ def keep(server, name, state="finished", record=None, **facts):
 
 
 def test_what_is_not_finished_or_no_record_is_listed_and_not_averaged(server, workplace, monkeypatch, capsys):
-    monkeypatch.setattr(results.server, "PER_PAGE", 2)
+    monkeypatch.setattr(from_wandb, "PER_PAGE", 2)
     keep(server, "a", record=make(seed=0), displayName="../../outside")
     keep(server, "b", record=make(seed=1), displayName="good")
     keep(server, "c", "failed", record=make(seed=2), displayName="bad")
@@ -384,7 +388,9 @@ def test_an_interrupted_offline_trial_is_one_run_on_the_server(server, workplace
 def test_an_agent_that_is_preempted_leaves_its_trial_to_the_next(server, workplace):
     # more epochs than fit in before W&B first uploads, on a fast machine too
     long = {**SWEEP["parameters"], "model": {"value": "SimpleCNN"}, "trainer.max_epochs": {"value": 1000}}
-    address = new_sweep({**SWEEP, "parameters": long})
+    # the installed suite, in a folder that has a train.py of its own
+    Path("train.py").write_text("raise SystemExit('not this one')")
+    address = new_sweep({**SWEEP, "program": "train.py", "command": MODULE, "parameters": long})
     agent = start_agent(address, "--forward-signals")
     wait_for(lambda: any(run["history"] for run in server.runs.values()))
     agent.terminate()

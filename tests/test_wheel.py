@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -16,6 +15,8 @@ import pytest
 import lit_models
 from tests.conftest import ROOT
 from tests.test_readme import blocks
+
+ROOMS = ("datamodules", "headtohead", "lit_models")
 
 
 def call(*command, **options) -> str:
@@ -39,17 +40,11 @@ def wheel(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_wheel_holds_every_module_and_what_they_read(wheel):
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     names = zipfile.ZipFile(wheel).namelist()
-    packages = [package.replace(".", "/") for package in settings["packages"]]
-    modules = {f"{name}.py" for name in settings["py-modules"]}
-    for package in packages:
-        modules |= {f"{package}/{path.name}" for path in (ROOT / package).glob("*.py")}
-    folders = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("[!.]*/**/__init__.py")}
-    assert {folder for folder in folders if not folder.startswith(("tests", "build"))} == set(packages)
-    templates = {f"results/templates/{path.name}" for path in (ROOT / "results" / "templates").iterdir()}
+    modules = {path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "headtohead" / "report" / "templates").iterdir()}
     found = {name for name in names if ".dist-info/" not in name}
-    assert found == modules | templates | {"results/claims.yaml"}
+    assert found == modules | templates
     assert any(name.endswith("/LICENSE") for name in names)
 
 
@@ -66,15 +61,18 @@ def test_installed_from_its_wheel_the_suite_runs_outside_the_repository(wheel, t
     for name, code in blocks("Bring your own").items():
         (here / name).write_text(code)
 
-    where = call(python, "-c", "import lit_models, results, sweep, train; print(train.__file__)", cwd=here)
-    assert Path(where.strip()) == site / "train.py"
+    for name in ("train", "sweep", "results", "report", "trial", "datamodules"):  # a user's own are not run for ours
+        (here / f"{name}.py").write_text("raise SystemExit('not this one')")
+    where = call(python, "-c", "import lit_models, headtohead; print(headtohead.__file__)", cwd=here)
+    assert Path(where.strip()) == site / "headtohead" / "__init__.py"
     listed = call(python, "-m", "lit_models", cwd=here)
     for name in lit_models.__all__:
-        assert (name in listed.split()) == (getattr(lit_models, name).forward is not lit_models.Classifier.forward)
-    assert "to run   Linear-Stripes-seed0" in call(python, "-m", "sweep", "mine.yaml", "--dry-run", cwd=here)
+        assert (name in listed.split()) == (name in lit_models.architectures.__all__)
+    headtohead = str(place / "bin" / "headtohead")
+    assert "to run   Linear-Stripes-seed0" in call(headtohead, "sweep", "mine.yaml", "--dry-run", cwd=here)
     fit = ["fit", "--model=mine.Linear", "--data=my_data.Stripes", "--data.val_size=500", "--trainer.max_epochs=1"]
-    assert "Linear on Stripes" in call(python, "-m", "train", *fit, "--trainer.accelerator=cpu", cwd=here)
-    assert re.search(r"Linear +1 ", call(python, "-m", "results", "runs/train", cwd=here))
+    assert "Linear on Stripes" in call(headtohead, "train", *fit, "--trainer.accelerator=cpu", cwd=here)
+    assert re.search(r"Linear +1 ", call(python, "-m", "headtohead", "report", "runs/train", cwd=here))
     (record,) = here.glob("runs/train/*/record.json")
     assert '"commit": ""' in record.read_text()
     assert (here / "results" / "train" / "report.html").read_text().endswith("</html>\n")

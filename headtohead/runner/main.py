@@ -8,6 +8,7 @@ a sweep over a directory that they share: ``--shard 1/8`` on the first of eight.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import statistics
@@ -26,13 +27,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from headtohead.cli.arguments import OneLineParser
+from headtohead.cli.checkout import CHECKOUT
 from headtohead.cli.output import lasting_output
 from headtohead.records import files
 from headtohead.records import record as records
 from headtohead.records.metrics import in_words
 from headtohead.runner import process as processes
 from headtohead.runner.strategy import AsListed, Strategy
-from headtohead.runner.sweep_file import Sweep, SweepError, Trial, read_sweep
+from headtohead.runner.sweep_file import MODULE, Sweep, SweepError, Trial, read_sweep
 from headtohead.trial.hardware import cores
 
 POLL = 0.2  # seconds between two looks at the running trials
@@ -64,6 +66,8 @@ def main(args: Sequence[str] | None = None) -> int:
             raise SweepError(
                 [f"{options.file}: method: bayes needs W&B (wandb sweep {options.file}); random runs here"]
             )
+        if said := _another_program(sweep):
+            print(f"sweep.py: {options.file}: {said}", file=sys.stderr)
         trials = _part(sweep.trials, *shard)
         folder = options.runs / sweep.name
         todo = [trial for trial in trials if not _is_finished(folder / trial.name)]
@@ -290,6 +294,17 @@ def _check(sweep: Sweep, file: Path, jobs: int) -> None:
         problems = dict.fromkeys(answer.removeprefix("--") for answer in answers if answer is not None)
         if problems:
             raise SweepError(f"{file}: parameters.{problem}" for problem in problems)
+
+
+def _another_program(sweep: Sweep) -> str | None:
+    """Say so if W&B's agent, started in this folder, would run somebody else's ``train.py``; here ours is run."""
+    program = Path(sweep.program or "")
+    if not program.is_file() or (CHECKOUT and program.samefile(CHECKOUT / "train.py")):
+        return None
+    return (
+        f"program: {program} is not the suite's: here the suite's is run, but wandb agent would run it; "
+        f"for both, write command: {json.dumps(MODULE)}"
+    )
 
 
 def _different(trials: Sequence[Trial]) -> list[Trial]:

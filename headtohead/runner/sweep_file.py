@@ -27,6 +27,7 @@ MAX_TRIALS = 100_000  # a larger grid is a slip of the hand, and would fill the 
 MAX_VALUES = 1_000_000  # of a file, once its aliases stand for what they name
 DEFAULT_COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]
 MACROS = ("${env}", "${interpreter}", "${program}", "${args}", "${args_no_boolean_flags}")
+MODULE = ["${env}", "${interpreter}", "-m", "headtohead", "train", "fit", "${args}"]  # the command without a program
 METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
 HYPERBAND_KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -66,6 +67,7 @@ class Sweep:
         corners: for ``random`` and ``bayes``, every combination of the ends of the ranges: if these can be run, so can
             what lies between. They are there to be checked, not run.
         early_terminate: whether W&B's server would stop trials before their end.
+        program: what W&B's agent starts; None where the command starts the suite as a module, wherever it lies.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Sweep:
     trials: list[Trial]
     corners: list[Trial] = field(default_factory=list)
     early_terminate: bool = False
+    program: str | None = None
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -83,7 +86,7 @@ def read_sweep(path: Path) -> Sweep:
     and two files that differ in their model only try the same values for both.
 
     Args:
-        path: of a W&B sweep file whose ``program`` is ``train.py``.
+        path: of a W&B sweep file whose ``program`` is ``train.py``, or whose ``command`` is ``MODULE``.
 
     Raises:
         SweepError: with a line for each thing that is wrong.
@@ -105,7 +108,8 @@ def read_sweep(path: Path) -> Sweep:
     corners = [] if method == "grid" else _grid(ends)
     command = config.get("command", DEFAULT_COMMAND)
     trials, checks = ([Trial(_trial_name(p), p, _arguments(command, p)) for p in part] for part in (points, corners))
-    return Sweep(path.stem, method, trials, checks, "early_terminate" in config)
+    program = config["program"] if "${program}" in command else None
+    return Sweep(path.stem, method, trials, checks, "early_terminate" in config, program)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -161,7 +165,9 @@ def _check_top(config: dict[str, Any]) -> list[str]:
         problems.append(f"method: missing; one of {', '.join(METHODS)}")
     elif method not in METHODS:
         problems.append(f"method: {method!r} is unknown{near(method, METHODS)}")
-    if not isinstance(program, str) or Path(program).name != "train.py":
+    command = config.get("command")
+    of_the_program = not isinstance(command, list) or _module_at(command) is None or "${program}" in command
+    if of_the_program and (not isinstance(program, str) or Path(program).name != "train.py"):
         problems.append(f"program: must be train.py: got {program!r}")
     if metric is not None:
         problems += _check_metric(metric)
@@ -175,7 +181,7 @@ def _check_top(config: dict[str, Any]) -> list[str]:
         problems += _check_early_terminate(config["early_terminate"])
     if (name := config.get("name")) is not None and not isinstance(name, str):
         problems.append(f"name: must be a string: got {name!r}")
-    return problems + _check_command(config.get("command"))
+    return problems + _check_command(command)
 
 
 def _check_metric(metric: Any) -> list[str]:
@@ -214,7 +220,17 @@ def _check_command(command: Any) -> list[str]:
         return [f"command: no such macro {word}{near(word, MACROS)}" for word in unknown]
     if not any(str(word).startswith("${args") for word in command):
         return ["command: lacks ${args}, so that no trial would get its parameters"]
-    return [] if "${program}" in command else ["command: lacks ${program}"]
+    if "${program}" in command or _module_at(command) is not None:
+        return []
+    return [f"command: lacks ${{program}}, or -m headtohead train in its place: {json.dumps(MODULE)}"]
+
+
+def _module_at(command: list[Any]) -> int | None:
+    """Return where a command's arguments for ``train.py`` begin if it starts the suite as an installed module."""
+    for index in range(len(command) - 1):
+        if command[index : index + 2] == ["headtohead", "train"]:
+            return index + 2
+    return None
 
 
 def _check_parameters(parameters: Any, where: str, method: Any) -> list[str]:
@@ -343,7 +359,8 @@ def _arguments(command: list[Any], point: dict[str, Any]) -> list[str]:
     """Expand W&B's macros as its agent does, and return what follows the program."""
     flags = [f"--{key}={value}" for key, value in point.items()]
     words: list[str] = []
-    for word in map(str, command[command.index("${program}") + 1 :]):
+    start = command.index("${program}") + 1 if "${program}" in command else _module_at(command)
+    for word in map(str, command[start:]):
         match word:
             case "${args}":
                 words += flags

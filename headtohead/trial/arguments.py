@@ -16,7 +16,7 @@ from torch import nn
 import datamodules
 from datamodules import ImageDataModule
 from headtohead.cli.errors import UsageError, did_you_mean
-from headtohead.trial.errors import Classes
+from headtohead.trial.errors import Classes, is_a_task
 from headtohead.trial.networks import FROM_THE_DATA, named
 from lit_models import Task, architectures, tasks
 
@@ -104,8 +104,7 @@ def _check_class(part: str, given: Mapping[str, Any], names: Iterable[str]) -> N
         raise UsageError(f"--task: Task is there to be subclassed{did_you_mean('', names)}")
     if part == "model" and isinstance(kind, type) and issubclass(kind, nn.Module):
         if issubclass(kind, Task):
-            wraps = f"{name} is a task, which wraps a network: give the network, a plain nn.Module"
-            raise UsageError(f"--model: {wraps}, as --model and the task as --task")
+            raise UsageError(is_a_task(name))
         if kind.forward is nn.Module.forward:
             raise UsageError(f"--model: {name} has no forward{did_you_mean('', names)}")
     defaults = inspect.signature(kind).parameters

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse import Namespace
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from headtohead.cli.errors import UsageError, did_you_mean, one_line
@@ -70,24 +71,49 @@ def check_checkpoint(path: Path, model: str) -> None:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         weights, origin = checkpoint["state_dict"], checkpoint.get(ORIGIN)
+        first_edition = "_class_path" in checkpoint.get("hyper_parameters", {})
     except Exception as error:  # damaged or foreign bytes make its readers raise nearly anything
         reason = "it holds more than weights" if "weights_only" in str(error) else one_line(error)[:100]
         raise UsageError(f"--ckpt_path: {path} is not a checkpoint that can be used: {reason}") from None
     try:
-        held = str(origin["model"]["class_path"])
+        held = origin["model"]["class_path"]
     except (TypeError, KeyError):
         held = ""
-    if not isinstance(weights, dict) or not held:
+    if first_edition and not held:
+        raise UsageError(
+            f"--ckpt_path: {path} was written by the first edition, which this one cannot read: train again"
+        )
+    if not isinstance(weights, dict) or not isinstance(held, str) or not held:
         raise UsageError(f"--ckpt_path: {path} is not a checkpoint of this suite")
     if held.rpartition(".")[2] != model.rpartition(".")[2]:
         name, other = held.rpartition(".")[2], model.rpartition(".")[2]
         raise UsageError(f"--ckpt_path: {path} holds a {name}: --model={other} cannot be filled from it")
 
 
-def read_origin(path: Path) -> dict[str, Any]:
-    """Return the classes and arguments from which a checkpoint came, by part: ``data``, ``model`` and ``task``."""
-    origin: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[ORIGIN]
-    return origin
+def read_arguments(path: Path, task: str) -> dict[str, dict[str, Namespace]]:
+    """Return the arguments of the network and the task in a checkpoint, by part, as a command line would give them.
+
+    Args:
+        path: of a file that has passed :func:`check_checkpoint`.
+        task: class name of the task that is to train or test on.
+
+    Raises:
+        UsageError: it was trained in another task, or its arguments name classes, which would be run as code.
+    """
+    origin = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[ORIGIN]
+    try:
+        held = str(origin["task"]["class_path"]).rpartition(".")[2]
+        groups = {
+            part: {name: dict(origin[part].get(name) or {}) for name in ("init_args", "dict_kwargs")}
+            for part in ("model", "task")
+        }
+    except (TypeError, KeyError, AttributeError, ValueError):
+        raise UsageError(f"--ckpt_path: {path} is not a checkpoint of this suite") from None
+    if held != task:
+        raise UsageError(f"--ckpt_path: {path} was trained in the task {held}: got --task={task}")
+    if "class_path" in str(groups):
+        raise UsageError(f"--ckpt_path: {path} is not a checkpoint of this suite: its arguments name classes")
+    return {part: {name: Namespace(given) for name, given in named.items() if given} for part, named in groups.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -25,9 +25,9 @@ from headtohead.records import record as records
 from headtohead.trial import tracking
 from headtohead.trial.arguments import check_arguments, classes
 from headtohead.trial.callbacks import EpochSeed, FiniteLoss, History, LineProgress, Termination
-from headtohead.trial.checkpoints import SafeCheckpointIO, check_checkpoint, read_origin
+from headtohead.trial.checkpoints import SafeCheckpointIO, check_checkpoint, read_arguments
 from headtohead.trial.config import class_name, resolved_config
-from headtohead.trial.errors import TrialFailed, explain, is_out_of_memory, refusal, smaller
+from headtohead.trial.errors import TrialFailed, explain, is_a_task, is_out_of_memory, refusal, smaller
 from headtohead.trial.hardware import best_precision, cores, keep_freed_memory, trials_at_once
 from headtohead.trial.networks import (
     FROM_THE_DATA,
@@ -40,7 +40,7 @@ from headtohead.trial.networks import (
     try_on_one_batch,
 )
 from headtohead.trial.recording import Recorder, scalars
-from lit_models import Task
+from lit_models import Classifier, Inpainter, Task
 
 PARTS = {"data": LightningDataModule, "model": Network, "task": Task}  # what is given as a class with its arguments
 
@@ -54,6 +54,7 @@ class TrialCLI(LightningCLI):
 
     folder = Path()  # of the trial
     made: Sequence[Path] = ()  # the folders, of the trial and around it, that did not exist before it
+    building: str | None = None  # what is being built by somebody else's code, if anything
 
     def __init__(self, check_only: bool = False) -> None:
         self.check_only = check_only
@@ -100,13 +101,21 @@ class TrialCLI(LightningCLI):
         except ArgumentError as error:
             if _passes_on(str(error)):  # an argument of a function that takes any, such as timm.create_model
                 return self.parse_arguments(parser, args)
-            raise UsageError(explain(str(error), classes(), self._options())) from None
+            if task := _task_as_network(str(error)):
+                raise UsageError(is_a_task(task)) from None
+            raise UsageError(explain(str(error), classes(), self._options(), FROM_THE_DATA)) from None
         except (UnicodeDecodeError, RecursionError, OSError) as error:  # of a file that was given as configuration
             raise UsageError(f"--config: not a configuration: {one_line(error)}") from None
         config = self.config[self.config.subcommand]
-        if config.task.class_path.rpartition(".")[2] == "Classifier" and fills_holes(config.model.class_path):
+        if config.task is None:
+            raise UsageError("--task: must not be null; Classifier is the default")
+        if named(config.task.class_path) is Classifier and fills_holes(config.model.class_path):
             config.task.class_path = "lit_models.Inpainter"  # by the same recipe: the arguments stay
         check_arguments(config.as_dict(), classes())
+        task, network = named(config.task.class_path), config.model.class_path
+        if issubclass(task, Inpainter) and isinstance(named(network), type) and not fills_holes(network):
+            said = f"{task.__name__} needs a network whose forward takes images and a mask, such as PConvUNet"
+            raise UsageError(f"--task: {said}: got {class_name(network)}")
 
     def _parse_ckpt_path(self) -> None:
         """Take the network's arguments from a checkpoint that is named, once it is known to be this network's."""
@@ -119,11 +128,9 @@ class TrialCLI(LightningCLI):
             raise UsageError(f"--ckpt_path: must be a file, such as runs/…/checkpoints/best.ckpt: got {path}")
         if path not in (None, "last") and "://" not in path:
             check_checkpoint(Path(path), config.model.class_path)
-            for part in ("model", "task"):
-                config[part] = Namespace(read_origin(Path(path))[part])
-                for name in ("init_args", "dict_kwargs"):
-                    if name in config[part]:
-                        config[part][name] = Namespace(config[part][name])
+            held = read_arguments(Path(path), class_name(config.task.class_path))
+            for part in ("model", "task"):  # the classes are those of the command line: a file is to name no code
+                config[part] = Namespace(class_path=config[part].class_path, **held[part])
 
     def before_instantiate_classes(self) -> None:
         """Settle the trial's folder, precision, threads and memory before anything is built."""
@@ -151,7 +158,7 @@ class TrialCLI(LightningCLI):
         try:
             self._build(config)
         except (ValueError, TypeError, MisconfigurationException, ImportError, ArgumentError) as error:
-            raise UsageError(refusal(_root(error), config.as_dict())) from error
+            raise UsageError(refusal(_root(error), config.as_dict(), self.building)) from error
         except OSError as error:
             raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
         devices, nodes = self.trainer.num_devices, self.trainer.num_nodes
@@ -167,7 +174,9 @@ class TrialCLI(LightningCLI):
         self.config_init = self.parser.instantiate(self.config)  # the Trainer's own: callbacks, loggers, plugins
         self.datamodule = build(LightningDataModule, config.data)
         facts = facts_of(self.datamodule)
+        self.building = "model"
         net = build_network(config.model, facts)
+        self.building = None
         self.model = build(Task, config.task, net=net, **_wanted(config.task.class_path, facts))
         self.trainer = self.instantiate_trainer()
         try_on_one_batch(self.model, self.datamodule, class_name(config.model.class_path))
@@ -296,6 +305,15 @@ def _passes_on(message: str) -> bool:
             sys.argv[index] = arg.replace("--model.", "--model.dict_kwargs.", 1)
             return True
     return False
+
+
+def _task_as_network(message: str) -> str | None:
+    """Return the task that a message of the parser says cannot be the network, by its dotted name."""
+    found = re.search(r'Parser key "model"[\s\S]*class_path \'([\w.]+)\'', message)
+    with suppress(ImportError, AttributeError):
+        if found and isinstance(kind := named(found[1]), type) and issubclass(kind, Task):
+            return found[1]
+    return None
 
 
 def _takes_any(path: str) -> bool:

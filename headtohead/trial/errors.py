@@ -29,6 +29,10 @@ class TrialFailed(Exception):  # noqa: N818  # it reads well as it is
 # near_class, near_choice.
 _NO_CLASS = "--{key}: no {noun} is named {value!r}{reason}{near_class}"
 _NO_OPTION = "{option}: {owner} has no such argument{near_option}"
+_MOVED = "{option}: the recipe belongs to the task since the second edition: --task.{name}"
+_OF_THE_DATA = "{option}: comes from the data, and is given nowhere else: leave it out"
+_A_TASK = "--model: {value} is a task, which wraps a network: give the network as --model and the task as --task"
+_BASES = {"Network": "nn.Module, nor a function whose return type is one"}  # what a type is called to the user
 _TEXTS = (
     (r"class_path .*\s+the following arguments are required: (?P<name>.+)", "--{key}: {owner} needs {name}"),
     (r"arguments are required: (?:\w+\.)?(?P<name>\w+)", "--{name} is required: one of {classes}"),
@@ -52,7 +56,7 @@ _TEXTS = (
 )
 
 
-def explain(message: str, classes: Classes, options: Iterable[str]) -> str:
+def explain(message: str, classes: Classes, options: Iterable[str], facts: Iterable[str] = ()) -> str:
     """Turn a message of jsonargparse, several lines on its own types, into one line on the user's argument.
 
     Args:
@@ -60,18 +64,42 @@ def explain(message: str, classes: Classes, options: Iterable[str]) -> str:
         classes: for ``model``, ``data`` and others that are classes, the names that can be given, with the arguments
             that each of them takes.
         options: every option that is not an argument of one of these, such as ``--trainer.max_epochs``.
+        facts: arguments that the data fill in, such as ``in_channels``.
     """
     key = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
     value = _value(message)
     for pattern, text in _TEXTS:
         if found := re.search(pattern, message):
-            return text.format(**_words(message, found.groupdict(default=""), key, value, classes, options))
+            words = _words(message, found.groupdict(default=""), key, value, classes, options)
+            text = _elsewhere(text, key, words, classes, facts)
+            return text.format(**words)
     types = re.findall(r"Expected an? (.*?)(?:\. Got value.*)?$", message, re.MULTILINE)
     if wanted := dict.fromkeys(_plain_type(one) for one in types if "NoneType" not in one and "path" not in one):
         choices = [choice for one in wanted for choice in one.removeprefix("one of ").split(", ")]
         near = difflib.get_close_matches(value, choices, n=1)
         return f"--{key}: must be {' or '.join(wanted)}: got {value or 'nothing'}{did_you_mean(value, near)}"
     return (f"--{key}: " if key else "") + " ".join(re.sub(r'Parser key "[^"]+":', "", message).split())
+
+
+def _elsewhere(text: str, key: str, words: Mapping[str, str], classes: Classes, facts: Iterable[str]) -> str:
+    """Return the text for what is given in another place, or comes from there; else ``text``."""
+    if text == _NO_OPTION and words["name"] in facts:
+        return _OF_THE_DATA
+    if text == _NO_OPTION and key == "model" and is_of_the_recipe(words["name"], classes):
+        return _MOVED
+    if text == _NO_CLASS and key == "model" and words["value"].rpartition(".")[2] in ("Task", *classes["task"]):
+        return _A_TASK
+    return text
+
+
+def is_of_the_recipe(name: str, classes: Classes) -> bool:
+    """Tell whether an argument is one of a task, such as ``lr``."""
+    return any(name in names for names in classes.get("task", {}).values())
+
+
+def is_a_task(path: str) -> str:
+    """Return what is said of a task that was given as the network."""
+    return _A_TASK.format(value=path.rpartition(".")[2])
 
 
 def _value(message: str) -> str:
@@ -88,14 +116,15 @@ def _words(
     """Return what the texts are filled with; ``found`` are the groups of the pattern."""
     words = {"key": key, "value": value, "name": "", "choices": "", "reason": "", "config": key or "config"}
     words |= {name: " ".join(group.split()) for name, group in found.items()}
+    words["base"] = _BASES.get(words.get("base", ""), words.get("base", ""))
     class_path = re.search(r"class_path '([^']+)'", message)
     owner = (class_path[1] if class_path else key).rpartition(".")[2]
     option = found.get("option") or "--" + ".".join(filter(None, [key, words["name"]]))
     every = [*options, *(f"--{part}.{name}" for part in classes for names in classes[part].values() for name in names)]
     own = classes.get(key, {}).get(owner)
-    known = every if own is None else [f"--{key}.{name}" for name in own]
-    # --max_epochs is --trainer.max_epochs
-    known = [o for o in known if o.rpartition(".")[2] == option.lstrip("-").rpartition(".")[2] and o != option] or known
+    last = option.lstrip("-").rpartition(".")[2]
+    known = [o for o in every if o.rpartition(".")[2] == last and o != option] or every  # --max_epochs: the Trainer's
+    near_option = did_you_mean(option, known) if own is None else _near_argument(last, key, own, classes)
     misplaced = option in every and not key  # it is one of the subcommand's, and stands before it
     return words | {
         "owner": owner,
@@ -106,16 +135,25 @@ def _words(
         "classes": ", ".join(classes.get(words["name"], [])),
         "near_class": did_you_mean(words["value"], classes.get(key, [])),
         "near_choice": did_you_mean(words["name"], re.findall(r"\w+", words["choices"])),
-        "near_option": "; it belongs after fit" if misplaced else did_you_mean(option, known),
+        "near_option": "; it belongs after fit" if misplaced else near_option,
     }
 
 
-def refusal(error: BaseException, config: Mapping[str, Any]) -> str:
+def _near_argument(name: str, key: str, own: Iterable[str], classes: Classes) -> str:
+    """Return the end of a message on an argument that a class has not: the nearest of its own or of a task's."""
+    of_tasks = [other for names in classes.get("task", {}).values() for other in names]
+    if near := difflib.get_close_matches(name, [*own, *of_tasks], n=1):
+        return f"; did you mean --{key if near[0] in own else 'task'}.{near[0]}?"
+    return f"; there are {', '.join(f'--{key}.{other}' for other in own)}" if own else ""
+
+
+def refusal(error: BaseException, config: Mapping[str, Any], building: str | None = None) -> str:
     """Return what a constructor said, on one line that begins with the command-line name of its argument.
 
     Args:
         error: as the model, the data module or the Trainer raised it.
         config: of the subcommand, nested as it was parsed.
+        building: the part that raised it, where it is somebody else's and may name no argument.
     """
     if is_out_of_memory(error):
         return f"--model: does not fit into memory{smaller(config)}"
@@ -123,6 +161,12 @@ def refusal(error: BaseException, config: Mapping[str, Any]) -> str:
     for part in ("model", "task", "data"):
         if (name := message.split()[0].rstrip(":")) in config[part].get("init_args", {}):
             return f"--{part}.{message}"
+    if found := re.search(r"unexpected keyword argument '(\w+)'", message):
+        for part in ("model", "task", "data"):
+            if found[1] in (config[part].get("dict_kwargs") or {}):
+                return f"--{part}.{found[1]}: {message}"
+    if building is not None:
+        return f"--{building}: {config[building]['class_path'].rpartition('.')[2]}: {message}"
     message = message.replace("Timer(duration=", "Trainer(max_time=")  # which the user never heard of
     from lightning.pytorch import Trainer  # here, because the runner of sweeps needs this file, and quickly
 

@@ -46,6 +46,15 @@ def test_grid_is_every_combination_in_order(tmp_path):
     assert sweep.trials[0].name.startswith("SimpleCNN-MNIST-seed0-")
 
 
+@pytest.mark.parametrize("program", ["program: train.py", "program: other.py", ""])
+@pytest.mark.parametrize("start", ['"${interpreter}", "-m", headtohead, train', "headtohead, train"])
+def test_a_command_may_start_the_installed_suite_in_place_of_a_program(tmp_path, program, start):
+    text = GOOD.replace("program: train.py", program).replace('"${interpreter}", "${program}"', start)
+    installed, ours = read_sweep(write(tmp_path, text)), read_sweep(write(tmp_path, GOOD))
+    assert installed.trials == ours.trials  # whoever starts them
+    assert (installed.program, ours.program) == (None, "train.py")
+
+
 def test_names_depend_on_values_and_not_on_the_order_of_keys(tmp_path):
     names = {trial.name for trial in read_sweep(write(tmp_path, GOOD)).trials}
     config = yaml.safe_load(GOOD)
@@ -87,7 +96,9 @@ def test_names_depend_on_values_and_not_on_the_order_of_keys(tmp_path):
         ("data:", "da ta:", "parameters.da ta: a parameter's name is made of letters"),
         ("  data:", "  model: {value: INN}\n  data:", "the key 'model' is given twice"),
         ('"${args}"]', "]", "command: lacks ${args}"),
-        ('"${program}", ', "", "command: lacks ${program}"),
+        ('"${program}", ', "", "command: lacks ${program}, or -m headtohead train"),
+        ('"${program}", ', "-m, headtohead, ", "command: lacks ${program}, or -m headtohead train"),
+        ('"${program}", ', "-m, headtohead, trian, ", "command: lacks ${program}, or -m headtohead train"),
         ('["${env}"', '["${evn}"', "command: no such macro ${evn}"),
         ("fit,", '"${nonsense}",', "command: no such macro ${nonsense}"),
         ("method: grid", "method: grid\nmetric: val_acc", "metric: must be a mapping"),
@@ -194,7 +205,10 @@ def test_random_points_are_the_same_at_every_reading(tmp_path):
         assert trial.parameters["task.weight_decay"] in (0.0, 0.01)
         assert 1 <= trial.parameters["trainer"]["max_epochs"] <= 9
     # a written number: drawing in another way would make every sweep that has begun another one
-    assert [trial.parameters["task.lr"] for trial in trials[:3]] == [0.001116, 0.05833, 0.08247]
+    assert [trial.parameters["task.lr"] for trial in trials[:3]] == [0.002757, 0.07704, 0.001071]
+    # the same numbers for the same name as in the first edition
+    first = read_sweep(write(tmp_path, RANDOM.replace("task.lr", "model.lr"))).trials[:3]
+    assert [trial.parameters["model.lr"] for trial in first] == [0.001116, 0.05833, 0.08247]
 
 
 def test_a_larger_cap_adds_trials_and_changes_none(tmp_path):

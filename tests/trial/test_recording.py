@@ -17,7 +17,7 @@ def test_the_commit_is_read_without_a_lock_on_the_checkout(tmp_path, monkeypatch
     git("commit", "--quiet", "--message=first")
     os.utime(tmp_path / "pyproject.toml", (0, 0))  # which status would note in the index, under a lock
     index = (tmp_path / ".git" / "index").read_bytes()
-    monkeypatch.setattr(recording, "__file__", str(tmp_path / "trial" / "recording.py"))
+    monkeypatch.setattr(recording, "__file__", str(tmp_path / "headtohead" / "trial" / "recording.py"))
     commit = git("rev-parse", "--short=10", "HEAD").strip()
     assert recording.code_commit() == commit
     assert (tmp_path / ".git" / "index").read_bytes() == index
