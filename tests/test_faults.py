@@ -69,7 +69,7 @@ def test_the_step_is_the_first_bad_one_though_it_is_read_later(losses, said, alo
     module = SimpleNamespace(device=torch.device("cpu"), lr=0.1)
     trainer = SimpleNamespace(world_size=1, fit_loop=SimpleNamespace(total_batch_idx=0))
     check.on_train_start(trainer, module)
-    check._alone_on_cpu = alone  # else read at every fifth step
+    check._between = 1 if alone else check.every
     last = int(said[-1]) - 1 if said and alone else 4
     for step, loss in enumerate(losses):
         trainer.fit_loop.total_batch_idx = step
