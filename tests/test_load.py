@@ -94,7 +94,6 @@ def test_a_sweep_of_many_trials_takes_no_more_for_the_last_than_for_the_first(wo
     # the next trial has started or not when the line of the last is read
     assert last.descriptors <= max(sample.descriptors for sample in samples[: TRIALS // 2])
     assert last.megabytes < half.megabytes + 5
-    assert spans[1] < 1.5 * spans[0]  # other processes of the machine are in it
     assert own[1] < 1.25 * own[0] + 0.5
 
 
