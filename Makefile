@@ -7,7 +7,7 @@ BIN := .venv/bin
 NAME := $(basename $(notdir $(SWEEP)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install compare test test-slow test-nightly format clean
+.PHONY: help install compare readme test test-slow test-nightly format clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -21,6 +21,9 @@ install: .venv/installed ## make .venv and install the suite into it
 compare: .venv/installed ## fetch the data, run SWEEP, print and write its tables
 	@$(BIN)/python sweep.py $(SWEEP) --jobs $(JOBS); status=$$?; \
 	if [ $$status -le 1 ]; then $(BIN)/python report.py runs/$(NAME) || status=$$?; fi; exit $$status
+
+readme: .venv/installed ## bring the verdicts in README.md up to date with results/*/records
+	$(BIN)/python -m headtohead.report.readme
 
 # Two processes at a time, each with one thread (tests/conftest.py). A file's tests stay together: they share trials.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope

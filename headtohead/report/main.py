@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -107,7 +108,12 @@ def _collect(path: Path) -> list[Trials]:
     folders = find_sweeps(path)
     if not folders:
         raise UsageError(f"RUNS: no records in {path}; {again}")
-    return [collect(folder) for folder in folders]
+    gc.disable()  # thousands of records are there to stay: to look through them again and again costs 2 s in 20
+    try:
+        return [collect(folder) for folder in folders]
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def test_everything_that_is_left_out_is_named_and_stays_named(tmp_path, monkeypa
     )
 
 
-def test_mixed_rigs_are_named(tmp_path):
+def test_mixed_hardware_is_named(tmp_path):
     usual = make().hardware
     other = make(seed=2, hardware={**usual, "device": "GPU"})
     at_once = make(seed=3, hardware={**usual, "trials_at_once": 2})
@@ -104,7 +104,7 @@ def test_a_precision_that_is_not_known_is_not_made_up(tmp_path):
     assert trials.records["trial0"] == found[0]
 
 
-def test_a_rig_of_which_little_is_known_has_a_name_in_words(tmp_path):
+def test_hardware_of_which_little_is_known_has_a_name_in_words(tmp_path):
     bare = {**make().hardware, **dict.fromkeys(("device", "devices", "precision"))}
     text = markdown_of(
         make_comparison(collect(save(tmp_path, make(), make(model="INN", hardware=bare, **other_config(model="INN")))))

@@ -109,7 +109,7 @@ def test_less_error_is_better(tmp_path):
     assert part.verdicts[0].startswith("ConvUNet is 1.00 ± 0.00 points of L1 error above PConvUNet in holes and ")
 
 
-def test_a_cost_of_another_rig_is_not_compared(tmp_path):
+def test_a_cost_on_other_hardware_is_not_compared(tmp_path):
     other = make(seed=0, hardware={**make().hardware, "device": "another"}, **other_config(**{"task.lr": 0.1}))
     (verdict,) = make_comparison(collect(save(tmp_path, make(seed=0), other))).parts[0].verdicts
     assert "the time of an epoch" not in verdict

@@ -71,7 +71,7 @@ def test_recipes_are_never_one_row(tmp_path):
     assert table.n.tolist() == [2, 2]
 
 
-def test_rigs_are_never_mixed_in_a_time(tmp_path):
+def test_hardware_is_never_mixed_in_a_time(tmp_path):
     other = make(seed=1, hardware={**make().hardware, "device": "another"})
     table = summary_of(save(tmp_path, make(seed=0), other))
     assert math.isnan(table.epoch_seconds[0])
@@ -92,7 +92,7 @@ def test_times_are_those_of_trials_that_had_the_machine_to_themselves(tmp_path):
     assert make_comparison(collect(tmp_path)).summary.setting.tolist() == [""]
 
 
-def test_rows_on_different_rigs_are_told_apart(tmp_path):
+def test_rows_on_different_hardware_are_told_apart(tmp_path):
     other = make(seed=0, hardware={**make().hardware, "device": "another"}, **other_config(**{"task.lr": 0.1}))
     table = summary_of(save(tmp_path, make(seed=0), other))
     assert table.epoch_seconds.notna().all()

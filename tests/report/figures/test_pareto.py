@@ -40,13 +40,13 @@ def test_points_have_costs_and_intervals():
     assert cost_points(group, "time").x == pytest.approx([2, 3])
 
 
-def test_times_of_different_rigs_are_not_drawn():
+def test_times_of_different_hardware_are_not_drawn():
     (group,) = groups(sweep(trial(), trial("B", hardware={**trial().hardware, "device": "another"})))
     assert cost_points(group, "time").label == []
     assert len(cost_points(group, "params").label) == 2
 
 
-def test_times_of_shared_rigs_are_not_drawn():
+def test_times_of_shared_machines_are_not_drawn():
     shared = {"hardware": {**trial().hardware, "trials_at_once": 2, "threads": 1}, "seconds": 9.0}
     (group,) = groups(sweep(trial(), trial(seed=1, **shared), trial("B", **shared)))
     points = cost_points(group, "time")
