@@ -1,6 +1,9 @@
 """What a record says of every image is what the test counted."""
 
 import hashlib
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,14 +12,23 @@ import torch
 from headtohead.records import record as records
 from headtohead.trial import main as train
 from lit_models import EqCNN
+from tests.conftest import ROOT
 from tests.tiny import TINY, Tiny
 
 
-@pytest.fixture(scope="module")
-def trial(tmp_path_factory):
+FIT = ["fit", "--model=EqCNN", "--model.width=3", *TINY, "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
+
+
+@pytest.fixture(scope="module", params=[1, pytest.param(3, marks=pytest.mark.slow)], ids=["alone", "three processes"])
+def trial(request, tmp_path_factory):
+    """The folder of a trial; 200 images do not divide by three processes."""
     folder = tmp_path_factory.mktemp("trial")
-    fit = ["fit", "--model=EqCNN", "--model.width=3", *TINY, "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
-    assert train.main([*fit, "--trainer.logger=false", f"--trainer.default_root_dir={folder}"]) == 0
+    fit = [*FIT, "--trainer.logger=false", f"--trainer.default_root_dir={folder}", "--data.batch_size=60"]
+    if request.param == 1:
+        assert train.main(fit) == 0
+    else:
+        command = [sys.executable, ROOT / "train.py", *fit, f"--trainer.devices={request.param}"]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300)
     return folder
 
 
