@@ -22,6 +22,7 @@ def _short_timing(monkeypatch):
     if recording := sys.modules.get("headtohead.trial.recording"):
         short = functools.partial(recording.seconds_per_batch, budget=0.0)
         monkeypatch.setattr(recording, "seconds_per_batch", short)
+        monkeypatch.setattr(recording, "THROUGHPUT_BATCH", 8)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ program: train.py
 method: grid
 parameters:
   model: {values: [SimpleCNN, EqCNN]}
+  model.width: {value: 4}
   data: {value: tests.tiny.Tiny}
   data.val_size: {value: 100}
   data.batch_size: {value: 250}

@@ -17,6 +17,7 @@ from tests.conftest import ROOT
 from tests.tiny import TINY, Tiny
 
 FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
+SMALL = [*FIT, "--model.width=2"]  # where it is not about the network
 FLOAT32 = "--trainer.precision=32-true"  # where numbers are compared that another precision rounds
 
 
@@ -39,6 +40,7 @@ def only_record(folder):
 def without_times(record):
     value = json.loads(records.dumps(record))
     value.pop("cost")
+    value.pop("commit")  # which may change while a long test runs
     value["hardware"].pop("threads")
     for epoch in value["history"]:
         epoch.pop("seconds")
@@ -102,6 +104,7 @@ def test_a_resumed_trial_equals_one_that_was_not_interrupted(workplace):
     arguments = [
         "fit",
         "--model=SimpleCNN",
+        "--model.width=4",
         *TINY,
         "--data.augment=shift",
         "--seed_everything=5",
@@ -145,9 +148,10 @@ def test_same_seed_same_record_and_another_seed_another(finished, workplace):
     assert found[0]["config_hash"] == found[2]["config_hash"]
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns_and_count_every_image_once(workplace):
     # 99 images for validation cannot be shared evenly; of those for training, whole batches are
-    fit = [*FIT, FLOAT32, "--data.val_size=99", "--trainer.limit_train_batches=7"]
+    fit = [*SMALL, FLOAT32, "--data.val_size=99", "--trainer.limit_train_batches=7"]
     done = run(*fit, "--trainer.devices=2", "--trainer.default_root_dir=two", WANDB_MODE="offline")
     assert done.returncode == 0, done.stderr
     assert train.main([*fit, "--trainer.default_root_dir=one"]) == 0
@@ -167,7 +171,7 @@ def test_spawned_processes_leave_the_same_record(workplace):
     found = []
     for strategy in ("ddp", "ddp_spawn"):
         done = run(
-            *FIT, "--trainer.devices=2", f"--trainer.strategy={strategy}", f"--trainer.default_root_dir={strategy}"
+            *SMALL, "--trainer.devices=2", f"--trainer.strategy={strategy}", f"--trainer.default_root_dir={strategy}"
         )
         assert done.returncode == 0, done.stderr
         found.append(without_times(records.read(workplace / strategy / records.FILE_NAME)))
@@ -190,8 +194,9 @@ def test_a_checkpoint_can_be_tested_again(finished, workplace, capfd):
     assert (folder / records.FILE_NAME).read_bytes() == before
 
 
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key")  # Lightning's word for it
 def test_a_trial_that_ends_within_its_first_epoch_says_so_in_one_line(workplace, capfd):
-    assert train.main([*FIT, "--trainer.max_steps=2"]) == 2
+    assert train.main([*SMALL, "--trainer.max_steps=2"]) == 2
     printed = capfd.readouterr().err
     assert "no epoch was trained and validated" in printed
     assert "Traceback" not in printed
@@ -202,7 +207,7 @@ def test_precision_is_the_hardwares_unless_named_and_changes_no_identity(workpla
     for best, named in (("32-true", []), ("bf16-mixed", []), ("bf16-mixed", [FLOAT32])):
         monkeypatch.setattr(command_line, "best_precision", lambda _, best=best: best)
         folder = f"{best}{len(named)}"
-        assert train.main([*FIT, *named, "--trainer.max_epochs=1", f"--trainer.default_root_dir={folder}"]) == 0
+        assert train.main([*SMALL, *named, "--trainer.max_epochs=1", f"--trainer.default_root_dir={folder}"]) == 0
         seen.append(records.read(workplace / folder / records.FILE_NAME))
     assert [record.hardware["precision"] for record in seen] == ["32-true", "bf16-mixed", "32-true"]
     assert seen[0].config_hash == seen[1].config_hash  # the same trial on two machines
@@ -219,7 +224,7 @@ def test_precision_is_the_hardwares_unless_named_and_changes_no_identity(workpla
 def test_a_compiled_network_learns_what_the_other_learns(workplace):
     found = []
     for mode in ("no", "default"):
-        arguments = [*FIT, FLOAT32, f"--compile={mode}", f"--trainer.default_root_dir={mode}"]
+        arguments = [*SMALL, FLOAT32, f"--compile={mode}", f"--trainer.default_root_dir={mode}"]
         assert train.main([*arguments, "--trainer.max_epochs=1"]) == 0
         found.append(records.read(workplace / mode / records.FILE_NAME))
     assert [record.hardware["compiled"] for record in found] == [False, True]
@@ -281,13 +286,13 @@ def test_arguments_stand_in_any_order(workplace, args):
 
 
 def test_check_finds_what_main_would(workplace):
-    assert train.check(FIT) is None
-    assert "lr must be a positive number" in str(train.check([*FIT, "--task.lr=0"]))
+    assert train.check(SMALL) is None
+    assert "lr must be a positive number" in str(train.check([*SMALL, "--task.lr=0"]))
     assert not list(workplace.iterdir())  # and leaves nothing behind
 
 
 def test_none_of_python_is_null_of_yaml(workplace):
-    assert train.check([*FIT, "--trainer.limit_val_batches=None"]) is None
+    assert train.check([*SMALL, "--trainer.limit_val_batches=None"]) is None
 
 
 def test_help_names_the_arguments(workplace, capfd):
@@ -300,7 +305,7 @@ def test_help_names_the_arguments(workplace, capfd):
 @pytest.mark.parametrize(("limit", "images"), [("3", 3 * 64), ("0.5", 4 * 64), ("1.0", 500)])
 def test_images_per_second_are_those_that_were_trained_on(workplace, limit, images):
     args = [
-        *FIT,
+        *SMALL,
         "--trainer.max_epochs=1",
         f"--trainer.limit_train_batches={limit}",
         "--data.batch_size=64",
@@ -312,7 +317,7 @@ def test_images_per_second_are_those_that_were_trained_on(workplace, limit, imag
 
 
 def test_a_dry_run_leaves_no_record(workplace):
-    assert train.main([*FIT, "--trainer.fast_dev_run=true"]) == 0
+    assert train.main([*SMALL, "--trainer.fast_dev_run=true"]) == 0
     assert not list(workplace.rglob(records.FILE_NAME))
 
 

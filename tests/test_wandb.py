@@ -146,6 +146,7 @@ def check_tables(address, runs, name):
     assert theirs == {path.name: path.read_bytes() for path in (ours / "records").iterdir()}
 
 
+@pytest.mark.slow
 def test_two_agents_share_a_grid_and_its_table_is_that_of_the_local_records(server, workplace, monkeypatch):
     address = new_sweep(SWEEP, "--project=mine")
     assert address == f"{ENTITY}/mine/sweep000"

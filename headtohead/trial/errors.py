@@ -40,6 +40,10 @@ _TEXTS = (
     (r"Option '(?P<name>[^']+)' is not accepted", _NO_OPTION),
     (r"Key '(?P<name>[^']+)' is not expected", _NO_OPTION),
     (r"does not accept option '(?P<name>[^']+)'", "{option}: no such argument{near_option}"),
+    (  # of an argument that takes a name or any class
+        r"Expected a typing.Literal\[(?P<choices>.*)\]\s+- Expected a dot import path string: *(?P<name>.*)",
+        "--{key}: must be one of {choices}, or a class by its dotted name: got {shown}{near_meant}",
+    ),
     (r"Expected a dot import path string: *(?P<value>.*)", _NO_CLASS),
     (r"Unexpected import path format: (?P<value>.*)", _NO_CLASS),
     (r"class_path '(?P<value>[^']+)':\s+(?P<reason>No module named.*|module .*has no attribute.*)", _NO_CLASS),
@@ -116,6 +120,8 @@ def _words(
     """Return what the texts are filled with; ``found`` are the groups of the pattern."""
     words = {"key": key, "value": value, "name": "", "choices": "", "reason": "", "config": key or "config"}
     words |= {name: " ".join(group.split()) for name, group in found.items()}
+    words["choices"] = words["choices"].replace("'", "")
+    meant = did_you_mean(words["name"], re.findall(r"\w+", words["choices"]))
     words["base"] = _BASES.get(words.get("base", ""), words.get("base", ""))
     class_path = re.search(r"class_path '([^']+)'", message)
     owner = (class_path[1] if class_path else key).rpartition(".")[2]
@@ -134,7 +140,9 @@ def _words(
         "reason": f" ({words['reason']})" if words["reason"] else "",
         "classes": ", ".join(classes.get(words["name"], [])),
         "near_class": did_you_mean(words["value"], classes.get(key, [])),
-        "near_choice": did_you_mean(words["name"], re.findall(r"\w+", words["choices"])),
+        "near_choice": meant,
+        "near_meant": meant if "did you mean" in meant else "",
+        "shown": words["name"] or "nothing",
         "near_option": "; it belongs after fit" if misplaced else near_option,
     }
 
