@@ -95,7 +95,7 @@ def test_every_claim_names_a_recipe_and_its_data():
         recipe = (ROOT / "recipes" / f"{claim.model}.yaml").read_text()
         assert f"class_path: {claim.data}," in recipe
         assert claim.quantity in claims.QUANTITIES
-        assert re.search(rf"(Seed|Source) {claim.source}\b", recipe)
+        assert re.search(rf"Document {claim.source}\b", recipe)
 
 
 @pytest.mark.parametrize("claim", [claim for claim in read() if claim.quantity.startswith("test_acc")], ids=str)

@@ -15,7 +15,6 @@ from lit_models import EqCNN
 from tests.conftest import ROOT
 from tests.tiny import TINY, Tiny
 
-
 FIT = ["fit", "--model=EqCNN", "--model.width=3", *TINY, "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
 
 

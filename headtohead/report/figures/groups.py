@@ -83,7 +83,8 @@ def band(values: Floats) -> tuple[Floats, Floats, Floats]:
     total = np.where(n > 0, n, np.nan)
     mean = np.nansum(values, 0) / total
     degrees = np.where(n > 1, n - 1.0, np.nan)
-    std = np.sqrt(np.nansum((values - mean) ** 2, 0) / degrees)
+    with np.errstate(over="ignore"):  # of numbers beyond 1e150, whose band is infinite
+        std = np.sqrt(np.nansum((values - mean) ** 2, 0) / degrees)
     half = stats.t.ppf(0.975, degrees) * std / np.sqrt(total)
     return mean, mean - half, mean + half
 
