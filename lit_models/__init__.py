@@ -3,7 +3,7 @@
 from torch import nn
 
 from lit_models import architectures
-from lit_models.architectures import *  # noqa: F403
+from lit_models.architectures import *  # noqa: F403  # found by their files, listed in its __all__
 from lit_models.tasks import Classifier, Inpainter, Task
 
 __all__ = ["Classifier", "Inpainter", "Task", *architectures.__all__]

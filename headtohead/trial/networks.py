@@ -110,7 +110,7 @@ def try_on_one_batch(task: Task, data: LightningDataModule, name: str) -> None:
         with torch.random.fork_rng():
             wrong = _wrong(task, images, str(getattr(data, "memory_format", "contiguous")))
             if wrong and ".reshape(" in wrong:  # PyTorch's advice where .view( does not fit the strides
-                data.memory_format = "contiguous"  # type: ignore[attr-defined]
+                data.memory_format = "contiguous"  # type: ignore[attr-defined]  # ours has it, which the caller asked
                 wrong = _wrong(task, images, "contiguous")
     finally:
         task.train(training)
