@@ -114,7 +114,3 @@ def _collect(path: Path) -> list[Trials]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

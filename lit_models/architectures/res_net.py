@@ -83,7 +83,7 @@ OPERATORS = {
     "p4m": _group_convolutions(P4MConvZ2, P4MConvP4),
 }
 
-# Made from the table, so that the command line knows the choices.
+# Made from the table, so that the command line knows the choices; type checkers want them written out.
 Name = Literal[tuple(OPERATORS)]  # type: ignore[valid-type]
 
 

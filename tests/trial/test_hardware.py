@@ -1,5 +1,6 @@
-"""The precision that a rig gets when nobody names one."""
+"""The hardware of a trial: the name of its processor, the precision it gets when nobody names one, kept memory."""
 
+import os
 import platform
 import resource
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from headtohead.trial.hardware import best_precision
+from headtohead.trial.hardware import best_precision, cpu_name
 
 
 @pytest.mark.parametrize(
@@ -59,3 +60,14 @@ print(faults())
     pages = 3 * 2**25 // resource.getpagesize()
     assert by_default > 0.9 * pages
     assert kept < 0.01 * pages
+
+
+@pytest.mark.parametrize(("flags", "amx"), [("fpu amx_bf16 amx_tile", ", AMX"), ("fpu avx512_bf16", "")])
+def test_processors_of_one_name_differ_by_their_matrix_tiles(tmp_path, flags, amx):
+    core = f"processor\t: 0\nmodel name\t: Some Xeon: 2.0 GHz\nflags\t\t: {flags}\npower management:\n\n"
+    (tmp_path / "cpuinfo").write_text(core * 2)
+    assert cpu_name(tmp_path / "cpuinfo") == f"Some Xeon: 2.0 GHz ({os.cpu_count()} cores{amx})"
+
+
+def test_without_linux_the_name_is_what_python_knows(tmp_path):
+    assert cpu_name(tmp_path / "missing").endswith(f"({os.cpu_count()} cores)")
