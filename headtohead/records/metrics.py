@@ -28,6 +28,8 @@ class Metric:
         wide: a terminal has no room for it.
         compared: where it was measured, in words: two models are compared in it.
         words: a format by which a line says it.
+        per_image: what a record keeps of every image of it, a name for :meth:`PerImage.values`.
+        margin: the difference up to which two models are called equal, unless a claim file or an argument says another.
     """
 
     head: str = ""
@@ -39,6 +41,8 @@ class Metric:
     wide: bool = False
     compared: str = ""
     words: str = ""
+    per_image: str = ""
+    margin: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -143,8 +147,12 @@ CLASSIFICATION = Kind(
     level="{:.4g} % validation accuracy",
     metrics={
         "val_acc": Metric(share=True),
-        "test_acc": Metric("0°", share=True, unit=" %", compared="upright", words="test accuracy {:.2%}"),
-        "test_acc_rot90": Metric("90°", share=True, unit=" %", compared="at 90°", words="at 90 degrees {:.2%}"),
+        "test_acc": Metric(
+            "0°", share=True, unit=" %", compared="upright", words="test accuracy {:.2%}", per_image="0"
+        ),
+        "test_acc_rot90": Metric(
+            "90°", share=True, unit=" %", compared="at 90°", words="at 90 degrees {:.2%}", per_image="90"
+        ),
         "test_acc_rot180": Metric("180°", share=True, unit=" %"),
         "test_acc_rot270": Metric("270°", share=True, unit=" %"),
         "test_acc_rotation_sweep": Metric("rotation sweep", share=True, unit=" %", wide=True),
@@ -165,11 +173,19 @@ INPAINTING = Kind(
     metrics={
         "val_l1": Metric(goal="min", share=True),
         "test_l1_hole": Metric(
-            "L1 hole", "min", share=True, unit=" %", narrow=2, compared="in holes", words="L1 in holes {:.2%}"
+            "L1 hole",
+            "min",
+            share=True,
+            unit=" %",
+            narrow=2,
+            compared="in holes",
+            words="L1 in holes {:.2%}",
+            per_image="error",
+            margin=0.1,
         ),
-        "test_l1_valid": Metric("L1 valid", "min", share=True, unit=" %", narrow=2, compared="elsewhere"),
-        "test_psnr": Metric("PSNR", unit=" dB", narrow=2, words="PSNR {:.2f} dB"),
-        "test_ssim": Metric("SSIM", digits=4, narrow=3),
+        "test_l1_valid": Metric("L1 valid", "min", share=True, unit=" %", narrow=2, compared="elsewhere", margin=0.1),
+        "test_psnr": Metric("PSNR", unit=" dB", narrow=2, words="PSNR {:.2f} dB", margin=0.2),
+        "test_ssim": Metric("SSIM", digits=4, narrow=3, margin=0.005),
         "test_images": Metric(),
     },
     unit="points of L1 error",

@@ -48,18 +48,19 @@ class PerImage:
                 raise ValueError(f"{name} has {found} bytes, not the {size} of {self.images} images")
         return self
 
-    def classified(self, angle: int = 0) -> Bools | None:
-        """Return which images ``(images,)`` were right when turned by an angle, or None if that was not tested."""
-        if self.right is None or str(angle) not in self.right:
-            return None
-        bits = np.frombuffer(base64.b64decode(self.right[str(angle)]), np.uint8)
-        return np.unpackbits(bits, count=self.images).astype(bool)
+    def values(self, name: str) -> Bools | Floats | None:
+        """Return of each image ``(images,)`` what a metric is the mean of, or None if that was not kept.
 
-    def errors(self) -> Floats | None:
-        """Return the error of each image ``(images,)``, or None for a classifier."""
-        if self.error is None:
+        Args:
+            name: an angle by which the images were turned, such as ``90``: whether each was classified right;
+                ``error``: the error of each.
+        """
+        if name == "error":
+            return None if self.error is None else np.frombuffer(base64.b64decode(self.error), "<f2").astype(np.float32)
+        if name not in (self.right or {}):
             return None
-        return np.frombuffer(base64.b64decode(self.error), "<f2").astype(np.float32)
+        bits = np.frombuffer(base64.b64decode((self.right or {})[name]), np.uint8)
+        return np.unpackbits(bits, count=self.images).astype(bool)
 
 
 def of_classifier(test_set: str, right: Mapping[int, npt.ArrayLike]) -> PerImage:

@@ -1,157 +1,384 @@
-"""Compares what the source documents report with what their systems give here by the same recipe."""
+"""Claim files: the questions that a sweep is to decide, and what others claim: it holds, is refuted or undecided.
+
+``claims/<sweep>.yaml`` is written before the sweep is run:
+
+    questions:
+      - ask: Is invariance to quarter turns free, at equal parameters?
+        data: MNIST
+        numbers: [test_acc]        # columns of runs.csv
+        margin: 0.2                # less than that is no difference; without it the metric's own
+        pairs:
+          - [{model: EqCNN, model.width: 11}, SimpleCNN]
+    claims:
+      - {source: "000", of: SimpleCNN, data: MNIST, number: test_acc, value: 97.3, margin: 0.5}
+      - {source: "001", of: PConvUNet, data: CIFAR10, number: test_l1_hole, better_than: ConvUNet}
+      - {source: "000", of: EqCNN, data: MNIST, number: macs, at_most: 4, times: SimpleCNN}
+
+A row is named by its model, or by arguments of its configuration where that is not enough. All pairs and numbers of a
+question share one error rate of 5 %; each claim has 5 % of its own.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import dataclasses as checked
 
 from headtohead.cli.checkout import CHECKOUT
-from headtohead.report.statistics import mean_interval, run_interval
-from headtohead.report.table import Cell, Column, Grid
+from headtohead.cli.errors import UsageError
+from headtohead.records.metrics import COSTS, KINDS, Kind
+from headtohead.records.record import Record
+from headtohead.report.collect import Trials, collect, runs_table
+from headtohead.report.difference import difference, side
+from headtohead.report.statistics import LEVEL, mean_interval
+from headtohead.report.verdicts import Samples, compare, margin_of
 
-SWEEP = "reproduce"  # its trials have the sources' own recipes
-CLAIMS = CHECKOUT / "claims" / f"{SWEEP}.yaml" if CHECKOUT else None
+FOLDER = "claims"
+Selector = str | dict[str, Any]
+Outcome = Literal["holds", "refuted", "undecided", "not run"]
 NOTES = [
-    "Reported: a single run of the source document. Measured: mean over n seeds and its 95 % interval. One run: the "
-    "interval that holds one further run like ours with 95 %; a reported accuracy within it is what this recipe gives.",
-    "Better than another: the difference of the two over the seeds that both ran, with its interval.",
+    "A value holds if the 95 % interval of the mean over seeds (of those that learnt) lies within its margin, is "
+    "refuted if it lies outside, and is undecided otherwise, however wide. The value is of the same test images, so "
+    "the interval is over seeds. Better than another: by the interval of the difference. Each claim has an error rate "
+    "of 5 % of its own. Parameters, MACs and bytes are exact.",
     "Here the validation split comes from the training set and the best checkpoint on it is tested once; most sources "
     "train on all training images and test the last state.",
 ]
+_STRICT = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A number that a source document reports of a system.
+@checked.dataclass(frozen=True, config=_STRICT)
+class Question:
+    """Which pairs of a sweep are compared, in which numbers.
 
     Args:
-        source: the document's number.
-        model: the system.
+        ask: the question.
+        pairs: rows, two each; the first is said to be better, worse or equal.
+        numbers: columns of ``runs.csv``.
         data: the data set.
-        quantity: a column of ``runs.csv``.
-        claim: the number, accuracies in per cent; None for a claim about two systems.
-        against: the system than which this one is said to be better.
+        margin: what counts as equal; by default the metric's own.
+        source: the document that raises it.
+    """
+
+    ask: str
+    pairs: list[tuple[Selector, Selector]]
+    numbers: list[str]
+    data: str
+    margin: float | None = None
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _known(self) -> Question:
+        known = [name for kind in KINDS for name in kind.shown]
+        for number in self.numbers:
+            if number not in known:
+                raise ValueError(f"numbers: {number}: there are {', '.join(known)}")
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of trials that it is about."""
+        return next(kind for kind in KINDS if self.numbers[0] in kind.shown)
+
+    def margins(self) -> dict[str, float]:
+        """Return what counts as equal, by number."""
+        own = {number: margin_of(self.kind, number, self.data) for number in self.numbers}
+        return own if self.margin is None else dict.fromkeys(own, self.margin)
+
+
+@checked.dataclass(frozen=True, config=_STRICT)
+class Claim:
+    """What somebody claims of a row of a sweep.
+
+    Args:
+        of: the row.
+        data: the data set.
+        number: a column of ``runs.csv``.
+        source: the document.
+        value: the number that it claims, accuracies in per cent.
+        margin: how far from the value, or from no difference, still holds.
+        better_than: the row than which this one is said to be better.
+        equal_to: the row that this one is said to equal within ``margin``.
+        at_most: this many times the number of ``times``.
+        at_least: this many times the number of ``times``.
+        times: the row of which the number is a multiple.
         note: where the document errs, or ours deviates.
     """
 
-    source: str
-    model: str
+    of: Selector
     data: str
-    quantity: str
-    claim: float | None = None
-    against: str = ""
+    number: str
+    source: str = ""
+    value: float | None = None
+    margin: float | None = None
+    better_than: Selector | None = None
+    equal_to: Selector | None = None
+    at_most: float | None = None
+    at_least: float | None = None
+    times: Selector | None = None
     note: str = ""
 
+    @model_validator(mode="after")
+    def _one_claim(self) -> Claim:
+        said = [self.value, self.better_than, self.equal_to, self.at_most, self.at_least]
+        if sum(item is not None for item in said) != 1:
+            raise ValueError("one of value, better_than, equal_to, at_most, at_least")
+        if (self.times is None) != (self.at_most is None and self.at_least is None):
+            raise ValueError("at_most and at_least need times: the row of which it is a multiple")
+        known = [*COSTS, *(name for kind in KINDS for name in kind.metrics)]
+        if self.number not in known:
+            raise ValueError(f"number: {self.number}: there are {', '.join(known)}")
+        return self
 
-QUANTITIES = {
-    "test_acc": "accuracy, %",
-    "test_acc_rot90": "accuracy at 90°, %",
-    "params": "parameters",
-    "test_l1_hole": "L1 in holes, %",
-    "test_psnr": "PSNR, dB",
-    "test_ssim": "SSIM",
-}
-LESS_IS_BETTER = {"test_l1_hole"}
+    @property
+    def other(self) -> Selector | None:
+        """The row that it is compared with."""
+        return next((row for row in (self.better_than, self.equal_to, self.times) if row is not None), None)
+
+    def in_words(self) -> str:
+        """Return what it says."""
+        if self.value is not None:
+            exact = self.number in COSTS
+            within = f" ± {self.margin:,g}" if self.margin else ""
+            return (f"{self.value:,.0f}" if exact else f"{self.value:g}") + within
+        if self.better_than is not None:
+            return f"better than {name_of(self.better_than)}"
+        if self.equal_to is not None:
+            return f"equal to {name_of(self.equal_to)}"
+        bound, factor = ("at most", self.at_most) if self.at_most is not None else ("at least", self.at_least)
+        return f"{bound} {factor:g} × {name_of(self.times or '')}"
 
 
-def read(path: Path | None = CLAIMS) -> list[Claim]:
-    """Return the claims in the order of the file; none where the suite is installed, which brings no claims."""
-    if path is None or not path.is_file():
-        return []
-    found: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return [Claim(**item) for item in found]
+@checked.dataclass(frozen=True, config=_STRICT)
+class ClaimFile:
+    """The questions and claims of a sweep."""
+
+    questions: list[Question] = Field(default_factory=list)
+    claims: list[Claim] = Field(default_factory=list)
 
 
-def reported(runs: pd.DataFrame, claims: list[Claim]) -> Grid:
-    """Return the table of each claim beside what was measured.
+_FILE = TypeAdapter(ClaimFile)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim and what became of it.
 
     Args:
-        runs: a row per trial of the sweep in which each system has its source's recipe.
-        claims: from :func:`read`; those whose system did not run say so.
+        claim: the claim.
+        sweep: whose file it stands in.
+        measured: the number found, in words.
+        interval: its 95 % interval, in words.
+        outcome: what follows.
+        n: seeds.
     """
-    rows = []
-    for claim in claims:
-        alike = runs[(runs.model == claim.model) & (runs.data == claim.data)]
-        if alike.config_hash.nunique() > 1:
-            cells = ["several recipes", "–", "–", "–"]
-        elif claim.claim is None:
-            other = runs[(runs.model == claim.against) & (runs.data == claim.data)]
-            cells = _better(by_seed(alike, claim), by_seed(other, claim), claim)
-        elif claim.quantity == "params":
-            cells = _parameters(alike, claim.claim)
-        else:
-            cells = _accuracy(by_seed(alike, claim).to_numpy(dtype=float), claim.claim)
-        what = [claim.source, claim.model, claim.data, QUANTITIES[claim.quantity], _said(claim)]
-        rows.append([*what, *cells, str(len(alike)), claim.note])
-    heads = ["source", "system", "data", "what", "reported"]
-    heads += ["measured", "95 % interval", "one run", "verdict", "n", "note"]
-    numbers = {"reported", "measured", "n"}
-    columns = [
-        Column(head, [Cell(text, _value(text) if head in numbers else text) for text in texts], head not in numbers)
-        for head, texts in zip(heads, zip(*rows, strict=True), strict=True)
-    ]
-    return Grid("Reported by the sources and measured here", columns)
+
+    claim: Claim
+    sweep: str
+    measured: str = "–"
+    interval: str = "–"
+    outcome: Outcome = "not run"
+    n: str = "0"
 
 
-def in_words(grid: Grid) -> str:
-    """Return in a sentence how many of the claims got which verdict."""
-    verdicts = [cell.text for column in grid.columns if column.head == "verdict" for cell in column.cells]
-    return f"{len(verdicts)} claims: {', '.join(f'{n} × {said}' for said, n in Counter(verdicts).most_common())}."
+def files() -> dict[str, Path]:
+    """Return the claim files by sweep: those of the current folder before those of the suite."""
+    folders = [*([CHECKOUT / FOLDER] if CHECKOUT else []), Path(FOLDER)]
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
 
 
-def _said(claim: Claim) -> str:
-    if claim.claim is None:
-        return f"better than {claim.against}"
-    return f"{claim.claim:,.0f}" if claim.quantity == "params" else f"{claim.claim:.2f}"
+def read(sweep: str) -> ClaimFile:
+    """Read the claim file of a sweep; an empty one where there is none.
 
-
-def by_seed(runs: pd.DataFrame, claim: Claim) -> pd.Series[float]:
-    """Return what was measured by seed; nothing where no trial has that number."""
-    return runs.set_index("seed").reindex(columns=[claim.quantity])[claim.quantity].dropna()
-
-
-def _parameters(runs: pd.DataFrame, claim: float) -> list[str]:
-    if runs.empty:
-        return ["–", "–", "–", "did not run"]
-    measured = int(runs.params.iloc[0])
-    return [f"{measured:,}", "–", "–", "holds" if measured == claim else "does not hold"]
-
-
-def _accuracy(values: Any, claim: float) -> list[str]:
-    if not len(values):
-        return ["–", "–", "–", "did not run"]
-    mean = f"{values.mean():.2f}"
-    if len(values) == 1:
-        return [mean, "–", "–", "one seed proves nothing"]
-    (low, high), (lowest, highest) = mean_interval(values), run_interval(values)
-    verdict = "holds" if lowest <= claim <= highest else "lower than here" if claim < lowest else "higher than here"
-    # Student's interval knows no bounds, an accuracy does
-    return [mean, f"{low:.2f} to {min(high, 100):.2f}", f"{max(lowest, 0):.2f} to {min(highest, 100):.2f}", verdict]
-
-
-def _better(ours: pd.Series[float], others: pd.Series[float], claim: Claim) -> list[str]:
-    """Compare by the mean difference over the seeds that both ran: its sign must be sure."""
-    difference = (ours - others).dropna().to_numpy(dtype=float)
-    if not len(difference):
-        return ["–", "–", "–", "did not run"]
-    digits = 4 if claim.quantity == "test_ssim" else 2
-    mean = f"{difference.mean():+.{digits}f}"
-    if len(difference) == 1:
-        return [mean, "–", "–", "one seed proves nothing"]
-    low, high = mean_interval(difference)
-    better, worse = (high < 0, low > 0) if claim.quantity in LESS_IS_BETTER else (low > 0, high < 0)
-    verdict = "holds" if better else "does not hold" if worse else "not shown"
-    return [mean, f"{low:.{digits}f} to {high:.{digits}f}", "–", verdict]
-
-
-def _value(text: str) -> float:
+    Raises:
+        UsageError: it is not a claim file.
+    """
+    path = files().get(sweep)
+    if path is None:
+        return ClaimFile()
     try:
-        return float(text.replace(",", ""))
-    except ValueError:
-        return math.nan
+        return _FILE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def name_of(row: Selector) -> str:
+    """Return a row's name in words."""
+    if isinstance(row, str):
+        return row
+    details = ", ".join(f"{key.partition('.')[2] or key} {value}" for key, value in row.items() if key != "model")
+    return f"{row['model']} ({details})" if "model" in row and details else str(row.get("model", details))
+
+
+def find_row(records: Iterable[Record], row: Selector, data: str) -> str | None:
+    """Return the ``config_hash`` of a row, or None if it did not run.
+
+    Raises:
+        UsageError: several configurations fit.
+    """
+    wanted = {"model": row} if isinstance(row, str) else dict(row)
+    found: dict[str, Record] = {}
+    for record in records:
+        has = {**record.config, "model": record.model}
+        if record.data == data and all(name in has and has[name] == value for name, value in wanted.items()):
+            found[record.config_hash] = record
+    if len(found) > 1:
+        differing = sorted(
+            {name for record in found.values() for name in record.config}
+            - {
+                name
+                for name in next(iter(found.values())).config
+                if len({repr(record.config.get(name)) for record in found.values()}) == 1
+            }
+        )
+        raise UsageError(
+            f"claims: {name_of(row)} on {data} is {len(found)} rows, which differ in {', '.join(differing)}: name those"
+        )
+    return next(iter(found), None)
+
+
+def judge_all(folder: Path) -> list[Judged]:
+    """Judge the claims of all files by the records of ``folder/<sweep>``.
+
+    Records of the same configuration count whichever sweep they are from.
+
+    Args:
+        folder: of results or of runs.
+    """
+    sweeps = {path.name: collect(path) for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
+    pool = [record for trials in sweeps.values() for record in trials.records.values()]
+    return [line for sweep in files() for line in judge(read(sweep).claims, sweeps.get(sweep, Trials(sweep)), pool)]
+
+
+def judge(claims: Iterable[Claim], trials: Trials, pool: Iterable[Record] = ()) -> list[Judged]:
+    """Judge claims by the trials of their sweep, and by others of the same configuration.
+
+    Args:
+        claims: of the sweep.
+        trials: of the sweep.
+        pool: further records.
+    """
+    wanted = {record.config_hash for record in trials.records.values()}
+    seen = {(record.config_hash, record.seed) for record in trials.records.values()}
+    records = dict(trials.records)
+    for index, record in enumerate(pool):
+        key = record.config_hash, record.seed
+        if record.config_hash in wanted and key not in seen:
+            seen.add(key)
+            records[f"pool-{index}"] = record
+    every = Trials(trials.name, records)
+    runs = runs_table(every)
+    return [_judge(claim, every, runs) for claim in claims]
+
+
+def in_words(found: Iterable[Judged]) -> str:
+    """Return in a sentence how many of the claims ended in what."""
+    outcomes = Counter(line.outcome for line in found)
+    return f"{outcomes.total()} claims: {', '.join(f'{n} × {said}' for said, n in outcomes.most_common())}."
+
+
+def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame) -> Judged:
+    blank = Judged(claim, trials.name)
+    one = find_row(trials.records.values(), claim.of, claim.data)
+    other = find_row(trials.records.values(), claim.other, claim.data) if claim.other is not None else None
+    if one is None or (claim.other is not None and other is None):
+        return blank
+    mine = runs[runs.config_hash == one]
+    if claim.value is not None:
+        return _value(blank, mine)
+    theirs = runs[runs.config_hash == other]
+    if claim.times is not None:
+        return _multiple(blank, mine, theirs)
+    return _against(blank, Samples(trials, runs, _kind(claim)), str(one), str(other))
+
+
+def _kind(claim: Claim) -> Kind:
+    return next(kind for kind in KINDS if claim.number in kind.metrics)
+
+
+def _value(blank: Judged, runs: pd.DataFrame) -> Judged:
+    claim = blank.claim
+    wanted, margin = float(claim.value or 0), claim.margin
+    if claim.number in COSTS and COSTS[claim.number].size:
+        found = float(runs[claim.number].iloc[0])
+        holds = abs(found - wanted) <= (margin or 0)
+        return replace(blank, measured=f"{found:,.0f}", n=str(len(runs)), outcome="holds" if holds else "refuted")
+    if margin is None:
+        margin = margin_of(_kind(claim), claim.number, claim.data)
+    values = runs[claim.number][runs.learned].dropna().to_numpy(dtype=float)
+    if not len(values):
+        return blank
+    low, high = map(float, mean_interval(values))
+    outcome: Outcome = "undecided"
+    if low >= wanted - margin and high <= wanted + margin:
+        outcome = "holds"
+    elif high < wanted - margin or low > wanted + margin:
+        outcome = "refuted"
+    interval = "–" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
+    return replace(
+        blank, measured=f"{values.mean():.2f}", interval=interval, outcome=outcome, n=_learnt(len(values), runs)
+    )
+
+
+def _learnt(n: int, runs: pd.DataFrame) -> str:
+    return str(n) if n == len(runs) else f"{n} of {len(runs)} that learnt"
+
+
+def _multiple(blank: Judged, mine: pd.DataFrame, theirs: pd.DataFrame) -> Judged:
+    """Compare a cost with a multiple of another's: exact for sizes, for times by Welch's interval of the log ratio."""
+    claim = blank.claim
+    factor = float(claim.at_most if claim.at_most is not None else claim.at_least or 0)
+    if claim.number in COSTS and not COSTS[claim.number].size:
+        mine, theirs = mine[mine.trials_at_once == 1], theirs[theirs.trials_at_once == 1]
+    values = [np.log(rows[claim.number].dropna().to_numpy(dtype=float)) for rows in (mine, theirs)]
+    if not all(len(found) for found in values):
+        return blank
+    low = high = middle = float(values[0].mean() - values[1].mean())
+    if claim.number not in COSTS or not COSTS[claim.number].size:
+        low, high = -math.inf, math.inf
+        if min(map(len, values)) > 1 and mine.device.nunique() == 1 and set(mine.device) == set(theirs.device):
+            half = float(difference(side(values[0]), side(values[1])).half(LEVEL))
+            low, high = middle - half, middle + half
+    bound = math.log(factor)
+    inside = (high <= bound, low > bound) if claim.at_most is not None else (low >= bound, high < bound)
+    interval = f"{math.exp(low):.3g} to {math.exp(high):.3g} ×" if math.isfinite(low) and low < high else "–"
+    outcome: Outcome = "holds" if inside[0] else "refuted" if inside[1] else "undecided"
+    n = str(min(map(len, values)))
+    return replace(blank, measured=f"{math.exp(middle):.3g} ×", interval=interval, outcome=outcome, n=n)
+
+
+def _against(blank: Judged, samples: Samples, one: str, other: str) -> Judged:
+    claim = blank.claim
+    kind = samples.kind
+    margin = margin_of(kind, claim.number, claim.data) if claim.margin is None else claim.margin
+    names: Mapping[str, str] = {one: name_of(claim.of), other: name_of(claim.other or "")}
+    pairs = compare(samples, [(one, other)], [claim.number], {claim.number: margin}, names)
+    if not pairs:
+        return blank
+    pair, digits = pairs[0], kind.metrics[claim.number].digits
+    n = "–".join(map(str, dict.fromkeys(pair.n)))
+    measured = f"{pair.value:+.{digits}f}"
+    if pair.difference is None or not math.isfinite(pair.half):
+        return replace(blank, measured=measured, outcome="undecided", n=n)
+    outcome: Outcome = "undecided"
+    if claim.better_than is not None:
+        outcome = {"better": "holds", "worse": "refuted", "equal": "refuted"}.get(pair.verdict, "undecided")  # type: ignore[assignment]
+    elif pair.verdict == "equal":
+        outcome = "holds"
+    elif abs(pair.value) - pair.half > margin:
+        outcome = "refuted"
+    interval = f"{pair.value - pair.half:.{digits}f} to {pair.value + pair.half:.{digits}f}"
+    return replace(blank, measured=measured, interval=interval, outcome=outcome, n=n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,9 +15,19 @@ import pandas as pd
 from headtohead.records import record as records
 from headtohead.records.metrics import KINDS, Kind, kind_of, sizes, times
 from headtohead.records.record import HARDWARE, Record, RecordError
+from headtohead.report.learning import learned
 from headtohead.report.target import common_level, seconds_to
 
 LEFT_OUT = "left_out.txt"
+LOOKS = "looks.json"  # in the folder of a sweep whose seeds were drawn until its questions were decided
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How often the verdicts of a sweep were looked at while its seeds were drawn: after ``first`` to ``most``."""
+
+    first: int
+    most: int
 
 
 @dataclass
@@ -28,12 +39,14 @@ class Trials:
         records: by trial name.
         problems: a line each.
         paths: of the records' files, by trial name.
+        looks: how often its verdicts were looked at while seeds were drawn; None where their number was fixed.
     """
 
     name: str
     records: dict[str, Record] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     paths: dict[str, Path] = field(default_factory=dict)
+    looks: Looks | None = None
 
 
 def find_sweeps(path: Path) -> list[Path]:
@@ -53,7 +66,7 @@ def collect(folder: Path) -> Trials:
 
     Trials of one configuration that ran in two precisions are given two: they are never one row.
     """
-    trials = Trials(folder.name)
+    trials = Trials(folder.name, looks=read_looks(folder))
     left_out = folder / LEFT_OUT
     if left_out.is_file():
         trials.problems += left_out.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -64,6 +77,15 @@ def collect(folder: Path) -> Trials:
     _name_precisions(trials)
     trials.problems += [f"{name}: failed: {reason}" for name, reason in _failed(folder).items()]
     return trials
+
+
+def read_looks(folder: Path) -> Looks | None:
+    """Return how often a sweep was looked at, or None where that is not written in its folder."""
+    try:
+        kept = json.loads((folder / LOOKS).read_text(encoding="utf-8"))
+        return Looks(int(kept["first"]), int(kept["most"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
@@ -78,7 +100,7 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
     """
     kinds = [kind_of(record.quality) for record in trials.records.values()]
     metrics = dict.fromkeys(name for kind in KINDS if kind in kinds for name in kind.metrics)
-    columns = ["model", "data", "seed", *sizes(), *metrics, *times(), "target", "epochs"]
+    columns = ["model", "data", "seed", *sizes(), *metrics, *times(), "learned", "target", "epochs"]
     columns += [*HARDWARE, "config_hash", "commit", "trial"]
     levels = _levels(trials)
     rows = []
@@ -196,10 +218,10 @@ def _name_precisions(trials: Trials) -> None:
 
 
 def _levels(trials: Trials) -> dict[tuple[str, str], float]:
-    """Return the target of the trials of each data set and main metric."""
+    """Return the target of the trials of each data set and main metric, of those that learnt."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in trials.records.values():
-        if kind := kind_of(record.quality):
+        if (kind := kind_of(record.quality)) and learned(record):
             groups.setdefault((record.data, kind.main), []).append(record)
     kinds = {kind.main: kind for kind in KINDS}
     return {(data, main): common_level(alike, kinds[main]) for (data, main), alike in groups.items()}
@@ -213,6 +235,7 @@ def _row(record: Record, kind: Kind | None, level: float) -> dict[str, Any]:
         "model": record.model,
         "data": record.data,
         "seed": record.seed,
+        "learned": learned(record),
         "epochs": len(record.history),
         "config_hash": record.config_hash,
         "commit": record.commit,

@@ -2,48 +2,100 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pandas as pd
 
 from headtohead.records.metrics import Kind
-from headtohead.report import claims
-from headtohead.report.collect import Trials, mixed_hardware, runs_table
-from headtohead.report.pairs import Pair, compare, pair_notes, verdicts
+from headtohead.report import claims, learning
+from headtohead.report.collect import Looks, Trials, labels, mixed_hardware, runs_table
 from headtohead.report.summary import best_rows, by_table, notes, summarize
-from headtohead.report.table import Grid, costs, pairwise, quality
+from headtohead.report.table import Grid, costs, never_learning, pairwise, quality, verdict_table
+from headtohead.report.verdicts import Pair, Samples, compare, margin_of, sentences
 
 MOST_ROWS = 120  # of a table
+MOST_COMPARED = 30  # rows of a table of which every two are compared; of a longer one each is compared with the best
+PAIR_NOTES = [
+    "Verdicts: the intervals of one question hold the true differences at once with 95 %, over new seeds and, where "
+    "the records keep every image's answer, new test images. Better or worse: the interval lies on one side of 0. "
+    "Equal: it lies within the margin. Undecided: neither.",
+    "± seeds, ± test set: half the interval if only the one varied; no number of seeds makes the second smaller. "
+    "P(better): the share of all pairs of a run of each that the first wins, ties half, with its own 95 % interval "
+    "(Newcombe); 0.75 is often asked for.",
+]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question and what the trials answer.
+
+    Args:
+        ask: the question; empty for all the pairs that nobody asked about, which are exploratory.
+        data: the data set.
+        kind: of the trials.
+        rows: of the summary, of that kind and data.
+        pairs: its comparisons, in the order of the claim file, or of the table.
+        looks: how often they were looked at while seeds were drawn.
+    """
+
+    ask: str
+    data: str
+    kind: Kind
+    rows: pd.DataFrame
+    pairs: Sequence[Pair]
+    looks: Looks | None = None
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        """A sentence for every pair and number."""
+        return sentences(self.kind, self.rows, self.pairs, self.looks)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The table of its pairs, with all numbers."""
+        return pairwise(self.kind, f"{self.data}: {self.ask or 'every other two rows'}", self.pairs)
+
+    @cached_property
+    def verdicts(self) -> Grid:
+        """The table of its verdicts: who, by how much, at what cost."""
+        return verdict_table(self.kind, f"{self.data}: {self.ask or 'every two rows'}", self.rows, self.pairs)
 
 
 @dataclass(frozen=True)
 class Part:
-    """What trials of one kind on the same data say."""
+    """What trials of one kind on the same data say.
+
+    Args:
+        kind: of the trials.
+        data: the data set.
+        rows: of the summary.
+        questions: those of the claim file.
+        others: the pairs that no question is about: exploratory, a family of their own.
+    """
 
     kind: Kind
     data: str
     rows: pd.DataFrame
-    pairs: Sequence[Pair]
+    questions: Sequence[Asked]
+    others: Asked
 
     @cached_property
     def grids(self) -> list[Grid]:
         """The tables, without one of pairs if there is but one model."""
-        tables = quality(self.kind, self.data, self.rows), costs(self.kind, self.data, self.rows)
-        pairs = pairwise(self.kind, self.data, self.pairs)
-        return [*tables, pairs] if pairs else [*tables]
+        tables = [quality(self.kind, self.data, self.rows), costs(self.kind, self.data, self.rows)]
+        if (never := never_learning(self.kind, self.data, self.rows)) is not None:
+            tables.insert(1, never)
+        tables += [question.grid for question in self.questions]
+        return [*tables, self.others.grid] if self.others.pairs else tables
 
-    @cached_property
-    def verdicts(self) -> list[str]:
-        """A sentence for every two models."""
-        return verdicts(self.kind, self.rows, self.pairs)
-
-    @cached_property
-    def verdicts_against_best(self) -> list[str]:
-        """A sentence for each model against the one that ranks first."""
-        best = self.rows.model.iloc[0]
-        return verdicts(self.kind, self.rows, [pair for pair in self.pairs if pair.other == best])
+    @property
+    def headline(self) -> Sequence[Asked]:
+        """The stated questions; without any, all pairs if they are few."""
+        few = 0 < len(self.others.pairs) <= 2 * len(self.kind.compared)
+        return self.questions or ([self.others] if few else [])
 
 
 @dataclass(frozen=True)
@@ -57,6 +109,7 @@ class Comparison:
         summary: a row per model and recipe.
         parts: of each kind and data set.
         notes: sentences without which the tables would mislead.
+        judged: the claims about this sweep and what became of them.
     """
 
     trials: Trials
@@ -65,6 +118,7 @@ class Comparison:
     summary: pd.DataFrame
     parts: list[Part]
     notes: list[str]
+    judged: list[claims.Judged] = field(default_factory=list)
 
     @cached_property
     def csv(self) -> str:
@@ -72,30 +126,102 @@ class Comparison:
         text: str = self.runs.to_csv(index=False, lineterminator="\n", float_format="%.6g")
         return text
 
-    @cached_property
-    def reported(self) -> Grid | None:
-        """The claims of the sources beside what was measured, if this is the sweep that repeats them."""
-        found = claims.read() if self.trials.name == claims.SWEEP else []
-        return claims.reported(self.runs, found) if found else None
+    @property
+    def headline(self) -> list[Asked]:
+        """What the sweep is about."""
+        return [asked for part in self.parts for asked in part.headline]
 
     @cached_property
-    def verdicts_against_best(self) -> list[str]:
-        """A sentence for each model against the one that ranks first on the same data."""
-        return [line for part in self.parts for line in part.verdicts_against_best]
+    def verdicts(self) -> list[str]:
+        """The sentences of what the sweep is about, each question before its own."""
+        lines = []
+        for asked in self.headline:
+            lines += [asked.ask] if asked.ask else []
+            lines += asked.sentences
+        return lines
 
 
-def make_comparison(trials: Trials, target: float | None = None) -> Comparison:
+def make_comparison(trials: Trials, target: float | None = None, margin: float | None = None) -> Comparison:
     """Compare the trials of a sweep.
 
     Args:
         trials: with at least one record.
         target: see :func:`headtohead.report.collect.runs_table`.
+        margin: what counts as equal in every question, instead of what stands in the claim file.
+
+    Raises:
+        UsageError: the sweep's claim file is wrong, or names a row that could be several.
     """
     runs = runs_table(trials, target)
     shown = best_rows(trials, runs, MOST_ROWS)
     summary = summarize(shown, runs)
-    parts = [Part(kind, data, rows, compare(runs, kind, rows)) for kind, data, rows in by_table(summary)]
-    said = notes(summary) + pair_notes([part.pairs for part in parts]) + mixed_hardware(shown)
+    file = claims.read(trials.name)
+    parts = [_part(trials, runs, kind, data, rows, file.questions, margin) for kind, data, rows in by_table(summary)]
+    said = [*notes(summary), *_pair_notes(parts, trials.looks), *mixed_hardware(shown)]
     if (rows := runs.config_hash.nunique()) > len(summary):
         said.append(f"The best {len(summary):,} of {rows:,} rows are shown; runs.csv has every trial.")
-    return Comparison(trials, runs, shown, summary, parts, said)
+    return Comparison(trials, runs, shown, summary, parts, said, claims.judge(file.claims, trials))
+
+
+def _part(
+    trials: Trials,
+    runs: pd.DataFrame,
+    kind: Kind,
+    data: str,
+    rows: pd.DataFrame,
+    questions: Sequence[claims.Question],
+    margin: float | None,
+) -> Part:
+    keys = [str(key) for key in rows.config_hash]
+    names = labels(trials)
+    samples = Samples(trials, runs[runs.config_hash.isin(keys)], kind)
+    asked, taken = [], set()
+    for question in questions:
+        if question.data != data or question.kind is not kind:
+            continue
+        pairs = find_pairs(trials, question)
+        margins = question.margins() if margin is None else dict.fromkeys(question.numbers, margin)
+        found = compare(samples, pairs, question.numbers, margins, names, trials.looks)
+        taken |= {(frozenset(pair), number) for pair in pairs for number in question.numbers}
+        if found:
+            asked.append(Asked(question.ask, data, kind, rows, found, trials.looks))
+    every = (
+        list(itertools.combinations(keys, 2)) if len(keys) <= MOST_COMPARED else [(keys[0], key) for key in keys[1:]]
+    )
+    margins = {number: margin_of(kind, number, data) if margin is None else margin for number in kind.compared}
+    rest = [
+        (below, above)  # the one that ranks lower is compared with the one above it
+        for above, below in every
+        if any((frozenset((above, below)), number) not in taken for number in kind.compared)
+    ]
+    others = compare(samples, rest, kind.compared, margins, names, trials.looks)
+    return Part(kind, data, rows, asked, Asked("", data, kind, rows, others, trials.looks))
+
+
+def find_pairs(trials: Trials, question: claims.Question) -> list[tuple[str, str]]:
+    """Return the pairs of a question, as ``config_hash``, of which both rows ran."""
+    records = list(trials.records.values())
+    found = [tuple(claims.find_row(records, row, question.data) for row in pair) for pair in question.pairs]
+    return [(a, b) for a, b in found if a is not None and b is not None]
+
+
+def _pair_notes(parts: Sequence[Part], looks: Looks | None) -> list[str]:
+    pairs = [pair for part in parts for asked in (*part.questions, part.others) for pair in asked.pairs]
+    if not pairs:
+        return []
+    lines = list(PAIR_NOTES)
+    if any(pair.difference is not None and not pair.difference.counted for pair in pairs):
+        lines.append(
+            "Test set not counted: these records do not keep every image's answer, so that the interval is over seeds "
+            "alone (Welch) and too narrow for a claim about new images."
+        )
+    if any(any(pair.never) for pair in pairs):
+        lines.append(learning.RULE)
+    if looks is not None:
+        lines.append(
+            f"Seeds were added until the questions were decided, with a look after {looks.first} to {looks.most} of "
+            "each: the intervals are wide enough to hold at all looks at once."
+        )
+    if any(part.others.pairs and part.questions for part in parts):
+        lines.append("Pairs that no question names are exploratory: a family of their own, to find what to ask next.")
+    return lines

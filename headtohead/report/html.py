@@ -24,7 +24,7 @@ from headtohead.report import claims
 from headtohead.report.collect import hardware_name, labels
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import Figure
-from headtohead.report.table import Cell, Column, Grid
+from headtohead.report.table import Cell, Column, Grid, claimed
 
 MOST_TRIALS = 1000  # in the table of every trial: with ten thousand no browser is quick
 TEMPLATES = Path(__file__).parent / "templates"
@@ -44,7 +44,8 @@ def html(comparison: Comparison, figures: Sequence[Figure] = ()) -> str:
     sweep = f"sweeps/{comparison.trials.name}.yaml"
     text = ENVIRONMENT.get_template("report.html").render(
         comparison=comparison,
-        notes=[*comparison.notes, *(claims.NOTES if comparison.reported else [])],
+        notes=[*comparison.notes, *(claims.NOTES if comparison.judged else [])],
+        claimed=claimed(comparison.judged) if comparison.judged else None,
         lead=_lead(comparison),
         figures=[(figure, _data_uri(figure.svg), _is_wide(figure.svg)) for figure in figures],
         commands=commands(shown),

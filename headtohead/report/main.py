@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -12,11 +13,14 @@ from tempfile import TemporaryDirectory
 from headtohead.cli.arguments import OneLineParser, is_address
 from headtohead.cli.errors import UsageError
 from headtohead.cli.output import lasting_output
+from headtohead.records import files
+from headtohead.report import claims
 from headtohead.report.collect import Trials, collect, find_sweeps
 from headtohead.report.comparison import make_comparison
+from headtohead.report.table import claimed, markdown
 from headtohead.report.write import show, write
 
-USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET]"
+USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--claims]"
 
 
 @lasting_output()
@@ -48,7 +52,6 @@ def _main(args: Sequence[str] | None) -> int:
     parser.add_argument(
         "runs",
         nargs="?",
-        default="runs",
         help="folder of a sweep or of several: runs, runs/quick, results/quick (default: runs); "
         "or, on W&B's server, ENTITY/PROJECT/SWEEP or ENTITY/PROJECT",
     )
@@ -62,17 +65,32 @@ def _main(args: Sequence[str] | None) -> int:
         "per cent that all trials on the same data reach)",
     )
     parser.add_argument(
+        "--margin",
+        type=float,
+        help="difference that counts as none, in the units of the table (default: what the sweep's claim file says, "
+        "else 0.2 points of accuracy on MNIST, 0.5 elsewhere)",
+    )
+    parser.add_argument(
+        "--claims",
+        action="store_true",
+        help="judge the claims of all claim files by the records in RUNS (default here: results)",
+    )
+    parser.add_argument(
         "--push", action="store_true", help="log table, figures and report to the project that the runs are read from"
     )
     options = parser.parse_args(args)
-    remote = is_address(options.runs)
+    remote = options.runs is not None and is_address(options.runs)
     try:
         if options.target is not None and not 0 < options.target < 1:
             raise UsageError(f"--target: must be a share between 0 and 1, such as 0.95: got {options.target:g}")
+        if options.margin is not None and not 0 < options.margin < math.inf:
+            raise UsageError(f"--margin: must be a number above 0, such as 0.2: got {options.margin:g}")
+        if options.claims:
+            return _judge(Path(options.runs or "results"))
         if options.push and not remote:
             raise UsageError(f"--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got {options.runs}")
         if not remote:
-            return _write_all(_collect(Path(options.runs)), options)
+            return _write_all(_collect(Path(options.runs or "runs")), options)
         from headtohead.report import from_wandb  # only here, because it imports wandb
 
         with TemporaryDirectory() as downloaded:
@@ -91,13 +109,32 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
             print(f"{trials.name}: no trial that can be used", file=sys.stderr)
             continue
         folder = options.out / trials.name
-        comparison = make_comparison(trials, options.target)
+        comparison = make_comparison(trials, options.target, options.margin)
         show(comparison, write(comparison, folder))
         if options.push:
             from headtohead.report import from_wandb
 
             print(f"pushed to {from_wandb.push(options.runs, trials.name, folder, comparison.runs)}")
     return 0 if any(trials.records for trials in sweeps) else 2
+
+
+def _judge(folder: Path) -> int:
+    """Print what becomes of every claim, and write it as a table."""
+    if not folder.is_dir():
+        raise UsageError(f"RUNS: no folder {folder}; with --claims it holds sweeps, as results does")
+    judged = claims.judge_all(folder)
+    if not judged:
+        raise UsageError("--claims: there is no claim: claims/<sweep>.yaml in this folder or in the suite's holds them")
+    for line in judged:
+        claim = line.claim
+        what = (
+            f"{claim.source + ': ' if claim.source else ''}{claims.name_of(claim.of)} on {claim.data}, {claim.number}"
+        )
+        measured = f"measured {line.measured} ({line.interval}), n = {line.n}"
+        print(f"{line.outcome:9}  {what}: claimed {claim.in_words()}; {measured}")
+    print(claims.in_words(judged))
+    print(f"wrote {files.write_text(folder / 'claims.md', markdown([claimed(judged)], [], claims.NOTES))}")
+    return 0
 
 
 def _collect(path: Path) -> list[Trials]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from pathlib import Path
 
 from headtohead.cli.checkout import CHECKOUT
 from headtohead.records.files import write_text
-from headtohead.report.claims import in_words
+from headtohead.report import claims
 from headtohead.report.collect import collect
 from headtohead.report.comparison import Comparison, make_comparison
-from headtohead.report.pairs import verdicts
 
 PLACE = re.compile(
-    r"(<!-- verdict: (?P<sweep>\w+)(?:/(?P<data>\w+)(?:: (?P<model>[^\n]+?) against (?P<other>[^\n]+?))?)? -->\n)"
-    r".*?(?P<end><!-- /verdict -->)",
+    r"(<!-- verdict: (?P<sweep>\w+)(?:: (?P<ask>[^\n]+?))? -->\n).*?(?P<end><!-- /verdict -->)",
     re.DOTALL,
 )
 
@@ -36,9 +33,9 @@ def main() -> int:
 def update_readme(readme: Path, comparison: Comparison) -> bool:
     """Write a sweep's verdicts into their places in a Markdown file.
 
-    A place is what stands between ``<!-- verdict: sweep/data: model against other -->`` and ``<!-- /verdict -->``;
-    ``sweep/data`` alone is for which models rank first, ``sweep`` alone for how many of the sources' claims hold.
-    Models are named as in the tables. A place for models that did not run is left as it is.
+    A place is what stands between ``<!-- verdict: sweep: question -->`` and ``<!-- /verdict -->``, for the verdicts of
+    a question of the sweep's claim file; ``sweep`` alone is for how many of its claims hold. A place for what did not
+    run is left as it is.
 
     Args:
         readme: the file; it need not exist.
@@ -56,42 +53,16 @@ def update_readme(readme: Path, comparison: Comparison) -> bool:
     def said(place: re.Match[str]) -> str:
         if place["sweep"] != comparison.trials.name:
             return place[0]
-        if place["model"]:
-            sentence = _verdict(comparison, place["data"], {place["model"], place["other"]})
-        elif place["data"]:
-            sentence = _ranking(comparison, place["data"])
+        if place["ask"]:
+            lines = [line for asked in comparison.headline if asked.ask == place["ask"] for line in asked.sentences]
         else:
-            sentence = in_words(comparison.reported) if comparison.reported else None
-        return place[0] if sentence is None else f"{place[1]}{sentence}\n{place['end']}"
+            lines = [claims.in_words(comparison.judged)] if comparison.judged else []
+        return f"{place[1]}{''.join(f'- {line}{chr(10)}' for line in lines)}{place['end']}" if lines else place[0]
 
     changed = PLACE.sub(said, text)
     if changed != text:
         write_text(readme, changed)
     return True
-
-
-def _verdict(comparison: Comparison, data: str, models: set[str]) -> str | None:
-    for part in comparison.parts:
-        pairs = [pair for pair in part.pairs if part.data == data and {pair.model, pair.other} == models]
-        if pairs:
-            return " ".join(verdicts(part.kind, part.rows, pairs))
-    return None
-
-
-def _ranking(comparison: Comparison, data: str) -> str | None:
-    """Name the models that rank first on a data set, with their main number, and how sure the first place is."""
-    part = next((part for part in comparison.parts if part.data == data and len(part.rows) > 1), None)
-    if part is None:
-        return None
-    shown, rows = part.kind.shown[part.kind.main], [row for _, row in part.rows.iterrows()]
-    names = []
-    for row in rows[:3]:
-        half = row[f"{part.kind.main}_ci"]
-        spread = "" if math.isnan(half) else f" ± {half:.{shown.digits}f}"
-        names.append(f"{row.model} ({row[part.kind.main]:.{shown.digits}f}{spread}{shown.unit}, n = {row.n})")
-    first_two = [pair for pair in part.pairs if (pair.other, pair.model) == (rows[0].model, rows[1].model)]
-    sure = " ".join(verdicts(part.kind, part.rows, first_two))
-    return f"Of {len(rows)} models by {part.kind.called} on {data}: {', then '.join(names)}. {sure}".rstrip()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pandas as pd
 from headtohead.records.metrics import KINDS, Kind, kind_of, sizes, times
 from headtohead.records.record import HARDWARE, Record
 from headtohead.report.collect import Trials, hardware_name, labels, values_of
-from headtohead.report.statistics import mean_interval, sampling_error
+from headtohead.report.statistics import mean_interval, sampling_error, too_high
 
 
 def best_rows(trials: Trials, runs: pd.DataFrame, most: int) -> Trials:
@@ -41,11 +41,12 @@ def summarize(trials: Trials, runs: pd.DataFrame) -> pd.DataFrame:
         runs: from :func:`headtohead.report.collect.runs_table`, with a row for each of them; others are not looked at.
 
     Returns:
-        A row per configuration, by data and kind with the best first: ``data, model, n, epochs, hardware, setting,
-        target, reached`` (trials that reached it), the sizes, then of each metric the mean, the standard deviation
-        (``_std``) and half the width of the 95 % interval (``_ci``), the sampling error of the test set
-        (``test_set``), and mean times. A spread needs two trials. Times are averaged over the ``timed`` trials, those
-        that had the machine to themselves: they are NaN where there is none, and where those ran on different hardware.
+        A row per configuration, by data and kind with the best first: ``data, model, n, learned`` (trials that
+        learnt), ``epochs, hardware, setting, target, reached`` (trials that reached it), the sizes, then of each metric
+        the mean of those that learnt, the standard deviation (``_std``), half the width of the 95 % interval (``_ci``)
+        and the mean of all (``_all``), the sampling error of the test set (``test_set``), and mean times. A spread
+        needs two trials. Times are averaged over the ``timed`` trials, those that had the machine to themselves: they
+        are NaN where there is none, and where those ran on different hardware.
     """
     names, settings = labels(trials), differences(trials)
     rows = []
@@ -103,6 +104,14 @@ def notes(summary: pd.DataFrame) -> list[str]:
     lines = [kind.note for kind, _ in by_kind(summary)]
     if (summary.n == 1).any():
         lines.append("n = 1 shows no spread and proves nothing.")
+    for kind, data, rows in by_table(summary):
+        best, main = rows.iloc[0], kind.shown[kind.main]
+        if len(rows) > 2 and best[f"{kind.main}_std"] > 0:
+            bias = too_high(len(rows)) * best[f"{kind.main}_std"] / math.sqrt(best.learned or best.n)
+            lines.append(
+                f"The first of {len(rows)} rows on {data} was found by its result: if all were alike, its mean would "
+                f"look about {bias:.{main.digits}f}{main.unit} better than it is."
+            )
     if (errors := summary.test_set.dropna()).size:
         low, high = (f"{value:.2f}" for value in (errors.min(), errors.max()))
         lines.append(
@@ -135,13 +144,14 @@ def notes(summary: pd.DataFrame) -> list[str]:
 
 
 def _numbers(group: pd.DataFrame) -> dict[str, Any]:
-    """Return the means and spreads of what the trials of a row were measured by."""
-    row: dict[str, Any] = {"n": len(group)}
+    """Return the means and spreads of what the trials of a row were measured by: of those that learnt, if any did."""
+    row: dict[str, Any] = {"n": len(group), "learned": int(group.learned.sum())}
+    learnt = group[group.learned] if row["learned"] else group
     for name in (name for kind in KINDS for name in kind.shown if name in group):
-        values = group[name].to_numpy(dtype=float)
+        values = learnt[name].to_numpy(dtype=float)
         low, high = mean_interval(values)
         row[name], row[f"{name}_std"] = values.mean(), values.std(ddof=1) if len(values) > 1 else math.nan
-        row[f"{name}_ci"] = float(high - low) / 2
+        row[f"{name}_ci"], row[f"{name}_all"] = float(high - low) / 2, group[name].mean()
     if "test_acc" in row:
         row["test_set"] = 100 * sampling_error(row["test_acc"] / 100, float(group.test_images.iloc[0] or math.nan))
     return {"test_set": math.nan, **row}

@@ -9,8 +9,10 @@ from functools import cached_property
 
 import pandas as pd
 
-from headtohead.records.metrics import COSTS, Kind
-from headtohead.report.pairs import Pair, p_value
+from headtohead.records.metrics import COSTS, KINDS, Kind
+from headtohead.report.claims import Judged, name_of
+from headtohead.report.statistics import share_interval
+from headtohead.report.verdicts import Pair
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
         rows: of a summary, of that kind and data.
         narrow: for 100 columns.
     """
-    columns = [_words("model", rows.model), _numbers("n", rows.n, "{:.0f}")]
+    counts = zip(rows.learned, rows.n, strict=True)
+    n = [str(n) if learned == n else f"{learned} of {n}" for learned, n in counts]
+    columns = [_words("model", rows.model), _column("n", n, rows.n)]
     if rows.setting.any() and not narrow:
         columns.append(_words("differs in", rows.setting))
     for name, metric in kind.shown.items():
@@ -91,27 +95,103 @@ def costs(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> Gr
     return Grid(f"{data}: what it costs", columns)
 
 
-def pairwise(kind: Kind, data: str, pairs: Sequence[Pair]) -> Grid | None:
-    """Return the table of every two models of a table against each other; None if there are no two."""
-    if not pairs:
+def never_learning(kind: Kind, data: str, rows: pd.DataFrame) -> Grid | None:
+    """Return the table of the rows of which some seeds never learnt; None if all did."""
+    some = [row for row in rows.to_dict("records") if row["learned"] < row["n"]]
+    if not some:
         return None
-    forms = [f"{{:+.{kind.shown[pair.number].digits}f}}" for pair in pairs]
-    halves = [_spread(pair.half, math.nan, kind.shown[pair.number].digits) for pair in pairs]
+    never = [int(row["n"] - row["learned"]) for row in some]
+    shares = [share_interval(count, int(row["n"])) for count, row in zip(never, some, strict=True)]
+    learnt, of_all = ([float(row[name]) for row in some] for name in (kind.main, f"{kind.main}_all"))
+    return Grid(
+        f"{data}: seeds that never learn",
+        [
+            _words("model", [str(row["model"]) for row in some]),
+            _column("never learn", [f"{k} of {row['n']}" for k, row in zip(never, some, strict=True)], never),
+            _column("95 % interval", [f"{low:.0%} to {high:.0%}" for low, high in shares], [low for low, _ in shares]),
+            _column("mean of those that learnt", [_spread(value, math.nan) for value in learnt], learnt),
+            _column("mean of all", [_spread(value, math.nan) for value in of_all], of_all),
+        ],
+    )
+
+
+def pairwise(kind: Kind, title: str, pairs: Sequence[Pair]) -> Grid:
+    """Return the table of pairs with all their numbers."""
+    metrics = [kind.metrics[pair.number] for pair in pairs]
+    both = list(zip(pairs, metrics, strict=True))
+    return Grid(
+        title,
+        [
+            _words("model", [pair.model for pair in pairs]),
+            _words("against", [pair.other for pair in pairs]),
+            _words("in", [metric.head for metric in metrics]),
+            _words("n", [" and ".join(map(str, dict.fromkeys(pair.n))) for pair in pairs]),
+            _words("verdict", [_verdict(pair) for pair in pairs]),
+            _column("difference", [_signed(pair.value, m.digits) for pair, m in both], [pair.value for pair in pairs]),
+            _column("interval", [_ends(pair, m.digits) for pair, m in both], [pair.half for pair in pairs]),
+            _column(
+                "± seeds",
+                [_spread(pair.part("seeds"), math.nan, m.digits) for pair, m in both],
+                [pair.part("seeds") for pair in pairs],
+            ),
+            _column(
+                "± test set",
+                [_spread(pair.part("images"), math.nan, m.digits) for pair, m in both],
+                [pair.part("images") for pair in pairs],
+            ),
+            _column("P(better)", [_chance(pair) for pair in pairs], [pair.better[0] for pair in pairs]),
+        ],
+    )
+
+
+def verdict_table(kind: Kind, title: str, rows: pd.DataFrame, pairs: Sequence[Pair]) -> Grid:
+    """Return the table of verdicts: who, the verdict, the difference with its interval, and the ratios of costs."""
+    models = {row["model"]: row for row in rows.to_dict("records")}
+    metrics = [kind.metrics[pair.number] for pair in pairs]
     columns = [
-        _words("model", [pair.model for pair in pairs]),
-        _words("against", [pair.other for pair in pairs]),
-        _words("in", [kind.shown[pair.number].head for pair in pairs]),
-        _numbers("n", [pair.n for pair in pairs], "{:.0f}"),
+        _words("", [pair.model for pair in pairs]),
+        _words("verdict", [_verdict(pair) for pair in pairs]),
+        _words("", [pair.other for pair in pairs]),
+        _words("in", [metric.head for metric in metrics]),
         _column(
-            f"difference, {kind.unit}",
-            [form.format(pair.difference).replace("-", "−") for form, pair in zip(forms, pairs, strict=True)],
-            [pair.difference for pair in pairs],
+            "difference",
+            [
+                f"{_signed(pair.value, m.digits)} ({_ends(pair, m.digits)})"
+                for pair, m in zip(pairs, metrics, strict=True)
+            ],
+            [pair.value for pair in pairs],
         ),
-        _column("± (95 %)", halves, [pair.half for pair in pairs]),
-        _numbers("P(better)", [pair.better for pair in pairs], "{:.2f}"),
-        _column("p, Holm", [p_value(pair, pairs) for pair in pairs], [pair.adjusted for pair in pairs]),
+        _words("n", [" and ".join(map(str, dict.fromkeys(pair.n))) for pair in pairs]),
     ]
-    return Grid(f"{data}: pairs", columns)
+    for name, head in (("params", "parameters"), ("macs", "MACs"), ("epoch_seconds", "time")):
+        ratios = [
+            models[pair.model][name] / models[pair.other][name]
+            if models[pair.other][name] > 0
+            and (name != "epoch_seconds" or models[pair.model]["hardware"] == models[pair.other]["hardware"])
+            else math.nan
+            for pair in pairs
+        ]
+        columns.append(_column(head, ["–" if math.isnan(ratio) else f"{ratio:.3g} ×" for ratio in ratios], ratios))
+    return Grid(title, columns)
+
+
+def claimed(found: Sequence[Judged]) -> Grid:
+    """Return the table of claims beside what was measured."""
+    return Grid(
+        "Claimed and measured",
+        [
+            _words("source", [line.claim.source for line in found]),
+            _words("of", [name_of(line.claim.of) for line in found]),
+            _words("data", [line.claim.data for line in found]),
+            _words("what", [_what(line.claim.number) for line in found]),
+            _words("claimed", [line.claim.in_words() for line in found]),
+            _words("measured", [line.measured.replace("-", "−") for line in found]),
+            _words("95 % interval", [line.interval.replace("-", "−") for line in found]),
+            _words("n", [line.n for line in found]),
+            _words("outcome", [line.outcome for line in found]),
+            _words("note", [line.claim.note for line in found]),
+        ],
+    )
 
 
 def markdown(grids: Sequence[Grid], verdicts: Sequence[str], notes: Sequence[str]) -> str:
@@ -142,6 +222,41 @@ def latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
         text = style.apply(lambda _, bold=bold: bold, axis=None).to_latex(hrules=True, column_format=align)
         parts.append(f"% {_line(grid.title)}\n{text.replace('−', '$-$').strip()}")
     return "\n\n".join([*parts, "\n".join(f"% {_line(note)}" for note in notes)]) + "\n"
+
+
+def _verdict(pair: Pair) -> str:
+    """Return a verdict in a word or two."""
+    word = {"better": "better than", "worse": "worse than", "equal": f"equal within ± {pair.margin:g} to"}
+    said = word.get(pair.verdict, "undecided against")
+    if not any(pair.never):
+        return "one seed" if pair.difference is None else said
+    if pair.verdict_of_all != "undecided" and pair.verdict_of_all != pair.verdict:
+        of_all = f"{word[pair.verdict_of_all]} (all seeds)"
+        return of_all if pair.verdict == "undecided" else f"{said} (when it learns), {of_all}"
+    return f"{said} (when it learns)"
+
+
+def _signed(value: float, digits: int) -> str:
+    return "–" if math.isnan(value) else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _ends(pair: Pair, digits: int) -> str:
+    if not math.isfinite(pair.half):
+        return "–"
+    return f"{pair.value - pair.half:.{digits}f} to {pair.value + pair.half:.{digits}f}".replace("-", "−")
+
+
+def _chance(pair: Pair) -> str:
+    share, low, high = pair.better
+    return f"{share:.2f}" if math.isnan(low) else f"{share:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _what(number: str) -> str:
+    """Return what a column of ``runs.csv`` is called in tables."""
+    if number in COSTS:
+        return COSTS[number].head
+    metric = next(kind.metrics[number] for kind in KINDS if number in kind.metrics)
+    return f"{metric.head or number}{metric.unit}"
 
 
 def _words(head: str, texts: Iterable[str]) -> Column:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
 from headtohead.records import files
 from headtohead.report import claims
-from headtohead.report.collect import LEFT_OUT, Trials
+from headtohead.report.collect import LEFT_OUT, LOOKS, Trials
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import draw_all
 from headtohead.report.html import html
-from headtohead.report.table import latex, markdown
+from headtohead.report.table import claimed, latex, markdown
 from headtohead.report.terminal import LEGEND, WIDTH, terminal
 
 
@@ -27,23 +29,23 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
         The files, without the records.
     """
     _keep_records(comparison.trials, folder)
-    figures = draw_all(comparison.shown, folder)
-    paths = [
+    figures = draw_all(comparison, folder)
+    return [
         files.write_text(folder / "runs.csv", comparison.csv),
         files.write_text(folder / "table.md", markdown_of(comparison)),
         files.write_text(folder / "table.tex", latex_of(comparison)),
         files.write_text(folder / "report.html", html(comparison, figures)),
         *(figure.png for figure in figures),
     ]
-    if comparison.reported:
-        paths.append(files.write_text(folder / "reported.md", markdown([comparison.reported], [], claims.NOTES)))
-    return paths
 
 
 def markdown_of(comparison: Comparison) -> str:
-    """Return the tables of a sweep, each model's verdict against the best, and the notes, in Markdown."""
-    grids = [grid for part in comparison.parts for grid in part.grids]
-    return markdown(grids, comparison.verdicts_against_best, comparison.notes)
+    """Return verdicts, tables and notes of a sweep in Markdown, what the sweep is about first."""
+    grids = [asked.verdicts for asked in comparison.headline]
+    grids += [grid for part in comparison.parts for grid in part.grids]
+    if comparison.judged:
+        grids.append(claimed(comparison.judged))
+    return markdown(grids, comparison.verdicts, [*comparison.notes, *(claims.NOTES if comparison.judged else [])])
 
 
 def latex_of(comparison: Comparison) -> str:
@@ -52,13 +54,26 @@ def latex_of(comparison: Comparison) -> str:
 
 
 def show(comparison: Comparison, paths: list[Path]) -> None:
-    """Print tables, verdicts and notes, and which files were written."""
+    """Print the tables, then what they decide, and which files were written."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
     for shown in terminal(comparison.trials.name, comparison.summary):
         console.print(shown)
-    for line in (*comparison.verdicts_against_best, LEGEND, *comparison.notes, *(f"wrote {path}" for path in paths)):
+    judged = [claims.in_words(comparison.judged)] if comparison.judged else []
+    undecided = (
+        [] if comparison.headline else ["No claim file asks a question of this sweep: see the pairs in its report."]
+    )
+    lines = (
+        LEGEND,
+        *comparison.notes,
+        *(f"wrote {path}" for path in paths),
+        "",
+        *judged,
+        *undecided,
+        *comparison.verdicts,
+    )
+    for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=line.startswith("wrote"))
 
 
@@ -72,6 +87,8 @@ def _keep_records(trials: Trials, folder: Path) -> None:
             files.write_bytes(path, content, durable=False)
     for stale in there - {f"{name}.json" for name in trials.records}:
         (kept / stale).unlink()
+    if trials.looks:
+        files.write_text(folder / LOOKS, json.dumps(asdict(trials.looks)) + "\n")
     if trials.problems:
         files.write_text(folder / LEFT_OUT, "".join(f"{' '.join(problem.split())}\n" for problem in trials.problems))
     else:

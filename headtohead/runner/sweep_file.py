@@ -28,6 +28,7 @@ MAX_VALUES = 1_000_000  # of a file, once its aliases stand for what they name
 DEFAULT_COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]
 MACROS = ("${env}", "${interpreter}", "${program}", "${args}", "${args_no_boolean_flags}")
 MODULE = ["${env}", "${interpreter}", "-m", "headtohead", "train", "fit", "${args}"]  # the command without a program
+SEED = "seed_everything"  # the parameter of the random seed
 METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
 HYPERBAND_KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -68,6 +69,7 @@ class Sweep:
             what lies between. They are there to be checked, not run.
         early_terminate: whether W&B's server would stop trials before their end.
         program: what W&B's agent starts; None where the command starts the suite as a module, wherever it lies.
+        command: of the file.
     """
 
     name: str
@@ -76,6 +78,11 @@ class Sweep:
     corners: list[Trial] = field(default_factory=list)
     early_terminate: bool = False
     program: str | None = None
+    command: list[Any] = field(default_factory=lambda: DEFAULT_COMMAND)
+
+    def trial(self, parameters: dict[str, Any]) -> Trial:
+        """Return the trial of a point, of the file or beyond it."""
+        return _trial(self.command, parameters)
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -107,9 +114,9 @@ def read_sweep(path: Path) -> Sweep:
         points = _draw(parameters, config["run_cap"])
     corners = [] if method == "grid" else _grid(ends)
     command = config.get("command", DEFAULT_COMMAND)
-    trials, checks = ([Trial(_trial_name(p), p, _arguments(command, p)) for p in part] for part in (points, corners))
+    trials, checks = ([_trial(command, point) for point in part] for part in (points, corners))
     program = config["program"] if "${program}" in command else None
-    return Sweep(path.stem, method, trials, checks, "early_terminate" in config, program)
+    return Sweep(path.stem, method, trials, checks, "early_terminate" in config, program, command)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -355,6 +362,10 @@ def _ends(parameters: dict[str, Any]) -> dict[str, Any]:
     return ends
 
 
+def _trial(command: list[Any], point: dict[str, Any]) -> Trial:
+    return Trial(_trial_name(point), point, _arguments(command, point))
+
+
 def _arguments(command: list[Any], point: dict[str, Any]) -> list[str]:
     """Expand W&B's macros as its agent does, and return what follows the program."""
     flags = [f"--{key}={value}" for key, value in point.items()]
@@ -382,7 +393,7 @@ def _trial_name(point: dict[str, Any]) -> str:
         value = point.get(key)
         name = value.get("class_path") if isinstance(value, dict) else value
         parts += [name.rpartition(".")[2]] if isinstance(name, str) else []
-    parts += [f"seed{point['seed_everything']}"] if "seed_everything" in point else []
+    parts += [f"seed{point[SEED]}"] if SEED in point else []
     words = [re.sub(r"[^A-Za-z0-9_]", "_", part)[:40] for part in parts]
     return "-".join([*words, digest])
 

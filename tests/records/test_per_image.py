@@ -16,9 +16,9 @@ def test_bits_come_back(images):
     packed = of_classifier("abc", right)
     assert (packed.images, packed.test_set, packed.error) == (images, "abc", None)
     for angle, found in right.items():
-        assert np.array_equal(packed.classified(angle), found)
-    assert packed.classified(45) is None
-    assert packed.errors() is None
+        assert np.array_equal(packed.values(str(angle)), found)
+    assert packed.values("45") is None
+    assert packed.values("error") is None
     assert {len(base64.b64decode(text)) for text in packed.right.values()} == {(images + 7) // 8}
 
 
@@ -29,9 +29,9 @@ def test_the_first_image_is_the_highest_bit():
 
 def test_errors_come_back_as_float16():
     packed = of_inpainter("abc", [0.1, 0.25, 1.0])
-    assert packed.errors().tolist() == [float(np.float16(0.1)), 0.25, 1.0]
+    assert packed.values("error").tolist() == [float(np.float16(0.1)), 0.25, 1.0]
     assert base64.b64decode(packed.error) == np.array([0.1, 0.25, 1.0], "<f2").tobytes()
-    assert packed.classified() is None
+    assert packed.values("0") is None
 
 
 @pytest.mark.parametrize(

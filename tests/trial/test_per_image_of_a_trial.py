@@ -43,7 +43,7 @@ def test_the_bits_are_the_networks_own_answers(trial):
     for turn, name in enumerate(("test_acc", "test_acc_rot90", "test_acc_rot180", "test_acc_rot270")):
         with torch.no_grad():
             right = net(images.rot90(turn, (2, 3))).argmax(1).numpy() == arrays.test_labels
-        found = record.per_image.classified(90 * turn)
+        found = record.per_image.values(str(90 * turn))
         assert np.array_equal(found, right)
         assert found.mean() == pytest.approx(record.quality[name], abs=1e-6)
 
@@ -59,7 +59,7 @@ def test_inpainting_keeps_the_error_of_every_image(tmp_path):
     fit += ["--trainer.accelerator=cpu", "--trainer.logger=false"]
     assert train.main([*fit, f"--trainer.default_root_dir={tmp_path}"]) == 0
     record = records.read(tmp_path / records.FILE_NAME)
-    errors = record.per_image.errors()
+    errors = record.per_image.values("error")
     assert errors.shape == (200,)
     # the mean over images, of holes of 10 to 50 %, is near the mean over pixels, and not the same
     assert errors.mean() == pytest.approx(record.quality["test_l1_hole"], rel=0.2)

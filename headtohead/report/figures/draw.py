@@ -5,40 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from headtohead.report import claims
-from headtohead.report.collect import Trials, runs_table
+from headtohead.report.comparison import Comparison
+from headtohead.report.figures import forest
 from headtohead.report.figures.confusion import confusion_matrices
 from headtohead.report.figures.curves import learning_curves, rotation
 from headtohead.report.figures.groups import groups
 from headtohead.report.figures.pareto import COSTS, pareto_fronts
-from headtohead.report.figures.reported import reported_accuracies
 from headtohead.report.figures.style import Figure, Picture, save
 
 NAMES = (
+    "verdicts",
+    "claims",
     "validation",
     "training_loss",
     "rotation",
     "rotation_polar",
     *(f"pareto_{cost}" for cost in COSTS),
     "confusion",
-    "reported",
+    "reported",  # of an earlier version
 )
 
 
-def draw_all(trials: Trials, folder: Path) -> list[Figure]:
+def draw_all(comparison: Comparison, folder: Path) -> list[Figure]:
     """Draw every figure for which the records have the numbers, and remove those of an earlier call that have not.
 
     Args:
-        trials: of a sweep.
+        comparison: of a sweep.
         folder: where ``<name>.png`` is written.
 
     Returns:
-        For each data set: learning curves (``validation``, ``training_loss``), accuracy over the angle
-        (``rotation``, ``rotation_polar``), Pareto fronts (``pareto_params``, ``pareto_macs``, ``pareto_time``) and
-        ``confusion``. With several data sets their names end in that of the data set. For the sweep that repeats the
-        sources' claims, ``reported``.
+        ``verdicts`` of what the sweep is about, ``claims``, and for each data set: learning curves (``validation``,
+        ``training_loss``), accuracy over the angle (``rotation``, ``rotation_polar``), Pareto fronts
+        (``pareto_params``, ``pareto_macs``, ``pareto_time``) and ``confusion``. With several data sets their names end
+        in that of the data set.
     """
-    figures = [save(picture, folder) for picture in draw(trials)]
+    figures = [save(picture, folder) for picture in draw(comparison)]
     written = {figure.png for figure in figures}
     for name in NAMES:
         for pattern in (f"{name}.png", f"{name}-*.png"):
@@ -47,10 +48,10 @@ def draw_all(trials: Trials, folder: Path) -> list[Figure]:
     return figures
 
 
-def draw(trials: Trials) -> Iterator[Picture]:
+def draw(comparison: Comparison) -> Iterator[Picture]:
     """Draw every figure for which the records have the numbers; nothing is written."""
-    for group in groups(trials):
+    yield from forest.verdicts(comparison.headline)
+    yield from forest.claimed(comparison.judged)
+    for group in groups(comparison.shown):
         for pictures in (learning_curves, rotation, pareto_fronts, confusion_matrices):
             yield from pictures(group)
-    if trials.name == claims.SWEEP:
-        yield from reported_accuracies(runs_table(trials), claims.read())

@@ -1,0 +1,150 @@
+"""The difference of two architectures over new seeds and new test images: its variance, and where that comes from.
+
+The runs of two architectures share their test images, and each architecture has seeds of its own: a two-way design in
+which images are crossed with architectures and seeds are nested in them. An accuracy then varies with the seed, with
+the images, and with both together (a seed that is good at some images). With ``x[s, i]`` for seed s and image i, the
+difference of the two means varies by
+
+    seeds         S_a / n_a + S_b / n_b      more seeds make it smaller
+    images        I / N                      only a larger test set makes it smaller
+    interaction   E_a / (n_a N) + E_b / (n_b N)
+
+where ``I`` is the variance over images of the difference of the two architectures' expected answers. All three are
+estimated without bias from mean squares of the two tables, as Gallas (2006) does for readers and cases.
+
+Where there are no values of single images, the images cannot be counted: what is left is Welch's test.
+
+The degrees of freedom are those of Welch (Biometrika 34, 1947), ``V^2 / sum(v^2 / (f + 2)) - 2`` for parts v with f
+degrees of freedom each, which for two or three seeds are nearer to the truth than those of Satterthwaite, ``V^2 /
+sum(v^2 / f)``: with two seeds the interval holds the truth in 96.6 % and not in 97.8 %.
+
+Source: Gallas, "One-shot estimate of MRMC variance: AUC", Academic Radiology 13 (2006) 353-362. Deviation: accuracies
+are means of single images, not of pairs of images, for which the mean squares of the analysis of variance suffice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Side:
+    """What the seeds of one architecture gave; every field but the last has the shape of the leading axes.
+
+    Args:
+        mean: over seeds.
+        between: variance of the mean by the seeds, on these images.
+        n: seeds.
+        interaction: the part of ``between`` that is of seeds and images together; 0 where single images are not known.
+        per_image: mean over seeds for each image, ``(..., N)``; None where single images are not known.
+    """
+
+    mean: Floats
+    between: Floats
+    n: int
+    interaction: Floats
+    per_image: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference of two means; every field but the last has the shape of the leading axes.
+
+    Args:
+        value: mean of the first minus mean of the second.
+        seeds: variance of the difference that comes from the seeds.
+        images: variance that comes from the test images; no number of seeds makes it smaller.
+        interaction: variance that comes from both together.
+        degrees: degrees of freedom of the whole variance.
+        counted: whether the test images were counted.
+    """
+
+    value: Floats
+    seeds: Floats
+    images: Floats
+    interaction: Floats
+    degrees: Floats
+    counted: bool
+
+    @property
+    def variance(self) -> Floats:
+        """Variance of the difference over new seeds and new test images."""
+        return self.seeds + self.images + self.interaction
+
+    def half(self, level: float = 0.05) -> Floats:
+        """Return half the width of the interval that holds the true difference with ``1 - level``.
+
+        It is infinite where nothing varied: two seeds that end alike to the last image say nothing of a third.
+        """
+        half = stats.t.ppf(1 - level / 2, self.degrees) * np.sqrt(self.variance)
+        return np.asarray(np.where(self.variance > 0, half, np.inf))
+
+
+def side(values: npt.ArrayLike, per_image: npt.ArrayLike | None = None) -> Side:
+    """Return what the seeds of one architecture gave.
+
+    Args:
+        values: of each seed, ``(..., n)``.
+        per_image: what each seed made of each image, ``(..., n, N)``, if that is known: right or wrong, or an error.
+            Its means over images are the values, but for the weights that a metric may give to images.
+
+    Raises:
+        ValueError: there are fewer than two seeds.
+    """
+    x = np.asarray(values, dtype=float)
+    n = x.shape[-1]
+    if n < 2:
+        raise ValueError(f"two seeds are needed at least: got {n}")
+    between = x.var(-1, ddof=1) / n
+    if per_image is None:
+        return Side(x.mean(-1), between, n, np.zeros_like(between))
+    table = np.asarray(per_image, dtype=float)
+    images = table.shape[-1]
+    of_image = table.mean(-2)
+    # sum over seeds and images of (x - seed's mean - image's mean + mean)^2, without a copy of the table
+    squares = np.square(table).sum((-2, -1)) - n * np.square(of_image).sum(-1)
+    squares -= images * np.square(table.mean(-1) - of_image.mean(-1)[..., None]).sum(-1)
+    interaction = np.maximum(squares, 0) / ((n - 1) * (images - 1)) / (n * images)
+    return Side(x.mean(-1), between, n, interaction, of_image)
+
+
+def difference(a: Side, b: Side) -> Difference:
+    """Compare two architectures: over seeds and images where single images are known of both, else over seeds.
+
+    No part is below 0: where the interaction alone is estimated to vary more than images and interaction together, it
+    is all of what these two vary.
+
+    Raises:
+        ValueError: they have not the same number of images, or fewer than two.
+    """
+    between = [np.maximum(x.between - x.interaction, 0) for x in (a, b)]
+    spread = a.between**2 / (a.n + 1) + b.between**2 / (b.n + 1)
+    fewest, most = min(a.n, b.n) - 1, a.n + b.n - 2.0
+    if a.per_image is None or b.per_image is None:
+        shared = interaction = np.zeros_like(a.between)
+        between = [a.between, b.between]
+    else:
+        images = a.per_image.shape[-1]
+        if b.per_image.shape[-1] != images or images < 2:
+            raise ValueError(f"both need the same images, two at least: got {images} and {b.per_image.shape[-1]}")
+        shared = (a.per_image - b.per_image).var(-1, ddof=1) / images  # of the images, and of the interaction once
+        interaction = np.minimum(a.interaction + b.interaction, shared)
+        spread = spread + shared**2 / (images + 1)
+        most += images - 1
+    seeds = between[0] + between[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        degrees = np.where(spread > 0, (shared + seeds) ** 2 / spread - 2, most)
+    return Difference(
+        value=np.asarray(a.mean - b.mean),
+        seeds=np.asarray(seeds),
+        images=np.asarray(np.maximum(shared - interaction, 0)),
+        interaction=np.asarray(interaction),
+        degrees=np.asarray(np.clip(degrees, fewest, most)),
+        counted=a.per_image is not None and b.per_image is not None,
+    )

@@ -1,0 +1,30 @@
+"""Tells the seeds that learnt from those that never did, so that one dead run does not rule a mean."""
+
+from __future__ import annotations
+
+import math
+
+from headtohead.records.metrics import CLASSIFICATION, is_number, kind_of
+from headtohead.records.record import Record
+
+RULE = (
+    "A seed never learns if no epoch's validation accuracy is more than three standard errors above that of a network "
+    "that names one class for all images. Means, verdicts and times to a target are those of the seeds that learnt."
+)
+FALLBACK = 5_000  # validation images, where the record does not say
+
+
+def learned(record: Record) -> bool:
+    """Tell whether a trial learnt, by its validation alone: the test set decides nothing.
+
+    Trials of another kind than classification, of which chance is not known, and trials without a history all learnt.
+    """
+    classes = record.quality.get("class_names") or record.quality.get("confusion")
+    if kind_of(record.quality) is not CLASSIFICATION or not isinstance(classes, list) or len(classes) < 2:
+        return True
+    seen = [epoch.get(CLASSIFICATION.monitor) for epoch in record.history]
+    accuracies = [value for value in [*seen, record.quality.get(CLASSIFICATION.monitor)] if is_number(value)]
+    size = record.config.get("data.val_size")
+    images = size if is_number(size) and size > 0 else FALLBACK
+    chance = 1 / len(classes)
+    return not accuracies or max(accuracies) > chance + 3 * math.sqrt(chance * (1 - chance) / images)

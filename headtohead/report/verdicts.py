@@ -1,0 +1,352 @@
+"""Says of two models which is better, that they are equal, or that this is undecided: with an error rate that holds.
+
+A question is a family of comparisons: some pairs of models in some numbers. All its intervals hold the true differences
+at once with 95 % (each at Bonferroni's share of the 5 %), and a verdict is what its interval says:
+
+    better, worse   the interval lies on one side of 0
+    equal           it lies within the margin: less than that counts as no difference
+    undecided       neither
+
+So at most one question in twenty has any false verdict, be it "better", "worse" or "equal", at every number of seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from headtohead.records.metrics import Kind
+from headtohead.report.collect import Looks, Trials
+from headtohead.report.difference import Difference, Side, difference, side
+from headtohead.report.statistics import (
+    LEVEL,
+    Floats,
+    improvement,
+    level_of_each_look,
+    permutation_test,
+    share_interval,
+)
+
+Verdict = Literal["better", "worse", "equal", "undecided"]
+
+MOST_SEEDS = 29  # of a row, where more are drawn until a question is decided
+MARGINS = {"MNIST": 0.2}  # points of accuracy, by data set, where it is not the metric's own
+
+
+def verdict_of(value: float, half: float, margin: float, sign: int = 1) -> Verdict:
+    """Return what an interval says.
+
+    Args:
+        value: the difference.
+        half: half the width of its interval; infinite or NaN decides nothing.
+        margin: what counts as equal. Within it, "equal" is said also where 0 is not in the interval.
+        sign: 1 where more is better, -1 where less is.
+    """
+    if not math.isfinite(half):
+        return "undecided"
+    if abs(value) + half < margin:
+        return "equal"
+    if abs(value) > half:
+        return "better" if sign * value > 0 else "worse"
+    return "undecided"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How a model compares with another in one number, over the seeds of each that learnt.
+
+    Args:
+        model: the one.
+        other: the other.
+        number: its name in ``runs.csv``.
+        sign: 1 where more is better, -1 where less is.
+        margin: what counts as equal.
+        n: seeds of each that are compared.
+        never: seeds of each that never learnt, which are left out.
+        value: mean of ``model`` minus ``other``; NaN where one of them never learns.
+        difference: the same with its variance; None where either has one seed.
+        better: P(model better than other) with the ends of its 95 % interval.
+        value_of_all: mean of ``model`` minus ``other`` over all seeds, those that never learnt too.
+        p_of_all: of a permutation test of that difference, adjusted for the question's tests, where some never learnt.
+        level: its share of the question's 5 %.
+    """
+
+    model: str
+    other: str
+    number: str
+    sign: int
+    margin: float
+    n: tuple[int, int]
+    never: tuple[int, int]
+    value: float
+    difference: Difference | None
+    better: tuple[float, float, float]
+    value_of_all: float
+    p_of_all: float = math.nan
+    level: float = math.nan
+
+    @property
+    def half(self) -> float:
+        """Half the width of the interval of the difference; NaN where either has one seed."""
+        if self.difference is None:
+            return math.nan
+        # where some seeds never learn there are two tests: of those that do, and of all
+        return float(self.difference.half(self.level / 2 if any(self.never) else self.level))
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the interval says: of the seeds that learnt."""
+        return verdict_of(self.value, self.half, self.margin, self.sign)
+
+    @property
+    def verdict_of_all(self) -> Verdict:
+        """What all seeds say together; "undecided" where all learnt, for which :attr:`verdict` speaks."""
+        if not self.p_of_all <= LEVEL:
+            return "undecided"
+        return "better" if self.sign * self.value_of_all > 0 else "worse"
+
+    @property
+    def decided(self) -> bool:
+        """Whether anything is decided."""
+        return self.verdict != "undecided" or self.verdict_of_all != "undecided"
+
+    def part(self, name: Literal["seeds", "images"]) -> float:
+        """Return how wide half the interval would be if only the seeds varied, or only the images; NaN if unknown."""
+        if self.difference is None or not (self.difference.counted or name == "seeds"):
+            return math.nan
+        own = self.difference.images if name == "images" else self.difference.seeds + self.difference.interaction
+        share = own / self.difference.variance if self.difference.variance > 0 else math.nan
+        return float(self.half * np.sqrt(share))
+
+    def seeds_to_decide(self, most: int = 1000) -> int | None:
+        """Return with how many seeds of each the question would be decided if all stayed as it is; None: by none."""
+        if self.difference is None:
+            return None
+        n = 2 / (1 / self.n[0] + 1 / self.n[1])
+        one = float(self.difference.seeds + self.difference.interaction) * n
+        counts = np.arange(min(self.n) + 1, most + 1)
+        half = stats.t.ppf(1 - self.level / 2, 2 * (counts - 1)) * np.sqrt(float(self.difference.images) + one / counts)
+        decided = (abs(self.value) > half) | (abs(self.value) + half < self.margin)
+        return int(counts[decided.argmax()]) if decided.any() else None
+
+
+@dataclass
+class Samples:
+    """The values of every row of a table in each number, by seed.
+
+    Args:
+        trials: with the values of single images.
+        runs: a row per trial, from :func:`headtohead.report.collect.runs_table`.
+        kind: of the table.
+    """
+
+    trials: Trials
+    runs: pd.DataFrame
+    kind: Kind
+    _sides: dict[tuple[str, str, str], Side] = field(default_factory=dict)
+    _groups: dict[str, pd.DataFrame] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._groups = {str(key): group for key, group in self.runs.groupby("config_hash", sort=False)}
+
+    def values(self, key: str, number: str, learned: bool = True) -> Floats:
+        """Return the numbers of a row's seeds, of those that learnt or of all, without those that were not measured."""
+        group = self._measured(key, number)
+        return np.asarray((group[group.learned] if learned else group)[number], dtype=float)
+
+    def test_set(self, key: str, number: str) -> str:
+        """Return the fingerprint of the test set of which all seeds of a row keep single images, else nothing."""
+        kept = [self._per_image(name, number) for name in self._learned(key, number).trial]
+        sets = {found[0] if found else "" for found in kept}
+        return sets.pop() if len(sets) == 1 else ""
+
+    def side(self, key: str, number: str, images: bool) -> Side:
+        """Return what a row's seeds gave, with or without single images."""
+        where = key, number, str(images)
+        if where not in self._sides:
+            table = None
+            if images:
+                kept = [self._per_image(name, number) for name in self._learned(key, number).trial]
+                scale = 100 if self.kind.is_share(number) else 1
+                table = scale * np.stack([np.asarray(found[1], dtype=float) for found in kept if found])
+            self._sides[where] = side(self.values(key, number), table)
+        return self._sides[where]
+
+    def _measured(self, key: str, number: str) -> pd.DataFrame:
+        group = self._groups[key]
+        return group[group[number].notna()]
+
+    def _learned(self, key: str, number: str) -> pd.DataFrame:
+        group = self._measured(key, number)
+        return group[group.learned]
+
+    def _per_image(self, trial: str, number: str) -> tuple[str, Any] | None:
+        kept, name = self.trials.records[trial].per_image, self.kind.metrics[number].per_image
+        values = kept.values(name) if kept is not None and name else None
+        return None if kept is None or values is None else (kept.test_set, values)
+
+
+def margin_of(kind: Kind, number: str, data: str) -> float:
+    """Return what counts as equal unless somebody says otherwise."""
+    metric = kind.metrics[number]
+    return MARGINS.get(data, metric.margin) if number.startswith("test_acc") else metric.margin
+
+
+def compare(
+    samples: Samples,
+    pairs: Iterable[tuple[str, str]],
+    numbers: Sequence[str],
+    margins: Mapping[str, float],
+    names: Mapping[str, str],
+    looks: Looks | None = None,
+) -> list[Pair]:
+    """Compare pairs of rows in some numbers: one question, whose verdicts share the 5 %.
+
+    Args:
+        samples: of the table.
+        pairs: of ``config_hash``.
+        numbers: names in ``runs.csv``.
+        margins: what counts as equal, by number.
+        names: of the rows.
+        looks: how often the verdicts were looked at while seeds were drawn, if they were.
+    """
+    found = [
+        _pair(samples, a, b, number, margins[number], names)
+        for a, b in pairs
+        for number in numbers
+        if len(samples.values(a, number, False)) and len(samples.values(b, number, False))
+    ]
+    tests = sum(pair.difference is not None for pair in found)
+    return [_at_level(pair, tests, looks) for pair in found]
+
+
+def _pair(samples: Samples, a: str, b: str, number: str, margin: float, names: Mapping[str, str]) -> Pair:
+    x, y = samples.values(a, number), samples.values(b, number)
+    every = [samples.values(key, number, learned=False) for key in (a, b)]
+    sign = 1 if samples.kind.metrics[number].goal == "max" else -1
+    between = None
+    if min(len(x), len(y)) > 1:
+        images = samples.test_set(a, number) == samples.test_set(b, number) != ""
+        between = difference(samples.side(a, number, images), samples.side(b, number, images))
+    never = len(every[0]) - len(x), len(every[1]) - len(y)
+    return Pair(
+        model=names[a],
+        other=names[b],
+        number=number,
+        sign=sign,
+        margin=margin,
+        n=(len(x), len(y)),
+        never=never,
+        value=float(x.mean() - y.mean()) if len(x) and len(y) else math.nan,
+        difference=between,
+        better=improvement(sign * every[0], sign * every[1]),
+        value_of_all=float(every[0].mean() - every[1].mean()),
+        p_of_all=permutation_test(*every) if any(never) and min(map(len, every)) > 1 else math.nan,
+    )
+
+
+def _at_level(pair: Pair, tests: int, looks: Looks | None) -> Pair:
+    """Give a pair its share of the question's 5 %."""
+    level = LEVEL / max(tests, 1)
+    if looks is not None:
+        level = level_of_each_look(level, looks.first, max(looks.most, *pair.n))
+    fields = {name: getattr(pair, name) for name in pair.__dataclass_fields__}
+    return Pair(**{**fields, "level": level, "p_of_all": pair.p_of_all * 2 * LEVEL / level})
+
+
+def sentence(kind: Kind, pair: Pair, looks: Looks | None = None) -> str:
+    """Say what a pair's verdict is, by how much, and how sure it is."""
+    metric = kind.metrics[pair.number]
+    where, unit = metric.compared or metric.head, unit_of(kind, pair.number)
+    said = _of_those_that_learn(pair, where, unit, metric.digits, looks)
+    if any(pair.never):
+        said += f" when it learns: {_never(pair)}; {_of_all(pair, unit, metric.digits)}"
+    return f"{said}{'' if pair.difference is None or pair.difference.counted else '; test set not counted'}"
+
+
+def unit_of(kind: Kind, number: str) -> str:
+    """Return the unit of a difference."""
+    own = kind.metrics[number].unit.strip()
+    return kind.unit if own in ("%", "") else own
+
+
+def _of_those_that_learn(pair: Pair, where: str, unit: str, digits: int, looks: Looks | None) -> str:
+    value, low, high = (_signed(x, digits) for x in (pair.value, pair.value - pair.half, pair.value + pair.half))
+    interval = f"({value} {unit}, {low} to {high})"
+    if pair.difference is None:
+        why = "one of them never learns" if min(pair.n) == 0 else f"one seed decides nothing ({value} {unit})"
+        return f"{pair.model} against {pair.other} {where}: {why}"
+    if pair.verdict == "equal":
+        return f"{pair.model} and {pair.other} are equal {where} within ± {pair.margin:g} {unit} {interval}"
+    if pair.verdict != "undecided":
+        return f"{pair.model} is {pair.verdict} than {pair.other} {where} {interval}"
+    if not math.isfinite(pair.half):
+        interval = f"({value} {unit}, with no spread between seeds to judge it by)"
+    return f"{pair.model} against {pair.other} {where}: undecided {interval}; {_what_would(pair, looks)}"
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _what_would(pair: Pair, looks: Looks | None) -> str:
+    """Say how many seeds would probably decide a pair, or that none would."""
+    needed = pair.seeds_to_decide()
+    if needed is None:
+        rest = pair.part("images")
+        if not math.isnan(rest) and rest > 0:
+            return f"no number of seeds would decide it: the test set alone leaves ± {rest:.2g}"
+        return "more than 1,000 seeds of each would be needed"
+    beyond = f", more than the {looks.most} allowed" if looks and needed > looks.most else ""
+    return f"{needed} seeds of each would probably decide it{beyond}"
+
+
+def _never(pair: Pair) -> str:
+    parts = []
+    for name, n, never in zip((pair.model, pair.other), pair.n, pair.never, strict=True):
+        if never:
+            low, high = share_interval(never, n + never)
+            parts.append(f"{name} does not in {never} of {n + never} seeds ({low:.0%} to {high:.0%})")
+    return " and ".join(parts)
+
+
+def _of_all(pair: Pair, unit: str, digits: int) -> str:
+    """Say what all seeds together say."""
+    said = f"over all seeds {_signed(pair.value_of_all, digits)} {unit}"
+    if math.isnan(pair.p_of_all):
+        return said
+    word = pair.verdict_of_all if pair.verdict_of_all != "undecided" else "undecided"
+    return f"{said}, {word} (permutation test, p = {min(1, pair.p_of_all):.2g})"
+
+
+def sentences(kind: Kind, rows: pd.DataFrame, pairs: Sequence[Pair], looks: Looks | None = None) -> list[str]:
+    """Return a sentence for every pair and number, and after the last of a pair what the first costs."""
+    models = {row["model"]: row for row in rows.to_dict("records")}
+    lines = []
+    for index, pair in enumerate(pairs):
+        line = f"{sentence(kind, pair, looks)}; n = {_and(pair.n)}."
+        last = index + 1 == len(pairs) or (pairs[index + 1].model, pairs[index + 1].other) != (pair.model, pair.other)
+        lines.append(line + (at_what_cost(models[pair.model], models[pair.other]) if last else ""))
+    return lines
+
+
+def _and(n: tuple[int, int]) -> str:
+    return str(n[0]) if n[0] == n[1] else f"{n[0]} and {n[1]}"
+
+
+def at_what_cost(one: Mapping[Hashable, Any], other: Mapping[Hashable, Any]) -> str:
+    """Say what the first model of a pair costs in shares of what the second does."""
+    costs = {"params": "parameters", "macs": "MACs", "epoch_seconds": "time of an epoch"}
+    shares = [
+        f"{one[name] / other[name]:.3g} × the {said}"
+        for name, said in costs.items()
+        if other[name] > 0 and one[name] > 0 and (name != "epoch_seconds" or one["hardware"] == other["hardware"])
+    ]
+    said = f" {one['model']} takes {', '.join(shares[:-1])} and {shares[-1]}." if len(shares) > 1 else ""
+    return said + (" Recipe or hardware differ: see the table." if one["setting"] != other["setting"] else "")

@@ -1,0 +1,163 @@
+"""Runs further seeds of those models only whose question is undecided, until it is decided or the seeds are used up."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from headtohead.cli.errors import UsageError
+from headtohead.records import files
+from headtohead.records import record as records
+from headtohead.report.collect import LOOKS, Trials, collect, read_looks
+from headtohead.report.comparison import Asked, make_comparison
+from headtohead.report.verdicts import Pair, sentence
+from headtohead.runner.sweep_file import SEED, Sweep, Trial
+
+WAIT = 5.0  # seconds between two looks for the trials of other shards
+ENOUGH = 8  # seeds from which on it is believed that no number of them would decide a question
+
+
+class UntilDecided:
+    """The trials of a sweep file, then a seed more of each model whose question is undecided, again and again.
+
+    The questions are those of the sweep's claim file; without one, every two rows of a table. It is stopped and started
+    again like any sweep: what it runs follows from the records alone. How often it looks is written down before the
+    first look, in ``looks.json``, because the intervals depend on it (see
+    :func:`headtohead.report.statistics.level_of_each_look`).
+
+    Args:
+        sweep: the file, a grid with seeds.
+        most: seeds of a row, those of the file included.
+        margin: what counts as equal; by default what the claim file says.
+        share: which of the trials this runner runs, of several that share the folder; all by default.
+        at_once: trials that are run at once: where a look asks for fewer, it asks for further seeds.
+        say: prints a line.
+
+    Raises:
+        UsageError: the file has no seeds, or as many as ``most`` or more.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        most: int,
+        margin: float | None = None,
+        share: Callable[[Sequence[Trial]], list[Trial]] = list,
+        at_once: int = 1,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self.sweep, self.most, self.margin = sweep, most, margin
+        self.share, self.at_once, self.say = share, at_once, say
+        seeds = {trial.parameters.get(SEED) for trial in sweep.trials}
+        if None in seeds:
+            raise UsageError(f"--until-decided: the sweep must have parameters.{SEED}, to which it adds values")
+        if len(seeds) >= most:
+            raise UsageError(f"--most: must be more than the {len(seeds)} seeds of the file: got {most}")
+        self.first = max(len(seeds), 2)
+        self.given: list[Trial] = []  # so far, those of other shards too
+        self.own: set[str] = set()  # names of this runner's
+
+    def next_trials(self, folder: Path) -> Sequence[Trial]:
+        """Return the trials of the file, then those of the next rounds, as far as they are this runner's."""
+        while new := self.next_round(folder):
+            mine = self.share(new)
+            self.own |= {trial.name for trial in mine}
+            if mine:
+                return mine
+        return []
+
+    def next_round(self, folder: Path) -> list[Trial]:
+        """Return the trials that the next look asks for, whoever runs them; none when all is decided.
+
+        After a restart the rounds that were run before are gone through again, each with the records that its look saw,
+        so that what is run does not depend on when the sweep was stopped.
+        """
+        new = list(self.sweep.trials) if not self.given else []
+        while True:
+            if self.given:
+                self.note_looks(folder)
+                self._wait_for_others(folder)
+                new = self.look(self._seen(folder))
+            self.given += new
+            waiting = [trial for trial in new if not _has_ended(folder / trial.name)]
+            self.own |= {trial.name for trial in new} - {trial.name for trial in waiting}
+            if waiting or not new:
+                return waiting
+
+    def _seen(self, folder: Path) -> Trials:
+        """Return the records of the rounds so far."""
+        found, names = collect(folder), {trial.name for trial in self.given}
+        return replace(found, records={name: record for name, record in found.records.items() if name in names})
+
+    def note_looks(self, folder: Path) -> None:
+        """Write down how often the questions are looked at, before the first look.
+
+        Raises:
+            UsageError: the sweep was started with another number of looks.
+        """
+        before = read_looks(folder)
+        if before is not None and (before.first, before.most) != (self.first, self.most):
+            raise UsageError(
+                f"--most: {folder} was begun with {before.first} seeds in its file and --most {before.most}, on which "
+                f"its intervals depend: got {self.first} and {self.most}"
+            )
+        if before is None:
+            files.write_text(folder / LOOKS, json.dumps({"first": self.first, "most": self.most}) + "\n")
+
+    def look(self, trials: Trials) -> list[Trial]:
+        """Say how the questions stand, and return the trials that they ask for."""
+        if not trials.records:
+            return []
+        comparison = make_comparison(trials, margin=self.margin)
+        asked = [question for part in comparison.parts for question in part.questions]
+        asked = asked or [part.others for part in comparison.parts if part.others.pairs]
+        labels = dict(zip(comparison.summary.model, comparison.summary.config_hash, strict=True))
+        by_name = {trial.name: trial.parameters for trial in self.given}
+        rows = {record.config_hash: by_name[name] for name, record in trials.records.items()}
+        wanted = dict.fromkeys(
+            labels[name] for question in asked for pair in self._open(question) for name in (pair.model, pair.other)
+        )
+        new = []
+        for key in wanted:
+            drawn = [trial.parameters[SEED] for trial in self.given if _alike(trial.parameters, rows[key])]
+            count = min(max(1, self.at_once // len(wanted)), self.most - len(drawn))
+            new += [self.sweep.trial({**rows[key], SEED: max(drawn) + step}) for step in range(1, count + 1)]
+        self.say(f"next: {len(new)} trials" if new else "nothing left to run")
+        return new
+
+    def _open(self, question: Asked) -> list[Pair]:
+        """Say how the pairs of a question stand; return those for which further seeds are run."""
+        found = []
+        if question.ask:
+            self.say(question.ask)
+        for pair in question.pairs:
+            hopeless = min(pair.n) >= ENOUGH and pair.difference is not None and pair.seeds_to_decide() is None
+            at_cap = min(n + never for n, never in zip(pair.n, pair.never, strict=True)) >= self.most
+            self.say(f"  {sentence(question.kind, pair, question.looks)}; n = {pair.n[0]} and {pair.n[1]}")
+            if not pair.decided and not hopeless and not at_cap:
+                found.append(pair)
+        return found
+
+    def _wait_for_others(self, folder: Path) -> None:
+        """Wait until the trials of other shards have ended, so that the look sees all records."""
+        others = [trial for trial in self.given if trial.name not in self.own]
+        said = False
+        while left := [trial for trial in others if not _has_ended(folder / trial.name)]:
+            if not said:
+                self.say(f"waiting for {len(left)} trials of other shards before the next look: {left[0].name}")
+                said = True
+            time.sleep(WAIT)
+
+
+def _alike(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Tell whether two trials differ in nothing but the seed."""
+    return {**a, SEED: None} == {**b, SEED: None}
+
+
+def _has_ended(folder: Path) -> bool:
+    """Tell whether a trial has a record or has failed: it is not waited for, nor run again in this round."""
+    return (folder / records.FILE_NAME).is_file() or (folder / "failed.txt").is_file()
