@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import signal
 import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 
+from datamodules.streams import DRAWS, stream_seed
 from headtohead.trial.errors import Terminated, TrialFailed
 
 
@@ -31,9 +34,11 @@ class EpochSeed(Callback):
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Seed PyTorch on all devices."""
-        # odd factors keep (seed, epoch, rank) apart; manual_seed takes 64 bits
-        torch.manual_seed((self.seed * 1_000_003 + trainer.current_epoch * 10_007 + trainer.global_rank) % 2**63)
+        """Seed PyTorch on all devices, NumPy and Python: a network may draw from any of them."""
+        seed = stream_seed(self.seed, trainer.current_epoch, trainer.global_rank, DRAWS)
+        torch.manual_seed(seed)
+        np.random.seed([seed % 2**32, seed >> 32])  # which takes words of 32 bits
+        random.seed(seed)
 
 
 class History(ModelCheckpoint):
