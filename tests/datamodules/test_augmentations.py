@@ -90,7 +90,7 @@ def test_colours_are_centred_and_vary_as_said():
     sum_first, product_first = (0.25 + variance) * (1 + variance) - 0.25, 0.25 * variance + variance
     assert values.mean() == pytest.approx(0.5, abs=4 * math.sqrt(sum_first / COUNT))
     assert values.var() == pytest.approx((sum_first + product_first) / 2, rel=0.1)
-    assert 0.5 * 0.8 - 0.2 <= values.min()
+    assert values.min() >= 0.5 * 0.8 - 0.2
     assert values.max() <= 0.5 * 1.2 + 0.2
 
 
