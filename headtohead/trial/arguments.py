@@ -128,6 +128,8 @@ def _check_trainer(trainer: Mapping[str, Any]) -> None:
     every, epochs = trainer["check_val_every_n_epoch"], trainer["max_epochs"]
     if every is not None and epochs is not None and every > epochs > 0:
         raise UsageError(f"--trainer.check_val_every_n_epoch: must be at most max_epochs, {epochs}: got {every}")
+    if trainer["gradient_clip_algorithm"] is not None and not trainer["gradient_clip_val"]:
+        raise UsageError("--trainer.gradient_clip_algorithm: changes nothing without gradient_clip_val")
     if trainer["default_root_dir"] == "":
         raise UsageError("--trainer.default_root_dir: must be a folder: got nothing")
     usable = [name for name in AcceleratorRegistry if AcceleratorRegistry[name]["accelerator"].is_available()]
