@@ -65,6 +65,17 @@ class Best(Checkpoint):
         self.score: float | None = None  # of the weights that are kept
         self._validated: dict[str, Any] = {}
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse a training that ends before its first validation."""
+        batches, together = int(trainer.num_training_batches), trainer.accumulate_grad_batches
+        first = int(trainer.val_check_batch or batches)  # validation's, in batches
+        epochs = 0 if trainer.check_val_every_n_epoch is None else trainer.check_val_every_n_epoch - 1
+        steps = epochs * -(-batches // together) + (-(-first // together) if first == batches else first // together)
+        if self.score is None and 0 < trainer.max_steps < steps:
+            raise MisconfigurationException(
+                f"--trainer.max_steps: must reach the first validation, after {steps} steps: got {trainer.max_steps}"
+            )
+
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:

@@ -21,25 +21,31 @@ class SafeCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its place and moves it there, and reads no code.
 
     Args:
-        origin: what every checkpoint carries with it: the classes and arguments of data, network and task, the facts
-            of the data, and the resolved arguments and random seed of the trial.
+        folder: of the trial.
 
     Lightning's own goes through the system's folder for temporary files. Where that is on another disk the last step
     is a copy, which a full disk or a kill leaves half done in the place of the checkpoint that was good.
     """
 
-    def __init__(self, origin: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.tell(origin or {})
+        self.folder = folder
+        self.origin: Any = {}
 
     def tell(self, origin: Mapping[str, Any]) -> None:
-        """Set what every checkpoint carries with it."""
+        """Set what every checkpoint carries with it.
+
+        Args:
+            origin: the classes and arguments of data, network and task, the facts of the data, and the resolved
+                arguments and random seed of the trial.
+        """
         self.origin = _plain(dict(origin))
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Replace the file at ``path`` in one step; on an OSError it is as it was."""
         path = Path(path)
-        path.parent.mkdir(exist_ok=True)  # not its parents: a trial whose folder has vanished is to fail
+        # of the trial's own, not the parents: one whose folder has vanished is to fail
+        path.parent.mkdir(exist_ok=True, parents=path.parent != self.folder / "checkpoints")
         temporary = path.with_name(f".{path.name}.tmp")  # always the same: a kill leaves no more than one
         content = io.BytesIO()  # torch.save hides what the disk says behind an error of its own
         torch.save({**checkpoint, ORIGIN: self.origin}, content)

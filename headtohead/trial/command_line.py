@@ -158,6 +158,7 @@ class TrialCLI(LightningCLI):
             config.trainer.precision = best_precision(config.trainer.accelerator)
         self.folder = Path(config.trainer.default_root_dir)
         self.made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
+        self._part_checkpoints(config)
         self.resumes = config.ckpt_path is not None
         if config.ckpt_path == "last":  # this one, whatever a user's own callbacks have left
             config.ckpt_path = str(_last(config)) if _last(config).exists() else None
@@ -167,6 +168,18 @@ class TrialCLI(LightningCLI):
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(threads)
         keep_freed_memory()
+
+    def _part_checkpoints(self, config: Namespace) -> None:
+        """Keep a user's own checkpoints apart from those by which the trial is resumed and tested."""
+        callbacks = config.trainer.callbacks or []
+        for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
+            if class_name(callback.class_path) == "ModelCheckpoint":
+                folder = callback.init_args.dirpath
+                callback.init_args.dirpath = str(self.folder / "own_checkpoints") if folder is None else folder
+                if folder is not None and Path(folder).resolve() == (self.folder / "checkpoints").resolve():
+                    raise UsageError(
+                        f"--trainer.callbacks.dirpath: {folder} is where the trial keeps its own: name another folder"
+                    )
 
     def instantiate_classes(self) -> None:
         """Build data, network, task and Trainer; an argument that one of them refuses becomes one line."""
@@ -233,7 +246,7 @@ class TrialCLI(LightningCLI):
         plugins = config.trainer.plugins or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            kwargs["plugins"] = [*plugins, SafeCheckpointIO()]
+            kwargs["plugins"] = [*plugins, SafeCheckpointIO(folder)]
         return super().instantiate_trainer(**kwargs)
 
     def _logger(self, folder: Path) -> tracking.TrialLogger:
