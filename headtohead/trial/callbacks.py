@@ -149,6 +149,8 @@ class History(Checkpoint):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Start the clock of the trial: from here on no time goes to downloads or to a server that does not answer."""
         if stage == "fit":
+            if trainer.is_global_zero:  # a logger of one's own may have made another folder alone
+                self.path.parent.parent.mkdir(parents=True, exist_ok=True)
             self._start = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

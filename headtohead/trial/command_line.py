@@ -17,7 +17,7 @@ from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, Trainer
-from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from headtohead.cli.errors import UsageError, one_line
@@ -200,7 +200,13 @@ class TrialCLI(LightningCLI):
 
     def _build(self, config: Namespace) -> None:
         """Build in the order in which one tells the other: the data the network, the network the task."""
-        self.config_init = self.parser.instantiate(self.config)  # the Trainer's own: callbacks, loggers, plugins
+        try:
+            self.config_init = self.parser.instantiate(self.config)  # the Trainer's own: callbacks, loggers, plugins
+        except Exception as error:
+            if not isinstance(_root(error), ModuleNotFoundError):
+                raise
+            argument = "callbacks" if config.trainer.logger in (None, True, False) else "logger"
+            raise UsageError(f"--trainer.{argument}: {one_line(_root(error))}") from error
         self.datamodule = build(LightningDataModule, config.data)
         facts = facts_of(self.datamodule)
         if self.checkpoint is not None:
@@ -232,7 +238,10 @@ class TrialCLI(LightningCLI):
         config = self.config_init[self.subcommand]
         folder = Path(config.trainer.default_root_dir)
         added: list[Callback] = [EpochSeed(config.seed_everything), Termination(), FiniteLoss()]
-        if config.trainer.enable_progress_bar in (None, True):
+        theirs = config.trainer.callbacks or []
+        theirs = theirs if isinstance(theirs, list) else [theirs]
+        shown = any(isinstance(callback, ProgressBar) for callback in theirs)
+        if config.trainer.enable_progress_bar in (None, True) and not shown:
             added.append(TQDMProgressBar() if sys.stdout.isatty() else LineProgress())
         if self.subcommand == "fit" and not config.trainer.fast_dev_run:
             best = Best(folder / "checkpoints", self.model.monitor, self.model.mode)
@@ -280,6 +289,8 @@ class TrialCLI(LightningCLI):
             return
         try:
             super()._run_subcommand(subcommand)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"--trainer.callbacks: {one_line(error)}") from error
         except OSError as error:
             raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
         except (MemoryError, RuntimeError) as error:
