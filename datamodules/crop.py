@@ -1,4 +1,4 @@
-"""Random crop and flip of a whole batch at once, by moving pixels and nothing else."""
+"""Random crop and flip, and random quarter turns, of a whole batch at once, by moving pixels and nothing else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from kornia.augmentation import AugmentationBase2D
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class RandomCropFlip(AugmentationBase2D):
@@ -60,3 +60,17 @@ class RandomCropFlip(AugmentationBase2D):
         column = torch.where(mirrored[:, None], padded.shape[-1] - 1 - column, column)
         pixel = (row[:, :, None] * padded.shape[-1] + column[:, None, :]).view(count, 1, -1)
         return padded.flatten(2).gather(2, pixel.expand(-1, channels, -1)).view_as(input)
+
+
+class RandomQuarterTurns(nn.Module):
+    """Turns each square image by 0, 90, 180 or 270 degrees, all four equally likely.
+
+    Not kornia's ``RandomRotation90``, which rounds a uniform number, so that its first and last turn are half as likely
+    as the others, and interpolates where pixels need only move.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Take and return ``(B, C, S, S)`` of any dtype."""
+        turns = torch.randint(4, (len(images),)).to(images.device, non_blocking=True)
+        turned = torch.stack([images.rot90(turn, (2, 3)) for turn in range(4)])
+        return turned[turns, torch.arange(len(images), device=images.device)]

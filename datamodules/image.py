@@ -16,8 +16,9 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
-from datamodules.crop import RandomCropFlip
+from datamodules.crop import RandomCropFlip, RandomQuarterTurns
 from datamodules.sources import Arrays, Source, load_arrays
+from datamodules.streams import ORDER, stream_seed
 
 Augment = Literal["default", "none", "flip", "shift", "crop_flip", "quarter_turns", "rotate", "color"]
 MemoryFormat = Literal["channels_last", "contiguous"]
@@ -34,7 +35,7 @@ class ImageDataModule(LightningDataModule):
     A data set subclasses it and states its facts as class attributes: where it is published, as its ``source``, or,
     where it comes from elsewhere, a :meth:`load` of its own. Images stay uint8 until they are on the device, where they
     become floats in [0, 1], are augmented (in training only), then normalised: this order, because kornia's
-    colour operations clamp to [0, 1]. A crop, which only moves pixels, is done on the bytes: there are fewer of them.
+    colour operations clamp to [0, 1]. What only moves pixels is done on the bytes: there are fewer of them.
 
     Args:
         data_dir: folder in which the data set is kept; it is fetched when it is not there.
@@ -133,10 +134,7 @@ class ImageDataModule(LightningDataModule):
             raise MisconfigurationException(
                 f"data.batch_size must divide by the number of devices: got {self.batch_size} for {world} devices"
             )
-        sampler: Sampler[Any] = DistributedSampler(
-            self.train, world, rank, seed=int(os.environ.get("PL_GLOBAL_SEED", 0))
-        )
-        return self._loader(self.train, sampler, self.batch_size // world)
+        return self._loader(self.train, ShuffleSampler(self.train, world, rank), self.batch_size // world)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the validation split."""
@@ -154,7 +152,9 @@ class ImageDataModule(LightningDataModule):
         """Turn uint8 images ``(B, C, H, W)`` into what the network sees; runs on the device."""
         images, labels = batch
         augment = self.augment if self.trainer is not None and self.trainer.training else nn.Identity()
-        if isinstance(augment, RandomCropFlip | nn.Identity):  # on bytes, whose white is 255: one pass less
+        if isinstance(
+            augment, RandomCropFlip | RandomQuarterTurns | nn.Identity
+        ):  # on bytes, whose white is 255: one pass less
             images = self.normalized(augment(images).float(), white=255)
         else:
             images = self.normalized(augment(images.float().div_(255)))
@@ -221,6 +221,23 @@ class Images(Dataset[Batch]):
         return self.images.index_select(0, present), self.labels[present].where(index >= 0, -1)
 
 
+class ShuffleSampler(DistributedSampler[Any]):
+    """Every image once in an order that belongs to the trial's random seed and the epoch alone, dealt to all processes.
+
+    PyTorch's own adds seed and epoch, so that the epochs of one trial have the orders of another's.
+    """
+
+    def __init__(self, images: Images, world: int, rank: int) -> None:
+        super().__init__(images, world, rank, seed=int(os.environ.get("PL_GLOBAL_SEED", 0)))
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield this process's indices; the first are repeated where the last round has too few."""
+        generator = torch.Generator().manual_seed(stream_seed(self.seed, self.epoch, 0, ORDER))
+        order = torch.randperm(len(self.dataset), generator=generator).tolist()  # type: ignore[arg-type]
+        order += order[: self.total_size - len(order)]
+        return iter(order[self.rank :: self.num_replicas])
+
+
 class ShardSampler(DistributedSampler[Any]):
     """Every image exactly once over all processes, in order.
 
@@ -245,7 +262,8 @@ def augmentation(name: Augment) -> nn.Module:
     Args:
         name: ``none``; ``flip``, left-right; ``shift``, by up to 10 % either way; ``crop_flip``, a crop of the image
             padded by 4 zeros, and flip; ``quarter_turns``, by a multiple of 90 degrees; ``rotate``, by any angle;
-            ``color``, brightness, contrast, saturation and hue.
+            ``color``, brightness by up to 0.2 of white, contrast and saturation by up to 20 %, hue by up to 5 % of the
+            circle.
 
     Raises:
         ValueError: the name is not one of these.
@@ -262,7 +280,7 @@ def augmentation(name: Augment) -> nn.Module:
         case "crop_flip":
             augment = RandomCropFlip(padding=4)
         case "quarter_turns":
-            augment = K.RandomRotation90((0, 3), p=1.0)
+            augment = RandomQuarterTurns()
         case "rotate":
             augment = K.RandomRotation(180.0, p=1.0)
         case "color":

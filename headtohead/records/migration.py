@@ -12,6 +12,17 @@ QUALITY = {
 # In schema 1 a network was its own task, so that the arguments of the recipe were the model's.
 RECIPE = {f"model.{name}" for name in ("optimizer", "lr", "weight_decay", "momentum", "schedule")}
 
+# What the name "default" stood for while records kept it: the same trial is one identity, however it was asked for.
+DEFAULT_AUGMENT = {"MNIST": "none", "CIFAR10": "crop_flip"}
+
+
+def with_augmentation_named(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration that names its augmentation, where an earlier one says that it is the data set's own."""
+    known = DEFAULT_AUGMENT.get(str(config.get("data")))
+    if config.get("data.augment") != "default" or known is None:
+        return config
+    return {**config, "data.augment": known}
+
 
 def from_schema_1(raw: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a record of schema 1 under the names of schema 2.

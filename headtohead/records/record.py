@@ -24,7 +24,7 @@ from typing_extensions import TypedDict
 
 from headtohead.records.files import write_text
 from headtohead.records.metrics import COSTS, KINDS, is_number
-from headtohead.records.migration import from_schema_1
+from headtohead.records.migration import from_schema_1, with_augmentation_named
 from headtohead.records.per_image import PerImage
 
 SCHEMA = 2
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     Quality = dict[str, Any]
     Sizes = dict[str, int]
     Costs = dict[str, float]
-    Epoch = dict[str, float]
+    Epoch = dict[str, Any]
 else:
 
     def _dict_of(name: str, types: dict[str, Any], total: bool = False) -> Any:
@@ -188,9 +188,12 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path}: not a record: it has no schema number")
     if schema > SCHEMA:
         raise RecordError(f"{path}: schema {schema} is newer than {SCHEMA}, the newest this version reads")
+    written = raw.get("config")
     if schema == 1:
         raw = from_schema_1(raw)
-        if isinstance(raw.get("config"), dict) and "config_hash" in raw:
+    if isinstance(config := raw.get("config"), dict):
+        raw["config"] = with_augmentation_named(config)
+        if raw["config"] is not written and "config_hash" in raw:
             raw["config_hash"] = config_hash(raw["config"])  # so that trials of one configuration are one row
     try:
         return _SCHEMA.validate_python(raw)

@@ -6,7 +6,7 @@ import difflib
 import itertools
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -22,6 +22,8 @@ DISTRIBUTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "inv_log_uniform_values": _RANGE,
     "normal": _NORMAL,
     "log_normal": _NORMAL,
+    "beta": (("a", "b"), ()),
+    "q_beta": (("a", "b"), ("q",)),
     "q_uniform": (_RANGE[0], ("q",)),
     "q_log_uniform_values": (_RANGE[0], ("q",)),
     "q_normal": ((), ("mu", "sigma", "q")),
@@ -58,7 +60,9 @@ def problems_of(spec: dict[str, Any], at: str) -> list[str]:
     given = [key for key in spec if key != "distribution"]
     problems = [f"{at}.{key}: missing; {name} needs {' and '.join(needed)}" for key in needed if key not in spec]
     problems += [f"{at}.{key}: {name} has no such key" for key in given if key not in (*needed, *allowed)]
-    problems += [p for key in ("min", "max", "mu", "sigma", "q") if key in spec for p in _not_a_number(spec, key, at)]
+    problems += [
+        p for key in ("min", "max", "mu", "sigma", "a", "b", "q") if key in spec for p in _not_a_number(spec, key, at)
+    ]
     return problems or _out_of_range(name, spec, at)
 
 
@@ -87,6 +91,16 @@ def value_at(spec: dict[str, Any], share: float) -> Any:
     return round(value / step) * step if _is_whole(step) else float(f"{round(value / step) * step:.10g}")
 
 
+def steps_of(spec: dict[str, Any]) -> Sequence[float]:
+    """Return the values of a range that a grid can go through: whole numbers, or steps of ``q`` from ``min`` on."""
+    if name_of(spec) == "int_uniform":
+        return range(spec["min"], spec["max"] + 1)
+    step = spec.get("q", 1)
+    count = math.floor((spec["max"] - spec["min"]) / step + 1e-9) + 1
+    values = [spec["min"] + index * step for index in range(min(count, 10**6))]
+    return values if all(map(_is_whole, values)) else [float(f"{value:.10g}") for value in values]
+
+
 def near(name: Any, known: Iterable[str]) -> str:
     """Return the end of an error message: the nearest of the known names, or all of them."""
     close = difflib.get_close_matches(str(name), list(known), n=1)
@@ -101,6 +115,10 @@ def read_as_text(value: Any, at: str) -> list[str]:
 
 
 def _continuous(name: str, spec: dict[str, Any], share: float) -> float:
+    if name == "beta":
+        from scipy import stats  # here, because it takes a second, and few files have one
+
+        return float(stats.beta.ppf(min(max(share, TAIL), 1 - TAIL), spec["a"], spec["b"]))
     if name.endswith("normal"):
         quantile = NormalDist().inv_cdf(min(max(share, TAIL), 1 - TAIL))
         value = float(spec.get("mu", 0) + spec.get("sigma", 1) * quantile)
@@ -129,6 +147,7 @@ def _out_of_range(name: str, spec: dict[str, Any], at: str) -> list[str]:
         problems.append(f"{at}: int_uniform needs whole numbers as min and max; uniform takes others")
     if spec.get("sigma", 0) < 0:
         problems.append(f"{at}.sigma: must be 0 or more: got {spec['sigma']}")
+    problems += [f"{at}.{key}: must be more than 0: got {spec[key]}" for key in ("a", "b") if spec.get(key, 1) <= 0]
     if spec.get("q", 1) <= 0:
         problems.append(f"{at}.q: must be more than 0: got {spec['q']}")
     weights = spec.get("probabilities", [1.0])

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -327,10 +328,27 @@ def _check(sweep: Sweep, file: Path, jobs: int) -> None:
     """
     print(f"{file}: checking {len(sweep.trials) or len(sweep.corners)} trials", flush=True)
     for trials in (sweep.corners, sweep.trials):
-        answers = processes.check([trial.args for trial in _different(trials)], jobs) if trials else []
-        problems = dict.fromkeys(answer.removeprefix("--") for answer in answers if answer is not None)
+        asked = _different(trials)
+        answers = processes.check([trial.args for trial in asked], jobs) if trials else []
+        problems = dict.fromkeys(answer.removeprefix("--") for answer in answers if isinstance(answer, str))
         if problems:
             raise SweepError(f"{file}: parameters.{problem}" for problem in problems)
+        if alike := _alike(asked, [answer for answer in answers if not isinstance(answer, str)]):
+            raise SweepError(f"{file}: parameters: {said}" for said in alike)
+
+
+def _alike(trials: Sequence[Trial], resolved: Sequence[dict[str, Any]]) -> list[str]:
+    """Say which trials would be the same one, because what sets them apart changes nothing or stands for the same."""
+    said: list[str] = []
+    first: dict[str, Trial] = {}
+    for trial, answer in zip(trials, resolved, strict=True):
+        other = first.setdefault(json.dumps(answer, sort_keys=True), trial)
+        if other is not trial:
+            names = dict.fromkeys([*other.parameters, *trial.parameters])
+            differ = [name for name in names if repr(other.parameters.get(name)) != repr(trial.parameters.get(name))]
+            values = (", ".join(f"{name}={of.parameters.get(name)}" for name in differ) for of in (other, trial))
+            said.append(" and ".join(values) + " are one and the same trial")
+    return said
 
 
 def _another_program(sweep: Sweep) -> str | None:

@@ -48,14 +48,14 @@ def start_server() -> None:
         os.environ.update(before)
 
 
-def check(command_lines: Sequence[Sequence[str]], trials_at_once: int) -> list[str | None]:
-    """Ask ``train.py`` what is wrong with each command line; None where nothing is."""
+def check(command_lines: Sequence[Sequence[str]], trials_at_once: int) -> list[dict[str, Any] | str]:
+    """Ask ``train.py`` what each command line comes to, as resolved arguments; or what is wrong with it."""
     here, there = _context.Pipe(duplex=False)
     process = _context.Process(target=_check, args=(command_lines, there, {"TRIALS_AT_ONCE": str(trials_at_once)}))
     process.start()
     there.close()
     try:
-        answers: list[str | None] = here.recv()
+        answers: list[dict[str, Any] | str] = here.recv()
     except EOFError:
         process.join()
         raise RuntimeError(f"train.py could not be started: exit code {process.exitcode}") from None
@@ -91,7 +91,7 @@ def _check(command_lines: Sequence[Sequence[str]], answer: Connection, environme
     os.environ.update(environment)
     from headtohead.trial import main as trial
 
-    answer.send([trial.check(args) for args in command_lines])
+    answer.send([trial.resolve(args) for args in command_lines])
 
 
 def _run(args: list[str], folder: Path, environment: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import math
+import os
 import random
 import re
 from collections.abc import Iterable
@@ -15,21 +16,45 @@ from typing import Any
 
 import yaml
 
-from headtohead.runner.distributions import name_of, near, problems_of, read_as_text, value_at
+from headtohead.records.metrics import KINDS
+from headtohead.runner.distributions import name_of, near, problems_of, read_as_text, steps_of, value_at
 
 TOP_KEYS = (
     "program", "command", "name", "description", "method", "metric", "parameters",
     "early_terminate", "run_cap", "project", "entity",
 )  # fmt: skip
 METHODS = ("grid", "random", "bayes")
-PARAMETER_KEYS = ("value", "values", "distribution", "min", "max", "mu", "sigma", "q", "probabilities", "parameters")
+PARAMETER_KEYS = (
+    "value",
+    "values",
+    "distribution",
+    "min",
+    "max",
+    "mu",
+    "sigma",
+    "a",
+    "b",
+    "q",
+    "probabilities",
+    "parameters",
+)
 MAX_TRIALS = 100_000  # a larger grid is a slip of the hand, and would fill the memory
 MAX_VALUES = 1_000_000  # of a file, once its aliases stand for what they name
 DEFAULT_COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]
 MACROS = ("${env}", "${interpreter}", "${program}", "${args}", "${args_no_boolean_flags}")
+# W&B has more, which give the parameters in a form that train.py does not read
+OTHER_MACROS = (
+    "args_json", "args_json_file", "args_no_equals", "args_no_hyphens", "args_append_hydra", "args_override_hydra",
+)  # fmt: skip
+VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")  # stands for what the environment has under a name
 MODULE = ["${env}", "${interpreter}", "-m", "headtohead", "train", "fit", "${args}"]  # the command without a program
 SEED = "seed_everything"  # the parameter of the random seed
 METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
+# what the tasks log, by the records that keep it, and in every epoch
+LOGGED = sorted(
+    {name for kind in KINDS for name in (kind.monitor, *kind.metrics)}
+    | {"train_loss", "train_acc", "val_loss", "epoch"}
+)
 HYPERBAND_KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
@@ -177,7 +202,7 @@ def _check_top(config: dict[str, Any]) -> list[str]:
     if of_the_program and (not isinstance(program, str) or Path(program).name != "train.py"):
         problems.append(f"program: must be train.py: got {program!r}")
     if metric is not None:
-        problems += _check_metric(metric)
+        problems += _check_metric(metric, _has_a_task_of_its_own(config.get("parameters")))
     elif method == "bayes" or "early_terminate" in config:
         problems.append("metric: missing; method bayes and early_terminate go by it: {name: val_acc, goal: maximize}")
     if (cap := config.get("run_cap")) is not None and (not isinstance(cap, int) or isinstance(cap, bool) or cap < 1):
@@ -191,12 +216,20 @@ def _check_top(config: dict[str, Any]) -> list[str]:
     return problems + _check_command(command)
 
 
-def _check_metric(metric: Any) -> list[str]:
+def _has_a_task_of_its_own(parameters: Any) -> bool:
+    """Tell whether a trial may be of a task that is not the suite's, which may log what it likes."""
+    spec = parameters.get("task") if isinstance(parameters, dict) else None
+    return isinstance(spec, dict) and re.search(r"\b(?!lit_models\.)\w+\.\w", str(spec)) is not None
+
+
+def _check_metric(metric: Any, anything: bool) -> list[str]:
     if not isinstance(metric, dict):
         return [f"metric: must be a mapping with name and goal: got {metric!r}"]
     problems = [f"metric.{key}: no such key{near(key, METRIC_KEYS)}" for key in metric if key not in METRIC_KEYS]
     if not isinstance(metric.get("name"), str):
         problems.append("metric.name: missing; val_acc for one")
+    elif not anything and metric["name"] not in LOGGED:
+        problems.append(f"metric.name: no task logs {metric['name']!r}{near(metric['name'], LOGGED)}")
     if metric.get("goal", "minimize") not in ("minimize", "maximize"):
         problems.append(f"metric.goal: must be minimize or maximize: got {metric['goal']!r}")
     return problems
@@ -223,7 +256,15 @@ def _check_command(command: Any) -> list[str]:
         return []
     if not isinstance(command, list) or not all(isinstance(word, str | int | float) for word in command):
         return [f"command: must be a list of words: got {command!r}"]
-    if unknown := [word for word in command if "${" in str(word) and word not in MACROS]:
+    if missing := [name for word in command for name in VARIABLE.findall(str(word)) if name not in os.environ]:
+        return [f"command: ${{envvar:{name}}}: the environment has no {name}" for name in missing]
+    words = [VARIABLE.sub("", str(word)) for word in command]
+    if other := [word for word in words if word[2:-1] in OTHER_MACROS]:
+        return [
+            f"command: {word} gives the parameters in a form that train.py does not read: write ${{args}}"
+            for word in other
+        ]
+    if unknown := [word for word in words if "${" in word and word not in MACROS]:
         return [f"command: no such macro {word}{near(word, MACROS)}" for word in unknown]
     if not any(str(word).startswith("${args") for word in command):
         return ["command: lacks ${args}, so that no trial would get its parameters"]
@@ -274,8 +315,10 @@ def _check_spec(spec: dict[str, Any], at: str, method: Any) -> list[str]:
         return _check_parameters(spec["parameters"], f"{at}.parameters", method)
     if problems := problems_of(spec, at):
         return problems
-    if method == "grid" and name_of(spec) not in ("constant", "categorical", "int_uniform"):
-        return [f"{at}: a grid needs value or values, or whole numbers as min and max: got {name_of(spec)}"]
+    if method == "grid" and name_of(spec) not in ("constant", "categorical", "int_uniform", "q_uniform"):
+        return [
+            f"{at}: a grid needs value or values, or whole numbers as min and max, or q_uniform: got {name_of(spec)}"
+        ]
     if "value" in spec:
         return _check_value(spec["value"], f"{at}.value")
     return _check_values(spec["values"], at) if "values" in spec else []
@@ -307,7 +350,7 @@ def _count(parameters: dict[str, Any]) -> int:
         _count(spec["parameters"]) if "parameters" in spec
         else len(spec["values"]) if "values" in spec
         else 1 if "value" in spec
-        else spec["max"] - spec["min"] + 1
+        else len(steps_of(spec))
         for spec in parameters.values()
     )  # fmt: skip
     return math.prod(sizes)
@@ -324,7 +367,7 @@ def _grid(parameters: dict[str, Any]) -> list[dict[str, Any]]:
         elif "parameters" in spec:
             axes.append([(key, point) for point in _grid(spec["parameters"])])
         else:
-            axes.append([(key, value) for value in range(spec["min"], spec["max"] + 1)])
+            axes.append([(key, value) for value in steps_of(spec)])
     return [dict(point) for point in itertools.product(*axes)]
 
 
@@ -378,7 +421,7 @@ def _arguments(command: list[Any], point: dict[str, Any]) -> list[str]:
             case "${args_no_boolean_flags}":
                 words += [f"--{k}" if v is True else f"--{k}={v}" for k, v in point.items() if v is not False]
             case _:
-                words.append(word)
+                words.append(VARIABLE.sub(lambda found: os.environ[found[1]], word))
     return words
 
 

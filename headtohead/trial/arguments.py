@@ -35,6 +35,27 @@ LEAST = {
 }
 NO_END = ("max_epochs", "max_steps")
 NOT_NOTHING = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "val_check_interval")
+BASE = "is there to be subclassed"
+AGAIN = "cannot be built again when a trial goes on"
+# Callbacks and loggers of Lightning's that would do nothing, or make another number than the record says, and why.
+REFUSED = {
+    "BackboneFinetuning": "trains a part that is named backbone, which no network has here",
+    "BaseFinetuning": BASE,
+    "BasePredictionWriter": BASE,
+    "BatchSizeFinder": "makes the batch size a matter of the machine: give --data.batch_size",
+    "Callback": BASE,
+    "Checkpoint": BASE,
+    "LambdaCallback": "takes functions, which a command line cannot give",
+    "LearningRateFinder": "trains before the training: give --task.lr, or a sweep over it",
+    "Logger": BASE,
+    "ModelPruning": f"leaves layers whose weights {AGAIN}",
+    "OnExceptionCheckpoint": "has nothing to keep: last.ckpt is written after every epoch",
+    "ProgressBar": BASE,
+    "SpikeDetection": "fails where a trial goes on: a loss that is no number ends every trial anyway",
+    "StochasticWeightAveraging": "averages weights that are never validated: EMAWeightAveraging's are",
+    "ThroughputMonitor": "takes functions, which a command line cannot give",
+    "Timer": "is --trainer.max_time: give that",
+}
 
 
 def check_arguments(config: Mapping[str, Any], classes: Classes) -> None:
@@ -74,8 +95,8 @@ def classes() -> Classes:
             for name in _sorted(datamodules.__all__)
             if isinstance(kind := getattr(datamodules, name), type) and _has_images(kind)
         },
-        "trainer.callbacks": dict.fromkeys(callbacks.__all__, ()),
-        "trainer.logger": dict.fromkeys([*loggers.__all__, "true", "false"], ()),
+        "trainer.callbacks": dict.fromkeys([name for name in callbacks.__all__ if name not in REFUSED], ()),
+        "trainer.logger": dict.fromkeys([n for n in (*loggers.__all__, "true", "false") if n not in REFUSED], ()),
     }
 
 
@@ -116,6 +137,13 @@ def _check_class(part: str, given: Mapping[str, Any], names: Iterable[str]) -> N
 
 def _check_trainer(trainer: Mapping[str, Any]) -> None:
     """Refuse what Lightning takes and then stumbles over, and what is not on this machine."""
+    for argument in ("callbacks", "logger"):
+        given = trainer[argument]
+        for one in given if isinstance(given, list) else [given]:
+            path = one["class_path"] if isinstance(one, Mapping) else ""
+            name = path.rpartition(".")[2]
+            if path.startswith("lightning.") and name in REFUSED:
+                raise UsageError(f"--trainer.{argument}: {name} {REFUSED[name]}")
     for name, least in LEAST.items():
         value = trainer[name]
         if value is not None and not value >= least and not (value == -1 and name in NO_END):
@@ -128,6 +156,8 @@ def _check_trainer(trainer: Mapping[str, Any]) -> None:
     every, epochs = trainer["check_val_every_n_epoch"], trainer["max_epochs"]
     if every is not None and epochs is not None and every > epochs > 0:
         raise UsageError(f"--trainer.check_val_every_n_epoch: must be at most max_epochs, {epochs}: got {every}")
+    if trainer["gradient_clip_algorithm"] is not None and not trainer["gradient_clip_val"]:
+        raise UsageError("--trainer.gradient_clip_algorithm: changes nothing without gradient_clip_val")
     if trainer["default_root_dir"] == "":
         raise UsageError("--trainer.default_root_dir: must be a folder: got nothing")
     usable = [name for name in AcceleratorRegistry if AcceleratorRegistry[name]["accelerator"].is_available()]

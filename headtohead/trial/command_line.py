@@ -17,16 +17,22 @@ from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.records import record as records
 from headtohead.trial import tracking
 from headtohead.trial.arguments import check_arguments, classes
-from headtohead.trial.callbacks import EpochSeed, FiniteLoss, History, LineProgress, Termination
-from headtohead.trial.checkpoints import SafeCheckpointIO, check_checkpoint, read_arguments
-from headtohead.trial.config import class_name, resolved_config
+from headtohead.trial.callbacks import Best, EpochSeed, FiniteLoss, History, LineProgress, Termination
+from headtohead.trial.checkpoints import (
+    SafeCheckpointIO,
+    check_facts,
+    check_same_trial,
+    open_checkpoint,
+    read_arguments,
+)
+from headtohead.trial.config import class_name, of_the_devices, resolved_config
 from headtohead.trial.errors import TrialFailed, explain, is_a_task, is_out_of_memory, refusal, smaller
 from headtohead.trial.hardware import best_precision, cores, keep_freed_memory, trials_at_once
 from headtohead.trial.networks import (
@@ -55,6 +61,8 @@ class TrialCLI(LightningCLI):
     folder = Path()  # of the trial
     made: Sequence[Path] = ()  # the folders, of the trial and around it, that did not exist before it
     building: str | None = None  # what is being built by somebody else's code, if anything
+    resumes = False  # whether it was asked to go on
+    checkpoint: dict[str, Any] | None = None  # what ``--ckpt_path`` holds
 
     def __init__(self, check_only: bool = False) -> None:
         self.check_only = check_only
@@ -127,8 +135,9 @@ class TrialCLI(LightningCLI):
         if path in ("best", "hpc", "registry") or (path == "last" and not fits):
             raise UsageError(f"--ckpt_path: must be a file, such as runs/…/checkpoints/best.ckpt: got {path}")
         if path not in (None, "last") and "://" not in path:
-            check_checkpoint(Path(path), config.model.class_path)
-            held = read_arguments(Path(path), class_name(config.task.class_path))
+            self.checkpoint = open_checkpoint(Path(path), config.model.class_path)
+            given = self.parser.parse_args(sys.argv[1:], defaults=False)[self.config.subcommand].as_dict()
+            held = read_arguments(Path(path), self.checkpoint, class_name(config.task.class_path), given, fits)
             for part in ("model", "task"):  # the classes are those of the command line: a file is to name no code
                 config[part] = Namespace(class_path=config[part].class_path, **held[part])
 
@@ -138,6 +147,10 @@ class TrialCLI(LightningCLI):
         self.resolved = resolved_config(config.as_dict())
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
+            if config.ckpt_path == "last" and not _agent_run() and not _last(config).exists():
+                raise UsageError(
+                    f"--ckpt_path: there is no {_last(config)} to go on from: leave --ckpt_path out to begin"
+                )
             if self.subcommand == "fit" and _agent_run() and config.ckpt_path is None:
                 config.ckpt_path = "last"  # the folder is this run's alone: what lies there was interrupted
         # After the configuration was resolved: on other hardware it is the same trial, and the record says what ran.
@@ -145,12 +158,28 @@ class TrialCLI(LightningCLI):
             config.trainer.precision = best_precision(config.trainer.accelerator)
         self.folder = Path(config.trainer.default_root_dir)
         self.made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
-        if config.ckpt_path == "last" and (last := self.folder / "checkpoints" / "last.ckpt").exists():
-            check_checkpoint(last, config.model.class_path)
+        self._part_checkpoints(config)
+        self.resumes = config.ckpt_path is not None
+        if config.ckpt_path == "last":  # this one, whatever a user's own callbacks have left
+            config.ckpt_path = str(_last(config)) if _last(config).exists() else None
+            if config.ckpt_path is not None:
+                self.checkpoint = open_checkpoint(_last(config), config.model.class_path)
         threads = max(1, cores() // trials_at_once())  # trials at once times threads is the number of cores
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(threads)
         keep_freed_memory()
+
+    def _part_checkpoints(self, config: Namespace) -> None:
+        """Keep a user's own checkpoints apart from those by which the trial is resumed and tested."""
+        callbacks = config.trainer.callbacks or []
+        for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
+            if class_name(callback.class_path) == "ModelCheckpoint":
+                folder = callback.init_args.dirpath
+                callback.init_args.dirpath = str(self.folder / "own_checkpoints") if folder is None else folder
+                if folder is not None and Path(folder).resolve() == (self.folder / "checkpoints").resolve():
+                    raise UsageError(
+                        f"--trainer.callbacks.dirpath: {folder} is where the trial keeps its own: name another folder"
+                    )
 
     def instantiate_classes(self) -> None:
         """Build data, network, task and Trainer; an argument that one of them refuses becomes one line."""
@@ -171,37 +200,52 @@ class TrialCLI(LightningCLI):
 
     def _build(self, config: Namespace) -> None:
         """Build in the order in which one tells the other: the data the network, the network the task."""
-        self.config_init = self.parser.instantiate(self.config)  # the Trainer's own: callbacks, loggers, plugins
+        try:
+            self.config_init = self.parser.instantiate(self.config)  # the Trainer's own: callbacks, loggers, plugins
+        except Exception as error:
+            if not isinstance(_root(error), ModuleNotFoundError):
+                raise
+            argument = "callbacks" if config.trainer.logger in (None, True, False) else "logger"
+            raise UsageError(f"--trainer.{argument}: {one_line(_root(error))}") from error
         self.datamodule = build(LightningDataModule, config.data)
         facts = facts_of(self.datamodule)
+        if self.checkpoint is not None:
+            check_facts(Path(config.ckpt_path), self.checkpoint, class_name(config.data.class_path), facts)
         self.building = "model"
         net = build_network(config.model, facts)
         self.building = None
         self.model = build(Task, config.task, net=net, **_wanted(config.task.class_path, facts))
         self.trainer = self.instantiate_trainer()
+        self._settle_identity(config)
         try_on_one_batch(self.model, self.datamodule, class_name(config.model.class_path))
         if config.compile != "no":
             net.compile(
                 mode=config.compile
             )  # in place: whoever calls the network, in training and test, gets the fused one
 
+    def _settle_identity(self, config: Namespace) -> None:
+        """Add to what the trial is what it runs on, where that changes what is learnt; compare it if it goes on."""
+        self.resolved |= of_the_devices(self.resolved, self.trainer, self.model)
+        if isinstance(checkpoints := self.trainer.strategy.checkpoint_io, SafeCheckpointIO):
+            origin: dict[str, Any] = {part: config[part].as_dict() for part in PARTS}
+            origin |= {"facts": facts_of(self.datamodule), "config": self.resolved, "seed": config.seed_everything}
+            checkpoints.tell(origin)
+        if self.subcommand == "fit" and self.checkpoint is not None:
+            check_same_trial(Path(config.ckpt_path), self.checkpoint, self.resolved, config.seed_everything)
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the callbacks and the logger of a trial."""
         config = self.config_init[self.subcommand]
         folder = Path(config.trainer.default_root_dir)
         added: list[Callback] = [EpochSeed(config.seed_everything), Termination(), FiniteLoss()]
-        if config.trainer.enable_progress_bar in (None, True):
+        theirs = config.trainer.callbacks or []
+        theirs = theirs if isinstance(theirs, list) else [theirs]
+        shown = any(isinstance(callback, ProgressBar) for callback in theirs)
+        if config.trainer.enable_progress_bar in (None, True) and not shown:
             added.append(TQDMProgressBar() if sys.stdout.isatty() else LineProgress())
         if self.subcommand == "fit" and not config.trainer.fast_dev_run:
-            best = ModelCheckpoint(
-                folder / "checkpoints",
-                filename="best",
-                monitor=self.model.monitor,
-                mode=self.model.mode,
-                save_weights_only=True,
-                enable_version_counter=False,  # one file, replaced in one step
-            )
-            history = History(str(folder / "checkpoints"))
+            best = Best(folder / "checkpoints", self.model.monitor, self.model.mode)
+            history = History(folder / "checkpoints")
             self.recorder = Recorder(folder, self.resolved, config.seed_everything, best, history)
             added += [best, history, self.recorder]
         self.trainer_defaults["callbacks"] = added
@@ -211,15 +255,14 @@ class TrialCLI(LightningCLI):
         plugins = config.trainer.plugins or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            parts = {part: self.config[self.subcommand][part].as_dict() for part in PARTS}
-            kwargs["plugins"] = [*plugins, SafeCheckpointIO({**parts, "facts": facts_of(self.datamodule)})]
+            kwargs["plugins"] = [*plugins, SafeCheckpointIO(folder)]
         return super().instantiate_trainer(**kwargs)
 
     def _logger(self, folder: Path) -> tracking.TrialLogger:
         config = self.config_init[self.subcommand]
         shown = {"seed_everything": config.seed_everything, **self.resolved}
         tags = [class_name(self.resolved[part]) for part in ("model", "data")]
-        return tracking.TrialLogger(folder, shown, tags=tags, resumes=config.ckpt_path is not None)
+        return tracking.TrialLogger(folder, shown, tags=tags, resumes=self.resumes)
 
     def after_fit(self) -> None:
         """Test the best checkpoint once; the recorder then writes the record."""
@@ -227,12 +270,13 @@ class TrialCLI(LightningCLI):
             self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
             return
         self.recorder.recall()
-        if not self.recorder.history.epochs or not self.recorder.best.best_model_path:
+        if not self.recorder.history.epochs or self.recorder.best.score is None:
             raise UsageError(
                 "no epoch was trained and validated, so there is nothing to test: "
                 "see trainer.max_epochs, trainer.max_steps and trainer.limit_*"
             )
-        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
+        best = str(self.recorder.best.path)
+        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
         path = self.recorder.folder / records.FILE_NAME
         for logger in self.trainer.loggers if self.trainer.is_global_zero else []:  # which has written the record
             if isinstance(logger, tracking.TrialLogger):
@@ -245,6 +289,8 @@ class TrialCLI(LightningCLI):
             return
         try:
             super()._run_subcommand(subcommand)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"--trainer.callbacks: {one_line(error)}") from error
         except OSError as error:
             raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
         except (MemoryError, RuntimeError) as error:
@@ -273,6 +319,11 @@ def _default_folder(config: dict[str, Any], seed: int) -> Path:
     if run := _agent_run():
         return Path("runs") / os.environ["WANDB_SWEEP_ID"] / f"{name}-{run}"
     return Path("runs") / "train" / f"{name}-{records.config_hash(config)}"
+
+
+def _last(config: Namespace) -> Path:
+    """Return where a trial keeps its last checkpoint."""
+    return Path(config.trainer.default_root_dir) / "checkpoints" / "last.ckpt"
 
 
 def _agent_run() -> str | None:

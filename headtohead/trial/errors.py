@@ -49,6 +49,7 @@ _TEXTS = (
     (r"class_path '(?P<value>[^']+)':\s+(?P<reason>No module named.*|module .*has no attribute.*)", _NO_CLASS),
     (r"Import path does not correspond to a subclass of (?P<base>\w+)", "--{key}: {value} is no {base}{near_class}"),
     (r"Not a valid subclass of (?P<base>\w+)", "--{key}: {value} is no {base}{near_class}"),
+    (r"but (?P<name>\w+) is abstract", "--{key}: {name} is there to be subclassed"),
     (r"invalid choice: '(?P<name>.*)' \(choose from (?P<choices>.*)\)", "no subcommand {name!r}{near_choice}"),
     (r'expected "subcommand" to be one of {(?P<choices>.*)}', "a subcommand must come first: one of {choices}"),
     (r"argument (?:-\w/)?(?P<option>--?\S+): expected one argument", "{option} needs a value: {option}=VALUE"),

@@ -6,8 +6,11 @@ python train.py fit --help
 
 from __future__ import annotations
 
+import ast
+import json
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -15,6 +18,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
@@ -71,13 +75,20 @@ def check(args: Sequence[str]) -> str | None:
     Returns:
         What is wrong with it, in one line, or None.
     """
+    found = resolve(args)
+    return found if isinstance(found, str) else None
+
+
+def resolve(args: Sequence[str]) -> dict[str, Any] | str:
+    """Return what a command line comes to, the random seed and the resolved arguments; or what is wrong with it."""
     _prepare(args)
     try:
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-            TrialCLI(check_only=True)
+            trial = TrialCLI(check_only=True)
     except (UsageError, MisconfigurationException) as error:
         return one_line(error)
-    return None
+    seed = trial.config[trial.subcommand].seed_everything
+    return {"seed_everything": seed, **trial.resolved}
 
 
 def _prepare(args: Sequence[str] | None) -> None:
@@ -86,10 +97,9 @@ def _prepare(args: Sequence[str] | None) -> None:
         # Lightning starts the other processes of a trial by what it finds here
         sys.argv = [str(RANKS), *args]
         sys.modules["__main__"].__spec__ = None
-    # W&B passes Python's str() of a value; None is the one that YAML, and so the parser, does not read
-    sys.argv[1:] = [
-        f"{arg[:-5]}=null" if arg.startswith("--") and arg.endswith("=None") else arg for arg in sys.argv[1:]
-    ]
+    # an agent hands a run that was preempted its own settings among the parameters
+    sys.argv[1:] = [_none_as_null(arg) for arg in sys.argv[1:] if not arg.startswith("--_wandb=")]
+    _files_first(sys.argv)
     _name_classes_first(sys.argv)
     if os.environ.get("SLURM_NTASKS") == "1":  # Lightning would take the one task for all the ranks there are to be
         del os.environ["SLURM_NTASKS"]
@@ -111,6 +121,27 @@ def _prepare(args: Sequence[str] | None) -> None:
 def _terminate(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: an agent and a scheduler may both send it
     raise Terminated
+
+
+def _none_as_null(arg: str) -> str:
+    """Return an argument in YAML: W&B passes Python's str() of a value, of which YAML does not read None alone."""
+    name, equals, value = arg.partition("=")
+    if not (arg.startswith("--") and equals and re.search(r"\bNone\b", value)):
+        return arg
+    try:
+        return f"{name}={json.dumps(ast.literal_eval(value))}"
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):  # it is text
+        return arg
+
+
+def _files_first(args: list[str]) -> None:
+    """Put configuration files before all other arguments, which else a file that comes later would overwrite."""
+    files: list[str] = []
+    for at, arg in reversed(list(enumerate(args))):
+        if at >= 2 and (arg.startswith("--config=") or arg in ("--config", "-c")):
+            files = args[at : at + 2 - ("=" in arg)] + files
+            del args[at : at + 2 - ("=" in arg)]
+    args[2:2] = files
 
 
 def _name_classes_first(args: list[str]) -> None:

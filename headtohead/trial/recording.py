@@ -15,12 +15,11 @@ import lightning
 import torch
 import torchvision
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 
 from headtohead.records import per_image
 from headtohead.records.metrics import in_words
 from headtohead.records.record import Record, config_hash, write
-from headtohead.trial.callbacks import History
+from headtohead.trial.callbacks import Best, History
 from headtohead.trial.config import class_name, network_name
 from headtohead.trial.hardware import cpu_name, trials_at_once
 from headtohead.trial.networks import LAYOUTS, facts_of
@@ -45,16 +44,13 @@ class Recorder(Callback):
         history: of the fit.
     """
 
-    def __init__(
-        self, folder: Path, config: dict[str, Any], seed: int, best: ModelCheckpoint, history: History
-    ) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], seed: int, best: Best, history: History) -> None:
         self.folder, self.config, self.seed, self.best, self.history = folder, config, seed, best, history
 
     def recall(self) -> None:
         """Read from the last checkpoint what a fit in processes of its own (``ddp_spawn``) left only there."""
-        path = self.folder / "checkpoints" / "last.ckpt"
-        if not self.history.epochs and path.is_file():
-            states = torch.load(path, map_location="cpu", weights_only=True)["callbacks"]
+        if not self.history.epochs and self.history.path.is_file():
+            states = torch.load(self.history.path, map_location="cpu", weights_only=True)["callbacks"]
             for callback in (self.best, self.history):
                 callback.load_state_dict(states[callback.state_key])
 
@@ -83,10 +79,10 @@ class Recorder(Callback):
             latency = seconds_per_batch(model, *example)
             batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).clone(memory_format=layout) for part in example]
             throughput = THROUGHPUT_BATCH / seconds_per_batch(model, *batch)
-        epoch_seconds = statistics.median(epoch["seconds"] for epoch in self.history.epochs)
+        epoch_seconds = statistics.median(self.history.seconds)
         images = _images_per_epoch(trainer, data) if hasattr(data, "train") else float("nan")
-        score = self.best.best_model_score
-        quality = {model.monitor: float("nan") if score is None else round(float(score), 6), **model.test_report}
+        score = self.best.score
+        quality = {model.monitor: float("nan") if score is None else round(score, 6), **model.test_report}
         if "confusion" in quality and hasattr(data, "class_names"):
             quality["class_names"] = list(data.class_names)
         measured = size(model.net, *example)

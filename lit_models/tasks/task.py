@@ -14,6 +14,8 @@ from torchmetrics import Metric
 
 IGNORED = -1  # the label of an image that pads a shard: counted nowhere
 
+MOMENTUM = 0.9  # of sgd, where nothing else is asked for
+
 Batch = tuple[Tensor, Tensor]
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
@@ -52,7 +54,7 @@ class Task(LightningModule):
         optimizer: Optimizer = "adamw",
         lr: float = 1e-3,
         weight_decay: float = 0.01,
-        momentum: float = 0.9,
+        momentum: float = MOMENTUM,
         schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()
@@ -62,6 +64,8 @@ class Task(LightningModule):
             raise ValueError(f"weight_decay must be 0 or more: got {weight_decay}")
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must lie in [0, 1): got {momentum}")
+        if optimizer != "sgd" and momentum != MOMENTUM:
+            raise ValueError(f"momentum is for sgd, and changes nothing of {optimizer}: got {momentum}; leave it out")
         self.net = net
         self.optimizer, self.lr, self.weight_decay = optimizer, lr, weight_decay
         self.momentum, self.schedule = momentum, schedule

@@ -20,6 +20,8 @@ VALID = {
     "inv_log_uniform_values": {"min": 1e-4, "max": 1e-2},
     "normal": {"mu": 5, "sigma": 2},
     "log_normal": {"mu": 1, "sigma": 0.5},
+    "beta": {"a": 2, "b": 1},
+    "q_beta": {"a": 2, "b": 1, "q": 0.25},
     "q_uniform": {"min": 0, "max": 1, "q": 0.25},
     "q_log_uniform_values": {"min": 16, "max": 256, "q": 16},
     "q_normal": {"mu": 50, "sigma": 10, "q": 5},
@@ -52,6 +54,8 @@ def test_valid_ones_have_no_problem(name):
         ("inv_log_uniform_values", 1e-4, 1e-3, 1e-2),
         ("normal", 5 - 2 * 3.0902, 5, 5 + 2 * 3.0902),
         ("log_normal", math.exp(1 - 0.5 * 3.0902), math.e, math.exp(1 + 0.5 * 3.0902)),
+        ("beta", math.sqrt(0.001), math.sqrt(0.5), math.sqrt(0.999)),  # its distribution function is the square
+        ("q_beta", 0, 0.75, 1),
         ("q_uniform", 0, 0.5, 1),
         ("q_log_uniform_values", 16, 64, 256),
         ("q_normal", 20, 50, 80),

@@ -170,6 +170,13 @@ parameters:
     assert args == [[f"--trainer={{'max_epochs': {e}}}", f"--seed_everything={s}"] for e in (1, 2) for s in (3, 4)]
 
 
+def test_a_grid_goes_through_the_steps_of_a_range(tmp_path):
+    spec = "{distribution: q_uniform, min: 0.1, max: 0.5, q: 0.2}"
+    text = GOOD.replace("{values: [0, 1, 2]}", "{value: 0}").replace("parameters:", f"parameters:\n  task.lr: {spec}")
+    found = [trial.parameters["task.lr"] for trial in read_sweep(write(tmp_path, text)).trials]
+    assert found == [0.1, 0.1, 0.3, 0.3, 0.5, 0.5]
+
+
 def test_another_configuration_file_is_another_trial(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = "program: train.py\nmethod: grid\nparameters: {config: {values: [one.yaml, two.yaml]}}\n"

@@ -128,8 +128,9 @@ def test_rotation_equals_kornias_on_images_with_a_black_border():
 
 @pytest.mark.parametrize(("name", "kind"), [("adamw", "AdamW"), ("adam", "Adam"), ("sgd", "SGD")])
 def test_recipe_reaches_the_optimiser(name, kind):
+    sgd = {"momentum": 0.5} if name == "sgd" else {}
     optimizer = Classifier(
-        SimpleCNN(), optimizer=name, lr=0.25, weight_decay=0.125, momentum=0.5, schedule="constant"
+        SimpleCNN(), optimizer=name, lr=0.25, weight_decay=0.125, schedule="constant", **sgd
     ).configure_optimizers()
     assert type(optimizer).__name__ == kind
     assert optimizer.defaults["lr"] == 0.25

@@ -1,0 +1,113 @@
+"""Every augmentation draws from the distribution that it says, anew for each image (docs/kinds.md, kind 1)."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from datamodules.image import Augment, augmentation
+from tests.datamodules.test_image import ready
+
+COUNT = 4_000
+ENOUGH = 1e-4  # below which a p-value is no chance: seeds are fixed, so that nothing here is flaky
+
+
+def same_chance(counts):
+    """The p-value of equal frequencies."""
+    return stats.chisquare(counts).pvalue
+
+
+def marked(size: int) -> torch.Tensor:
+    """One image ``(1, size, size)`` whose pixels are all different, so that every move of them can be told."""
+    return torch.linspace(0.1, 1, size * size).view(1, size, size)
+
+
+def augmented(name: Augment, image: torch.Tensor, count: int = COUNT) -> torch.Tensor:
+    torch.manual_seed(0)
+    return augmentation(name)(image.expand(count, -1, -1, -1).clone())
+
+
+def test_flips_are_every_other_image():
+    image = marked(4)
+    mirrored = (augmented("flip", image) == image.flip(-1)).flatten(1).all(1)
+    assert same_chance([int(mirrored.sum()), int((~mirrored).sum())]) > ENOUGH
+
+
+def test_quarter_turns_are_equally_frequent_and_exact():
+    image = marked(4)
+    results = augmented("quarter_turns", image)
+    counts = [int((results == image.rot90(turn, (1, 2))).flatten(1).all(1).sum()) for turn in range(4)]
+    assert sum(counts) == COUNT
+    assert same_chance(counts) > ENOUGH
+
+
+def test_every_window_is_as_frequent_mirrored_or_not():
+    image = marked(3)
+    padded = torch.nn.functional.pad(image, (4,) * 4)
+    results = augmented("crop_flip", image, 20 * COUNT)
+    table = np.zeros((2, 9, 9), int)
+    windows = padded.unfold(1, 3, 1).unfold(2, 3, 1)[0]  # (9, 9, 3, 3)
+    for mirrored in range(2):
+        for row in range(9):
+            for column in range(9):
+                window = windows[row, column].flip(-1) if mirrored else windows[row, column]
+                table[mirrored, row, column] = int((results[:, 0] == window).flatten(1).all(1).sum())
+    seen = [(r, c) for r in range(9) for c in range(9) if 2 <= r <= 6 and 2 <= c <= 6]  # the others show too few pixels
+    assert same_chance([table[m, r, c] for m in range(2) for r, c in seen]) > ENOUGH
+
+
+def test_shifts_are_uniform_up_to_a_tenth_either_way():
+    size = 40
+    image = torch.zeros(1, size, size)
+    image[:, 18:22, 18:22] = 1
+    results = augmented("shift", image, 1_000)[:, 0].double()
+    where = torch.arange(size, dtype=torch.double)
+    mass = results.sum((1, 2))
+    for axis in (1, 2):
+        middle = (results.sum(axis) * where).sum(1) / mass - (size - 1) / 2
+        assert middle.abs().max() <= 0.1 * size + 1e-3
+        assert stats.kstest(middle.numpy(), "uniform", args=(-0.1 * size, 0.2 * size)).pvalue > ENOUGH
+
+
+def test_rotations_are_uniform_over_the_whole_turn():
+    size = 33
+    image = torch.zeros(1, size, size)
+    image[:, 14:19, 24:29] = 1  # to the right of the middle
+    results = augmented("rotate", image, 1_000)[:, 0].double()
+    where = torch.arange(size, dtype=torch.double) - (size - 1) / 2
+    mass = results.sum((1, 2))
+    x, y = ((results.sum(axis) * where).sum(1) / mass for axis in (1, 2))
+    angles = torch.atan2(y, x).numpy()
+    assert stats.kstest(angles, "uniform", args=(-math.pi, 2 * math.pi)).pvalue > ENOUGH
+
+
+def test_colours_are_centred_and_vary_as_said():
+    """Of a grey image, which saturation and hue leave as it is: 0.5 + a, times c, or the other way round."""
+    values = augmented("color", torch.full((3, 2, 2), 0.5), COUNT).double().mean((1, 2, 3))
+    variance = 0.4**2 / 12  # of a, uniform in ±0.2, and of c, uniform in 1 ± 0.2
+    sum_first, product_first = (0.25 + variance) * (1 + variance) - 0.25, 0.25 * variance + variance
+    assert values.mean() == pytest.approx(0.5, abs=4 * math.sqrt(sum_first / COUNT))
+    assert values.var() == pytest.approx((sum_first + product_first) / 2, rel=0.1)
+    assert values.min() >= 0.5 * 0.8 - 0.2
+    assert values.max() <= 0.5 * 1.2 + 0.2
+
+
+@pytest.mark.parametrize("name", ["flip", "shift", "crop_flip", "quarter_turns", "rotate", "color"])
+def test_the_images_of_a_batch_are_changed_differently(name):
+    torch.manual_seed(0)
+    image = torch.rand(3, 8, 8)
+    results = augmented(name, image, 64)
+    most = {"flip": 2, "quarter_turns": 4}.get(name, 30)
+    assert len({tuple(result.flatten().tolist()) for result in results}) >= most
+
+
+@pytest.mark.parametrize("name", ["flip", "shift", "crop_flip", "quarter_turns", "rotate"])
+def test_workers_change_no_augmentation(name):
+    found = []
+    for workers in (0, 2):
+        data = ready(training=True, augment=name, num_workers=workers)
+        torch.manual_seed(0)
+        found.append([data.on_after_batch_transfer(batch, 0)[0] for batch in data.train_dataloader()])
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))

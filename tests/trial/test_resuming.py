@@ -1,0 +1,206 @@
+"""A resumed trial is the uninterrupted one bit for bit, or is refused in one line (docs/kinds.md)."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from headtohead.records import record as records
+from headtohead.trial import main as train
+from headtohead.trial.callbacks import History
+from tests.test_train import weights, without_times
+from tests.tiny import TINY
+
+FIT = ["fit", "--model=SimpleCNN", "--model.width=2", *TINY, "--trainer.accelerator=cpu", "--trainer.logger=false"]
+RANDOM = """
+import random
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Drawing(nn.Module):
+    def __init__(self, num_classes: int, widths: list[int], in_channels: int = 1):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * in_channels, widths[0]), nn.ReLU(),
+            nn.Linear(widths[0], num_classes),
+        )
+
+    def forward(self, images):
+        if self.training:
+            images = images * random.uniform(0.5, 1.5) + np.random.normal() + torch.rand(())
+        return self.layers(images)
+"""
+
+
+class Killed(BaseException):
+    """What a kill is to a test."""
+
+
+@pytest.fixture
+def killed_after(monkeypatch):
+    """Start a trial that dies when so many epochs are in its last checkpoint."""
+
+    def run(epochs, arguments):
+        def end(self, trainer, pl_module, on_train_epoch_end=History.on_train_epoch_end):
+            on_train_epoch_end(self, trainer, pl_module)
+            if len(self.epochs) == epochs:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(History, "on_train_epoch_end", end)
+            with pytest.raises(Killed):
+                train.main(arguments)
+
+    return run
+
+
+def record_in(folder):
+    return without_times(records.read(Path(folder) / records.FILE_NAME))
+
+
+def same(one, two):
+    for name, value in weights(Path(one)).items():
+        assert torch.equal(value, weights(Path(two))[name]), name
+    assert record_in(one) == record_in(two)
+
+
+def refused(capfd, arguments):
+    """Return the line by which a call was refused; nothing was trained or written."""
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
+    capfd.readouterr()
+    assert train.main(arguments) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()} == before
+    return line.removeprefix("train.py: ")
+
+
+VARIED = {
+    "cosine": ["--data.augment=rotate"],
+    "sgd, clipped, accumulated": [
+        "--task.optimizer=sgd", "--trainer.gradient_clip_val=0.5", "--trainer.accumulate_grad_batches=3",
+    ],
+    "validated within an epoch": ["--trainer.val_check_interval=0.5"],
+    "validated every other epoch": ["--trainer.check_val_every_n_epoch=2"],
+    "an early end": ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val_loss"],
+    "averaged": ["--trainer.callbacks+=EMAWeightAveraging", "--trainer.callbacks.decay=0.9"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VARIED)
+def test_a_killed_trial_goes_on_as_if_it_had_not_been(workplace, killed_after, name):
+    arguments = [*FIT, *VARIED[name], "--trainer.max_epochs=4", "--data.batch_size=50"]
+    assert train.main([*arguments, "--trainer.default_root_dir=whole"]) == 0
+    killed_after(3, [*arguments, "--trainer.default_root_dir=broken"])
+    assert train.main([*arguments, "--trainer.default_root_dir=broken", "--ckpt_path=last"]) == 0
+    same("whole", "broken")
+
+
+def test_a_network_that_draws_from_numpy_and_python_and_takes_a_list_resumes_alike(
+    workplace, killed_after, monkeypatch
+):
+    Path("drawing.py").write_text(RANDOM)
+    monkeypatch.syspath_prepend(workplace)
+    monkeypatch.delitem(sys.modules, "drawing", raising=False)
+    arguments = ["fit", *(own := ["--model=drawing.Drawing", "--model.widths=[8]"]), *FIT[3:], "--trainer.max_epochs=3"]
+    assert train.main([*arguments, "--trainer.default_root_dir=whole"]) == 0
+    killed_after(1, [*arguments, "--trainer.default_root_dir=broken"])
+    assert train.main([*arguments, "--trainer.default_root_dir=broken", "--ckpt_path=last"]) == 0
+    same("whole", "broken")
+    assert record_in("whole")["config"]["model.widths"] == "[8]"
+    assert train.check(["test", *own, *TINY, "--ckpt_path=broken/checkpoints/last.ckpt"]) is None
+
+
+@pytest.mark.parametrize("epochs", [2, 3])
+def test_a_folder_that_was_moved_goes_on_as_if_it_had_not_been(workplace, killed_after, epochs):
+    """With epochs left, and with the test alone."""
+    arguments = [*FIT, "--trainer.max_epochs=3", "--task.lr=0.03"]
+    assert train.main([*arguments, "--trainer.default_root_dir=whole"]) == 0
+    killed_after(epochs, [*arguments, "--trainer.default_root_dir=broken"])
+    shutil.move("broken", "moved")
+    assert train.main([*arguments, "--trainer.default_root_dir=moved", "--ckpt_path=last"]) == 0
+    same("whole", "moved")
+    assert not Path("broken").exists()
+
+
+def test_a_copied_folder_is_tested_by_its_own_checkpoint(workplace, killed_after):
+    arguments = [*FIT, "--trainer.max_epochs=2"]
+    killed_after(2, [*arguments, "--trainer.default_root_dir=first"])
+    shutil.copytree("first", "copy")
+    os.remove("first/checkpoints/best.ckpt")
+    assert train.main([*arguments, "--trainer.default_root_dir=copy", "--ckpt_path=last"]) == 0
+    assert record_in("copy")["quality"]["val_acc"] is not None
+
+
+@pytest.fixture
+def trained(workplace, killed_after):
+    """A trial that was killed after two epochs of three."""
+    killed_after(2, [*FIT, "--trainer.max_epochs=3", "--trainer.default_root_dir=here"])
+    return workplace / "here" / "checkpoints"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ("--trainer.max_epochs=8", "trainer.max_epochs=3 there, 8 here"),
+        ("--trainer.max_epochs=1", "trainer.max_epochs=3 there, 1 here"),
+        ("--task.lr=0.1", "task.lr=0.001 there, 0.1 here"),
+        ("--task.lr=0.1 --data.augment=flip", "task.lr=0.001 there, 0.1 here; data.augment=none there, flip here"),
+        ("--model.width=3", "model.width=2 there, 3 here"),
+        ("--trainer.gradient_clip_val=1", "trainer.gradient_clip_val is not given there, 1.0 here"),
+        ("--seed_everything=1", "seed_everything=0 there, 1 here"),
+    ],
+)
+@pytest.mark.parametrize("path", ["last", "here/checkpoints/last.ckpt"])
+def test_another_trial_is_not_gone_on_with(trained, capfd, changed, said, path):
+    arguments = [*FIT, "--trainer.max_epochs=3", "--trainer.default_root_dir=here", f"--ckpt_path={path}"]
+    line = refused(capfd, [*arguments, *changed.split()])
+    assert line == f"--ckpt_path: here/checkpoints/last.ckpt is of another trial: {said}"
+
+
+def test_a_trial_of_a_constant_rate_may_go_on_for_longer(workplace):
+    arguments = [*FIT, "--task.schedule=constant"]
+    assert train.main([*arguments, "--trainer.max_epochs=3", "--trainer.default_root_dir=whole"]) == 0
+    assert train.main([*arguments, "--trainer.max_epochs=2", "--trainer.default_root_dir=longer"]) == 0
+    longer = [*arguments, "--trainer.max_epochs=3", "--trainer.default_root_dir=longer", "--ckpt_path=last"]
+    assert train.main(longer) == 0
+    same("whole", "longer")
+
+
+def test_what_the_checkpoint_has_and_nobody_gave_is_taken_from_it(trained):
+    arguments = [argument for argument in FIT if argument != "--model.width=2"]
+    arguments += ["--trainer.max_epochs=3", "--trainer.default_root_dir=here", "--ckpt_path=here/checkpoints/last.ckpt"]
+    assert train.main(arguments) == 0
+    assert record_in("here")["config"]["model.width"] == 2
+
+
+def test_in_a_test_what_contradicts_the_checkpoint_is_refused(trained, capfd):
+    arguments = ["test", "--model=SimpleCNN", *TINY, "--ckpt_path=here/checkpoints/last.ckpt"]
+    assert train.check([*arguments, "--model.width=2"]) is None
+    line = refused(capfd, [*arguments, "--model.width=3"])
+    assert line == "--ckpt_path: here/checkpoints/last.ckpt is of another trial: model.width=2 there, 3 here"
+    few = ["--data=tests.tiny.Few", "--data.val_size=20"]
+    line = refused(capfd, ["test", "--model=SimpleCNN", *few, "--ckpt_path=here/checkpoints/last.ckpt"])
+    assert line == (
+        "--ckpt_path: here/checkpoints/last.ckpt was trained on images of 1×28×28 in 10 classes: "
+        "--data=Few has 3×32×32 in 10"
+    )
+
+
+def test_weights_alone_cannot_be_trained_on(trained, capfd):
+    line = refused(capfd, [*FIT, "--trainer.max_epochs=3", "--ckpt_path=here/checkpoints/best.ckpt"])
+    assert line == (
+        "--ckpt_path: here/checkpoints/best.ckpt holds weights and no state of a training, which cannot go on "
+        "from it: give last.ckpt"
+    )
+
+
+def test_last_without_a_checkpoint_is_no_new_trial(workplace, capfd):
+    line = refused(capfd, [*FIT, "--ckpt_path=last"])
+    assert line.startswith("--ckpt_path: there is no runs/train/SimpleCNN-Tiny-seed0-")
+    assert line.endswith("/checkpoints/last.ckpt to go on from: leave --ckpt_path out to begin")
