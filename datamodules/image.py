@@ -24,7 +24,7 @@ Augment = Literal["default", "none", "flip", "shift", "crop_flip", "quarter_turn
 MemoryFormat = Literal["channels_last", "contiguous"]
 Batch = tuple[Tensor, Tensor]
 
-SPLIT_SEED = 20_260  # of the validation split and the rotated test images: the same for every trial, whatever its seed
+SPLIT_SEED = 20_260  # of the validation split and the rotated test images, which are the same for every trial
 ROTATION_SWEEP_SIZE = 1_000  # test images that are turned by every angle of a rotation sweep
 EVAL_BATCH_SIZE = 128  # fits into the caches of a CPU: twice as fast as 1,000 there; no result depends on it
 
@@ -43,7 +43,9 @@ class ImageDataModule(LightningDataModule):
         augment: ``default`` is the data set's own; see :func:`augmentation` for the other names. Or any module that
             takes images ``(B, C, H, W)`` in [0, 1], such as those of ``kornia.augmentation``.
         normalize: subtract the data set's mean and divide by its standard deviation; otherwise images stay in [0, 1].
-        val_size: training images set aside for validation, stratified by class, the same in every trial.
+        val_size: training images set aside for validation, stratified by class.
+        split_seed: another number draws another validation split; by default it is the same in every trial. ``seed``
+            stands for the trial's own random seed, so that a sweep over seeds varies the split with them.
         num_workers: processes that load batches. 0 is right for images in memory.
         memory_format: how images lie in memory, which convolutions keep for all that follows: ``contiguous``, channel
             by channel, or ``channels_last``, pixel by pixel, with which convolutions and poolings are faster. No
@@ -74,17 +76,19 @@ class ImageDataModule(LightningDataModule):
         val_size: int = 5_000,
         num_workers: int = 0,
         memory_format: MemoryFormat = "channels_last",
+        split_seed: int | Literal["seed"] = 0,
     ) -> None:
         super().__init__()
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("val_size", val_size, 1),
             ("num_workers", num_workers, 0),
+            ("split_seed", 0 if split_seed == "seed" else split_seed, 0),
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}: got {value}")
         self.data_dir, self.batch_size, self.val_size, self.num_workers = data_dir, batch_size, val_size, num_workers
-        self.memory_format = memory_format
+        self.memory_format, self.split_seed = memory_format, split_seed
         augment = self.default_augment if augment == "default" else augment
         self.augment = augment if isinstance(augment, nn.Module) else augmentation(augment)
         self.normalize = normalize
@@ -110,7 +114,8 @@ class ImageDataModule(LightningDataModule):
                 f"data.val_size must leave training images: got {self.val_size} of {count}; 5000 is the default"
             )
         is_val = np.zeros(count, dtype=bool)
-        is_val[stratified_sample(arrays.train_labels, self.val_size, SPLIT_SEED)] = True
+        split = int(os.environ.get("PL_GLOBAL_SEED", "0")) if self.split_seed == "seed" else self.split_seed
+        is_val[stratified_sample(arrays.train_labels, self.val_size, (SPLIT_SEED + split) % 2**32)] = True
         smallest_class = np.unique(arrays.test_labels, return_counts=True)[1].min()
         sweep_size = min(ROTATION_SWEEP_SIZE, int(smallest_class) * self.num_classes)
         sweep = stratified_sample(arrays.test_labels, sweep_size, SPLIT_SEED, balanced=True)

@@ -37,7 +37,7 @@ from headtohead.cli.checkout import CHECKOUT
 from headtohead.cli.errors import UsageError
 from headtohead.records.metrics import COSTS, KINDS, Kind
 from headtohead.records.record import Record
-from headtohead.report.collect import Trials, collect, runs_table
+from headtohead.report.collect import Looks, Trials, collect, runs_table
 from headtohead.report.difference import difference, side
 from headtohead.report.statistics import LEVEL, mean_interval
 from headtohead.report.verdicts import Samples, compare, margin_of
@@ -160,10 +160,18 @@ class Claim:
 
 @checked.dataclass(frozen=True, config=_STRICT)
 class ClaimFile:
-    """The questions and claims of a sweep."""
+    """The questions and claims of a sweep.
+
+    Args:
+        questions: that it is to decide.
+        claims: that it tests.
+        looks: how often the verdicts are looked at while seeds are added, where agents run the sweep; a runner keeps it
+            beside the records.
+    """
 
     questions: list[Question] = Field(default_factory=list)
     claims: list[Claim] = Field(default_factory=list)
+    looks: Looks | None = None
 
 
 _FILE = TypeAdapter(ClaimFile)

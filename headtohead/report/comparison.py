@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pandas as pd
@@ -156,6 +156,8 @@ def make_comparison(trials: Trials, target: float | None = None, margin: float |
     shown = best_rows(trials, runs, MOST_ROWS)
     summary = summarize(shown, runs)
     file = claims.read(trials.name)
+    if trials.looks is None and file.looks is not None:
+        trials = replace(trials, looks=file.looks)
     parts = [_part(trials, runs, kind, data, rows, file.questions, margin) for kind, data, rows in by_table(summary)]
     said = [*notes(summary), *_pair_notes(parts, trials.looks), *mixed_hardware(shown)]
     if (rows := runs.config_hash.nunique()) > len(summary):

@@ -13,22 +13,24 @@ import math
 import os
 import signal
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from headtohead.cli.arguments import OneLineParser
+from headtohead.cli.arguments import OneLineParser, is_address
 from headtohead.cli.checkout import CHECKOUT
 from headtohead.cli.errors import UsageError
 from headtohead.cli.output import lasting_output
@@ -37,8 +39,11 @@ from headtohead.records import record as records
 from headtohead.records.metrics import in_words
 from headtohead.runner import process as processes
 from headtohead.runner.strategy import AsListed, Strategy
-from headtohead.runner.sweep_file import MODULE, Sweep, SweepError, Trial, read_sweep
+from headtohead.runner.sweep_file import MODULE, SEED, Sweep, SweepError, Trial, read_sweep
 from headtohead.trial.hardware import cores
+
+if TYPE_CHECKING:
+    from headtohead.runner.until_decided import UntilDecided
 
 POLL = 0.2  # seconds between two looks at the running trials
 REPORT = 15.0  # seconds between two lines on a running trial, where there is no terminal
@@ -75,10 +80,10 @@ def main(args: Sequence[str] | None = None) -> int:
         folder = options.runs / sweep.name
         todo = [trial for trial in trials if not _is_finished(folder / trial.name)]
         strategy = _until_decided(sweep, options) if options.until_decided else None
-        if options.dry_run or todo or strategy:
+        if options.dry_run or todo or strategy or options.next is not None:
             processes.start_server()
             _check(sweep, options.file, options.jobs)
-            if not options.dry_run:
+            if not options.dry_run and options.next is None:
                 folder.mkdir(parents=True, exist_ok=True)
     except UsageError as error:
         return _usage_error([str(error)])
@@ -86,6 +91,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return _usage_error(error.problems)
     except OSError as error:
         return _usage_error([f"--runs: {error.filename}: {error.strerror}"])
+    if options.next is not None:
+        return _next(sweep, options)
     if options.dry_run:
         for trial in trials:
             print("finished" if trial not in todo else "to run  ", trial.name, *trial.args)
@@ -275,6 +282,15 @@ def _parser() -> OneLineParser:
         help="after the seeds of the file, run further ones of those models whose question (claims/FILE) is undecided",
     )
     parser.add_argument(
+        "--next",
+        nargs="?",
+        const="",
+        metavar="RECORDS",
+        help="print the sweep file of the next round of --until-decided, for agents to run; RECORDS is the folder of "
+        "the trials so far, or ENTITY/PROJECT on W&B's server (default: RUNS/<sweep>)",
+    )
+    parser.add_argument("--wandb", action="store_true", help="with --next: start that sweep on W&B's server")
+    parser.add_argument(
         "--most", type=int, default=29, help="with --until-decided: at most so many seeds of a model (default: 29)"
     )
     parser.add_argument(
@@ -287,7 +303,7 @@ def _parser() -> OneLineParser:
     return parser
 
 
-def _until_decided(sweep: Sweep, options: argparse.Namespace) -> Strategy:
+def _until_decided(sweep: Sweep, options: argparse.Namespace, say: Callable[[str], None] = print) -> UntilDecided:
     """Return the strategy that runs further seeds where they are needed."""
     from headtohead.runner.until_decided import UntilDecided  # only here: it imports all that makes a table
 
@@ -296,7 +312,44 @@ def _until_decided(sweep: Sweep, options: argparse.Namespace) -> Strategy:
     if options.margin is not None and not 0 < options.margin < math.inf:
         raise UsageError(f"--margin: must be a number above 0, such as 0.2: got {options.margin:g}")
     shard = _shard(options.shard) or (1, 1)
-    return UntilDecided(sweep, options.most, options.margin, lambda trials: _part(trials, *shard), options.jobs)
+    return UntilDecided(sweep, options.most, options.margin, lambda trials: _part(trials, *shard), options.jobs, say)
+
+
+def _next(sweep: Sweep, options: argparse.Namespace) -> int:
+    """Print, or start, the sweep file of the next round; return the exit code, 3 when there is nothing left to run."""
+    from headtohead.report.collect import collect
+
+    one_each: dict[str, Trial] = {}  # a trial of each row
+    for trial in sweep.trials:
+        rest = {name: value for name, value in trial.parameters.items() if name != SEED}
+        one_each.setdefault(json.dumps(rest, sort_keys=True), trial)
+    rows = {}
+    for trial, resolved in zip(
+        one_each.values(), processes.check([trial.args for trial in one_each.values()], 1), strict=True
+    ):
+        if isinstance(resolved, str):
+            return _usage_error([resolved])
+        config = {name: value for name, value in resolved.items() if name != SEED}
+        rows[records.config_hash(config)] = trial.parameters
+    try:
+        strategy = _until_decided(sweep, options, lambda line: print(line, file=sys.stderr))
+        if is_address(options.next):
+            from headtohead.report import from_wandb
+
+            with TemporaryDirectory() as downloaded:
+                found = replace(from_wandb.fetch(options.next, Path(downloaded)), name=sweep.name)
+        else:
+            found = replace(collect(Path(options.next or options.runs / sweep.name)), name=sweep.name)
+        text = strategy.next_file(options.file, found, rows)
+    except UsageError as error:
+        return _usage_error([str(error)])
+    if text is None:
+        return 3
+    if not options.wandb:
+        print(text, end="")
+        return 0
+    path = files.write_text(options.runs / sweep.name / "next.yaml", text)
+    return subprocess.run([sys.executable, "-m", "wandb", "sweep", str(path)], check=False).returncode
 
 
 def _interrupt(*_: object) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from headtohead.cli.errors import UsageError
 from headtohead.records import files
 from headtohead.records import record as records
-from headtohead.report.collect import LOOKS, Trials, collect, read_looks
+from headtohead.report.collect import LOOKS, Looks, Trials, collect, read_looks
 from headtohead.report.comparison import Asked, make_comparison
 from headtohead.report.verdicts import Pair, sentence
 from headtohead.runner.sweep_file import SEED, Sweep, Trial
@@ -93,6 +96,37 @@ class UntilDecided:
         found, names = collect(folder), {trial.name for trial in self.given}
         return replace(found, records={name: record for name, record in found.records.items() if name in names})
 
+    def next_file(self, path: Path, found: Trials, rows: Mapping[str, dict[str, Any]]) -> str | None:
+        """Return the W&B sweep file of the next round, for trials that agents ran; None when all is decided.
+
+        Args:
+            path: of the sweep file.
+            found: the records so far, by whatever name.
+            rows: the parameters of each row of the file, without the seed, by the ``config_hash`` it resolves to.
+
+        Raises:
+            UsageError: some trial of the file has no record yet.
+        """
+        renamed = {}
+        for record in found.records.values():
+            if record.config_hash in rows:
+                trial = self.sweep.trial({**rows[record.config_hash], SEED: record.seed})
+                self.given.append(trial)
+                renamed[trial.name] = record
+        if missing := [trial.name for trial in self.sweep.trials if trial.name not in renamed]:
+            raise UsageError(f"--next: {len(missing)} trials of the file have no record yet: {missing[0]}")
+        looks = Looks(self.first, self.most)
+        points = [trial.parameters for trial in self.look(replace(found, records=renamed, looks=looks))]
+        if not points:
+            return None
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = {name: [point[name] for point in points] for name in points[0]}
+        config["parameters"] = {name: _distinct(found) for name, found in values.items()}
+        count = math.prod(len(spec.get("values", [0])) for spec in config["parameters"].values())
+        more = f" and {count - len(points)} more, which no grid leaves out" if count > len(points) else ""
+        head = f"# The next round of {path}: {len(points)} trials that its questions ask for{more}.\n"
+        return head + str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
     def note_looks(self, folder: Path) -> None:
         """Write down how often the questions are looked at, before the first look.
 
@@ -151,6 +185,12 @@ class UntilDecided:
                 self.say(f"waiting for {len(left)} trials of other shards before the next look: {left[0].name}")
                 said = True
             time.sleep(WAIT)
+
+
+def _distinct(values: Sequence[Any]) -> dict[str, Any]:
+    """Return the values of a parameter as a sweep file has them."""
+    different = list({json.dumps(value, sort_keys=True): value for value in values}.values())
+    return {"value": different[0]} if len(different) == 1 else {"values": different}
 
 
 def _alike(a: dict[str, Any], b: dict[str, Any]) -> bool:
