@@ -12,7 +12,8 @@ import pandas as pd
 from headtohead.records.metrics import Kind
 from headtohead.report import claims, learning
 from headtohead.report.collect import Looks, Trials, labels, mixed_hardware, runs_table
-from headtohead.report.summary import best_rows, by_table, notes, summarize
+from headtohead.report.ranks import Ranks, mean_ranks
+from headtohead.report.summary import best_rows, by_kind, by_table, notes, summarize
 from headtohead.report.table import Grid, costs, never_learning, pairwise, quality, verdict_table
 from headtohead.report.verdicts import Pair, Samples, compare, margin_of, sentences
 
@@ -130,6 +131,12 @@ class Comparison:
     def headline(self) -> list[Asked]:
         """What the sweep is about."""
         return [asked for part in self.parts for asked in part.headline]
+
+    @cached_property
+    def ranks(self) -> list[Ranks]:
+        """Mean ranks over data sets, of each kind of trial that has three or more."""
+        found = [mean_ranks(kind, rows) for kind, rows in by_kind(self.summary)]
+        return [ranks for ranks in found if ranks is not None]
 
     @cached_property
     def verdicts(self) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import forest
 from headtohead.report.figures.confusion import confusion_matrices
+from headtohead.report.figures.critical import critical_difference
 from headtohead.report.figures.curves import learning_curves, rotation
 from headtohead.report.figures.groups import groups
 from headtohead.report.figures.pareto import COSTS, pareto_fronts
@@ -16,6 +17,7 @@ from headtohead.report.figures.style import Figure, Picture, save
 NAMES = (
     "verdicts",
     "claims",
+    "ranks",
     "validation",
     "training_loss",
     "rotation",
@@ -34,10 +36,10 @@ def draw_all(comparison: Comparison, folder: Path) -> list[Figure]:
         folder: where ``<name>.png`` is written.
 
     Returns:
-        ``verdicts`` of what the sweep is about, ``claims``, and for each data set: learning curves (``validation``,
-        ``training_loss``), accuracy over the angle (``rotation``, ``rotation_polar``), Pareto fronts
-        (``pareto_params``, ``pareto_macs``, ``pareto_time``) and ``confusion``. With several data sets their names end
-        in that of the data set.
+        ``verdicts`` of what the sweep is about, ``claims``, ``ranks`` over three data sets or more, and for each data
+        set: learning curves (``validation``, ``training_loss``), accuracy over the angle (``rotation``,
+        ``rotation_polar``), Pareto fronts (``pareto_params``, ``pareto_macs``, ``pareto_time``) and ``confusion``. With
+        several data sets their names end in that of the data set.
     """
     figures = [save(picture, folder) for picture in draw(comparison)]
     written = {figure.png for figure in figures}
@@ -52,6 +54,8 @@ def draw(comparison: Comparison) -> Iterator[Picture]:
     """Draw every figure for which the records have the numbers; nothing is written."""
     yield from forest.verdicts(comparison.headline)
     yield from forest.claimed(comparison.judged)
+    for ranks in comparison.ranks:
+        yield from critical_difference(ranks, f"-{ranks.kind.main}" * (len(comparison.ranks) > 1))
     for group in groups(comparison.shown):
         for pictures in (learning_curves, rotation, pareto_fronts, confusion_matrices):
             yield from pictures(group)
