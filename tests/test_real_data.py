@@ -17,7 +17,11 @@ from tests.test_train import only_record
 @pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("model", "upright", "turned"), [("SimpleCNN", (0.973, 1), (0, 0.2)), ("EqCNN", (0.955, 1), None)]
+    ("model", "upright", "turned"),
+    [
+        ("SimpleCNN", (0.973, 1), (0, 0.2)),
+        pytest.param("EqCNN", (0.955, 1), None, marks=pytest.mark.nightly),
+    ],
 )
 def test_mnist_by_the_seeds_recipe(workplace, real_data, model, upright, turned):
     recipe = ["--task.lr=0.0005", "--task.schedule=constant", "--data.normalize=false", "--trainer.max_epochs=5"]
@@ -51,6 +55,7 @@ def test_cifar_through_the_same_path(workplace, real_data, model):
 # Of an epoch, as many steps as show that it learns where a whole one takes long; the rest trains on every image.
 STEPS = {"VGG": 120, "ConvUNet": 40, "PConvUNet": 40, "ConvMixer": 60, "CifarCNN": 150, "ResNet": 60, "P4CNN": 200}
 OPERATORS = ("separable", "involution", "p4")
+LONG = ("VGG", "ConvMixer", "CifarCNN", "ResNet p4")  # minutes each: on made-up images they learn in other tests
 
 
 class Losses(Callback):
@@ -68,7 +73,13 @@ class Losses(Callback):
 @pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", [*classes()["model"], *(f"ResNet {op}" for op in OPERATORS)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.nightly] if name in LONG else [])
+        for name in [*classes()["model"], *(f"ResNet {op}" for op in OPERATORS)]
+    ],
+)
 def test_every_architecture_learns_in_an_epoch_of_real_data(workplace, real_data, name, capfd):
     name, *operator = name.split()
     kind = getattr(lit_models, name)

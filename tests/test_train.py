@@ -238,7 +238,12 @@ def test_a_compiled_network_learns_what_the_other_learns(workplace):
     ("model", "data", "choices"),
     [
         ("SimpleCNN", "MNIST", (FLOAT32, "--trainer.precision=bf16-mixed")),
-        ("CNN", "CIFAR10", ("--data.memory_format=contiguous", "--data.memory_format=channels_last")),
+        pytest.param(
+            "CNN",
+            "CIFAR10",
+            ("--data.memory_format=contiguous", "--data.memory_format=channels_last"),
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
 def test_what_a_machine_chooses_costs_no_accuracy(workplace, real_data, model, data, choices):

@@ -416,7 +416,7 @@ def test_a_sweep_file_makes_a_sweep_as_it_stands(server, monkeypatch, file):
     assert yaml.safe_load(server.sweeps["sweep000"]["config"])["name"] == Path(file).stem
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.data
 @pytest.mark.timeout(3600)
 def test_the_first_sweep_of_the_readme(server, workplace, real_data, monkeypatch):

@@ -37,7 +37,7 @@ from headtohead.cli.checkout import CHECKOUT
 from headtohead.cli.errors import UsageError
 from headtohead.records.metrics import COSTS, KINDS, Kind
 from headtohead.records.record import Record
-from headtohead.report.collect import Looks, Trials, collect, runs_table
+from headtohead.report.collect import Looks, Trials, collect, find_sweeps, runs_table
 from headtohead.report.difference import difference, side
 from headtohead.report.statistics import LEVEL, mean_interval
 from headtohead.report.verdicts import Samples, compare, margin_of
@@ -266,9 +266,17 @@ def judge_all(folder: Path) -> list[Judged]:
     Args:
         folder: of results or of runs.
     """
-    sweeps = {path.name: collect(path) for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
+    sweeps = {path.name: collect(path) for path in find_sweeps(folder)}
     pool = [record for trials in sweeps.values() for record in trials.records.values()]
     return [line for sweep in files() for line in judge(read(sweep).claims, sweeps.get(sweep, Trials(sweep)), pool)]
+
+
+def beside(trials: Trials) -> list[Record]:
+    """Return the records of the sweeps whose folders lie beside that of a sweep, and its own."""
+    found = next(iter(trials.paths.values()), None)
+    if found is None or not (folder := found.parents[2]).is_dir():
+        return []
+    return [record for path in find_sweeps(folder) for record in collect(path).records.values()]
 
 
 def judge(claims: Iterable[Claim], trials: Trials, pool: Iterable[Record] = ()) -> list[Judged]:

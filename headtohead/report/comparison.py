@@ -169,7 +169,8 @@ def make_comparison(trials: Trials, target: float | None = None, margin: float |
     said = [*notes(summary), *_pair_notes(parts, trials.looks), *mixed_hardware(shown)]
     if (rows := runs.config_hash.nunique()) > len(summary):
         said.append(f"The best {len(summary):,} of {rows:,} rows are shown; runs.csv has every trial.")
-    return Comparison(trials, runs, shown, summary, parts, said, claims.judge(file.claims, trials))
+    judged = claims.judge(file.claims, trials, claims.beside(trials)) if file.claims else []
+    return Comparison(trials, runs, shown, summary, parts, said, judged)
 
 
 def _part(

@@ -266,7 +266,8 @@ def sentence(kind: Kind, pair: Pair, looks: Looks | None = None) -> str:
     where, unit = metric.compared or metric.head, unit_of(kind, pair.number)
     said = _of_those_that_learn(pair, where, unit, metric.digits, looks)
     if any(pair.never):
-        said += f" when it learns: {_never(pair)}; {_of_all(pair, unit, metric.digits)}"
+        said += " when it learns" if min(pair.n) else ""
+        said += f": {_never(pair)}; {_of_all(pair, unit, metric.digits)}"
     return f"{said}{'' if pair.difference is None or pair.difference.counted else '; test set not counted'}"
 
 
@@ -280,7 +281,7 @@ def _of_those_that_learn(pair: Pair, where: str, unit: str, digits: int, looks: 
     value, low, high = (_signed(x, digits) for x in (pair.value, pair.value - pair.half, pair.value + pair.half))
     interval = f"({value} {unit}, {low} to {high})"
     if pair.difference is None:
-        why = "one of them never learns" if min(pair.n) == 0 else f"one seed decides nothing ({value} {unit})"
+        why = "nothing to compare" if min(pair.n) == 0 else f"one seed decides nothing ({value} {unit})"
         return f"{pair.model} against {pair.other} {where}: {why}"
     if pair.verdict == "equal":
         return f"{pair.model} and {pair.other} are equal {where} within ± {pair.margin:g} {unit} {interval}"

@@ -14,14 +14,15 @@ def critical_difference(found: Ranks, suffix: str = "") -> Iterator[Picture]:
     """Draw the mean rank of every model, and a bar over each group within one critical difference."""
     names, ranks = list(found.mean), list(found.mean.values())
     title = f"Mean rank over {len(found.data)} data sets"
-    last_alike = [max(i for i, rank in enumerate(ranks) if rank - first < found.critical) for first in ranks]
-    groups = list(enumerate(last_alike))
+    groups = []
+    for start, first in enumerate(ranks):
+        groups.append((start, max(i for i, rank in enumerate(ranks) if rank - first < found.critical)))
     # a group within another says nothing new
     groups = [(a, b) for a, b in groups if b > a and not any(c <= a and b <= d and (c, d) != (a, b) for c, d in groups)]
     listed = ", ".join(f"{name} {rank:.2f}" for name, rank in found.mean.items())
     caption = (
-        f"{title} ({', '.join(found.data)}), 1 is best: {listed}. Joined: not told apart, their mean ranks differ by less "
-        f"than {found.critical:.2f} (Nemenyi, 5 %). All alike: p = {found.p:.2g} (Friedman)."
+        f"{title} ({', '.join(found.data)}), 1 is best: {listed}. Joined: not told apart, their mean ranks differ by "
+        f"less than {found.critical:.2f} (Nemenyi, 5 %). All alike: p = {found.p:.2g} (Friedman)."
     )
     with style():
         canvas = Canvas(figsize=(WIDTH, 1.3 + 0.28 * len(names)), layout="constrained")

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from headtohead.report.claims import Judged, name_of
 from headtohead.report.comparison import Asked
 from headtohead.report.figures.captions import count
 from headtohead.report.figures.style import COLORS, GREY, WIDTH, Picture, style
+from headtohead.report.verdicts import unit_of
 
 # by what is decided, with a marker of its own for those who see no colours
 LOOKS = {
@@ -33,10 +35,17 @@ class _Line:
     decided: str
 
 
+@dataclass(frozen=True)
+class _Panel:
+    title: str
+    unit: str
+    lines: Sequence[_Line]
+
+
 def verdicts(asked: Sequence[Asked]) -> Iterator[Picture]:
-    """Draw the differences of all pairs that questions are about, a figure per unit of the numbers."""
-    units = dict.fromkeys(question.kind.unit for question in asked)
-    for unit in units:
+    """Draw the differences of all pairs that questions are about, a panel for each question with a scale of its own."""
+    panels = []
+    for question in asked:
         lines = [
             _Line(
                 f"{_short(pair.model)}\nagainst {_short(pair.other)}, {question.kind.metrics[pair.number].head}",
@@ -45,16 +54,14 @@ def verdicts(asked: Sequence[Asked]) -> Iterator[Picture]:
                 pair.margin,
                 pair.verdict,
             )
-            for question in asked
-            if question.kind.unit == unit
             for pair in question.pairs
-            if np.isfinite(pair.half) and question.kind.is_share(pair.number)
+            if np.isfinite(pair.half)
         ]
         if lines:
-            suffix = f"-{unit.split()[0]}" if len(units) > 1 else ""
-            yield _forest(
-                f"verdicts{suffix}", "Verdicts: differences with their intervals", f"difference, {unit}", lines
-            )
+            unit = unit_of(question.kind, question.pairs[0].number)
+            panels.append(_Panel(question.ask or "Every two rows", f"difference, {unit}", lines))
+    if panels:
+        yield _forest("verdicts", "Verdicts: differences with their intervals", panels)
 
 
 def claimed(judged: Sequence[Judged]) -> Iterator[Picture]:
@@ -75,38 +82,42 @@ def claimed(judged: Sequence[Judged]) -> Iterator[Picture]:
                 )
             )
     if lines:
-        yield _forest("claims", "Claims: measured minus claimed", "measured minus claimed, points", lines)
+        panel = _Panel("Claims: measured minus claimed", "measured minus claimed, points", lines)
+        yield _forest("claims", "Claims: measured minus claimed", [panel])
 
 
-def _forest(name: str, title: str, unit: str, lines: Sequence[_Line]) -> Picture:
+def _forest(name: str, title: str, panels: Sequence[_Panel]) -> Picture:
+    every = [line for panel in panels for line in panel.lines]
     said = "; ".join(
-        f"{line.label.replace(chr(10), ' ')}: {line.value:+.2f} ± {line.half:.2f}, {line.decided}" for line in lines[:6]
+        f"{line.label.replace(chr(10), ' ')}: {line.value:+.2f} ± {line.half:.2f}, {line.decided}" for line in every[:6]
     )
-    more = f"; and {len(lines) - 6} more" if len(lines) > 6 else ""
-    caption = f"{title}, {count(len(lines), 'line', 'lines')}; grey: the margin. {said}{more}.".replace("-", "−")
-    extreme = max(abs(line.value) + line.half for line in lines)
+    more = f"; and {len(every) - 6} more" if len(every) > 6 else ""
+    caption = f"{title}, {count(len(every), 'line', 'lines')}; grey: the margin. {said}{more}.".replace("-", "−")
+    heights = [0.42 * len(panel.lines) + 0.5 for panel in panels]
     with style():
-        canvas = Canvas(figsize=(WIDTH, 1.3 + 0.42 * len(lines)), layout="constrained")
-        axes = canvas.subplots()
-        axes.set_title(title)
-        shown: set[str] = set()
-        for place, line in enumerate(lines):
-            color, marker, label = LOOKS[line.decided]
-            axes.fill_betweenx(
-                [place - 0.35, place + 0.35], -line.margin, line.margin, color=GREY, alpha=0.5, linewidth=0
-            )
-            axes.hlines(place, line.value - line.half, line.value + line.half, color=color, linewidth=1.8)
-            axes.plot(line.value, place, marker, color=color, label=None if label in shown else label)
-            shown.add(label)
-        axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_yticks(range(len(lines)), [line.label for line in lines], fontsize=8)
-        axes.set_ylim(len(lines) - 0.4, -0.6)
-        if extreme > 20 * min(abs(line.value) + line.half for line in lines):  # one huge difference hides the others
-            axes.set_xscale("symlog", linthresh=max(line.margin for line in lines) * 2)
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
-        axes.set_xlabel(unit)
-        canvas.legend(loc="outside lower center", ncols=4)
+        canvas = Canvas(figsize=(WIDTH, 0.6 + sum(heights) + 0.5 * len(panels)), layout="constrained")
+        for axes, panel in zip(np.atleast_1d(canvas.subplots(len(panels), height_ratios=heights)), panels, strict=True):
+            _draw(axes, panel)
+        # one legend for all panels, each look once
+        handles = {
+            text: mark for axes in canvas.axes for mark, text in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        canvas.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
     return Picture(name, title, caption, canvas)
+
+
+def _draw(axes: Axes, panel: _Panel) -> None:
+    axes.set_title(panel.title)
+    for place, line in enumerate(panel.lines):
+        color, marker, label = LOOKS[line.decided]
+        axes.fill_betweenx([place - 0.35, place + 0.35], -line.margin, line.margin, color=GREY, alpha=0.5, linewidth=0)
+        axes.hlines(place, line.value - line.half, line.value + line.half, color=color, linewidth=1.8)
+        axes.plot(line.value, place, marker, color=color, label=label)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.margins(x=0.06)
+    axes.set_yticks(range(len(panel.lines)), [line.label for line in panel.lines], fontsize=8)
+    axes.set_ylim(len(panel.lines) - 0.4, -0.6)
+    axes.set_xlabel(panel.unit)
 
 
 def _short(name: str) -> str:
