@@ -25,12 +25,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
 from pydantic import dataclasses as checked
 
 from headtohead.cli.checkout import CHECKOUT
@@ -43,7 +43,8 @@ from headtohead.report.statistics import LEVEL, mean_interval
 from headtohead.report.verdicts import Samples, compare, margin_of
 
 FOLDER = "claims"
-Selector = str | dict[str, Any]
+Selector = str | Annotated[dict[str, Any], Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Outcome = Literal["holds", "refuted", "undecided", "not run"]
 NOTES = [
     "A value holds if the 95 % interval of the mean over seeds (of those that learnt) lies within its margin, is "
@@ -70,10 +71,10 @@ class Question:
     """
 
     ask: str
-    pairs: list[tuple[Selector, Selector]]
-    numbers: list[str]
+    pairs: Annotated[list[tuple[Selector, Selector]], Field(min_length=1)]
+    numbers: Annotated[list[str], Field(min_length=1)]
     data: str
-    margin: float | None = None
+    margin: Positive | None = None
     source: str = ""
 
     @model_validator(mode="after")
@@ -82,6 +83,11 @@ class Question:
         for number in self.numbers:
             if number not in known:
                 raise ValueError(f"numbers: {number}: there are {', '.join(known)}")
+            if number not in self.kind.shown:
+                raise ValueError(f"numbers: {number}: not of the same trials as {self.numbers[0]}")
+        for one, other in self.pairs:
+            if one == other:
+                raise ValueError(f"pairs: {name_of(one)}: is compared with itself")
         return self
 
     @property
@@ -118,12 +124,12 @@ class Claim:
     data: str
     number: str
     source: str = ""
-    value: float | None = None
-    margin: float | None = None
+    value: FiniteFloat | None = None
+    margin: Positive | None = None
     better_than: Selector | None = None
     equal_to: Selector | None = None
-    at_most: float | None = None
-    at_least: float | None = None
+    at_most: Positive | None = None
+    at_least: Positive | None = None
     times: Selector | None = None
     note: str = ""
 
@@ -137,6 +143,15 @@ class Claim:
         known = [*COSTS, *(name for kind in KINDS for name in kind.metrics)]
         if self.number not in known:
             raise ValueError(f"number: {self.number}: there are {', '.join(known)}")
+        size = self.number in COSTS and COSTS[self.number].size
+        if self.number in COSTS and (self.better_than is not None or self.equal_to is not None):
+            raise ValueError(f"number: {self.number}: is a cost: compare it by at_most or at_least and times")
+        if self.number in COSTS and not size and self.value is not None and self.margin is None:
+            raise ValueError(f"margin: missing: {self.number} is measured, and has none of its own")
+        if self.times is not None and self.number not in COSTS:
+            raise ValueError(f"number: {self.number}: multiples are of costs: {', '.join(COSTS)}")
+        if self.other == self.of:
+            raise ValueError(f"of: {name_of(self.of)}: is compared with itself")
         return self
 
     @property
@@ -198,6 +213,15 @@ class Judged:
     n: str = "0"
 
 
+class _Plain(yaml.SafeLoader):
+    """YAML's safe loader without aliases, which may stand for a thousand million values, or for themselves."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not read here: write it out")
+        return super().compose_node(parent, index)
+
+
 def files() -> dict[str, Path]:
     """Return the claim files by sweep: those of the current folder before those of the suite."""
     folders = [*([CHECKOUT / FOLDER] if CHECKOUT else []), Path(FOLDER)]
@@ -214,13 +238,17 @@ def read(sweep: str) -> ClaimFile:
     if path is None:
         return ClaimFile()
     try:
-        return _FILE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except yaml.YAMLError as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Plain)  # noqa: S506  # a subclass of SafeLoader
+        return ClaimFile() if content is None else _FILE.validate_python(content)
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not a text file") from None
+    except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        said = " ".join(first["msg"].removeprefix("Value error, ").split())
+        raise UsageError(f"{path}: {where + ': ' if where else ''}{said}") from None
 
 
 def name_of(row: Selector) -> str:
@@ -266,7 +294,7 @@ def judge_all(folder: Path) -> list[Judged]:
     Args:
         folder: of results or of runs.
     """
-    sweeps = {path.name: collect(path) for path in find_sweeps(folder)}
+    sweeps = {path.name: collect(path) for path in find_sweeps(folder)} if folder.is_dir() else {}
     pool = [record for trials in sweeps.values() for record in trials.records.values()]
     return [line for sweep in files() for line in judge(read(sweep).claims, sweeps.get(sweep, Trials(sweep)), pool)]
 
@@ -357,13 +385,14 @@ def _multiple(blank: Judged, mine: pd.DataFrame, theirs: pd.DataFrame) -> Judged
     """Compare a cost with a multiple of another's: exact for sizes, for times by Welch's interval of the log ratio."""
     claim = blank.claim
     factor = float(claim.at_most if claim.at_most is not None else claim.at_least or 0)
-    if claim.number in COSTS and not COSTS[claim.number].size:
+    if not COSTS[claim.number].size:
         mine, theirs = mine[mine.trials_at_once == 1], theirs[theirs.trials_at_once == 1]
-    values = [np.log(rows[claim.number].dropna().to_numpy(dtype=float)) for rows in (mine, theirs)]
-    if not all(len(found) for found in values):
+    found = [rows[claim.number].dropna().to_numpy(dtype=float) for rows in (mine, theirs)]
+    values = [np.log(numbers[numbers > 0]) for numbers in found]  # 0 MACs are those of a network that none are known of
+    if not all(map(len, values)):
         return blank
     low = high = middle = float(values[0].mean() - values[1].mean())
-    if claim.number not in COSTS or not COSTS[claim.number].size:
+    if not COSTS[claim.number].size:
         low, high = -math.inf, math.inf
         if min(map(len, values)) > 1 and mine.device.nunique() == 1 and set(mine.device) == set(theirs.device):
             half = float(difference(side(values[0]), side(values[1])).half(LEVEL))

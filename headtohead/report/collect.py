@@ -83,7 +83,8 @@ def read_looks(folder: Path) -> Looks | None:
     """Return how often a sweep was looked at, or None where that is not written in its folder."""
     try:
         kept = json.loads((folder / LOOKS).read_text(encoding="utf-8"))
-        return Looks(int(kept["first"]), int(kept["most"]))
+        looks = Looks(int(kept["first"]), int(kept["most"]))
+        return looks if 2 <= looks.first <= looks.most else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

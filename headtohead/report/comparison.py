@@ -11,7 +11,7 @@ import pandas as pd
 
 from headtohead.records.metrics import Kind
 from headtohead.report import claims, learning
-from headtohead.report.collect import Looks, Trials, labels, mixed_hardware, runs_table
+from headtohead.report.collect import Looks, Trials, mixed_hardware, runs_table
 from headtohead.report.ranks import Ranks, mean_ranks
 from headtohead.report.summary import best_rows, by_kind, by_table, notes, summarize
 from headtohead.report.table import Grid, costs, never_learning, pairwise, quality, verdict_table
@@ -106,7 +106,7 @@ class Comparison:
     Args:
         trials: its records.
         runs: a row per trial.
-        shown: the trials of the rows in the summary: of very many rows, the best.
+        shown: the trials of the rows in the summary: of very many rows, the best and those that questions are about.
         summary: a row per model and recipe.
         parts: of each kind and data set.
         notes: sentences without which the tables would mislead.
@@ -160,11 +160,12 @@ def make_comparison(trials: Trials, target: float | None = None, margin: float |
         UsageError: the sweep's claim file is wrong, or names a row that could be several.
     """
     runs = runs_table(trials, target)
-    shown = best_rows(trials, runs, MOST_ROWS)
-    summary = summarize(shown, runs)
     file = claims.read(trials.name)
     if trials.looks is None and file.looks is not None:
         trials = replace(trials, looks=file.looks)
+    asked = {key for question in file.questions for pair in find_pairs(trials, question) for key in pair}
+    shown = best_rows(trials, runs, MOST_ROWS, asked)
+    summary = summarize(shown, runs)
     parts = [_part(trials, runs, kind, data, rows, file.questions, margin) for kind, data, rows in by_table(summary)]
     said = [*notes(summary), *_pair_notes(parts, trials.looks), *mixed_hardware(shown)]
     if (rows := runs.config_hash.nunique()) > len(summary):
@@ -183,13 +184,14 @@ def _part(
     margin: float | None,
 ) -> Part:
     keys = [str(key) for key in rows.config_hash]
-    names = labels(trials)
+    names = {str(key): str(name) for key, name in zip(rows.config_hash, rows.model, strict=True)}
     samples = Samples(trials, runs[runs.config_hash.isin(keys)], kind)
-    asked, taken = [], set()
+    asked: list[Asked] = []
+    taken: set[tuple[frozenset[str], str]] = set()
     for question in questions:
         if question.data != data or question.kind is not kind:
             continue
-        pairs = find_pairs(trials, question)
+        pairs = [pair for pair in find_pairs(trials, question) if set(pair) <= set(keys)]
         margins = question.margins() if margin is None else dict.fromkeys(question.numbers, margin)
         found = compare(samples, pairs, question.numbers, margins, names, trials.looks)
         taken |= {(frozenset(pair), number) for pair in pairs for number in question.numbers}
@@ -199,12 +201,8 @@ def _part(
         list(itertools.combinations(keys, 2)) if len(keys) <= MOST_COMPARED else [(keys[0], key) for key in keys[1:]]
     )
     margins = {number: margin_of(kind, number, data) if margin is None else margin for number in kind.compared}
-    rest = [
-        (below, above)  # the one that ranks lower is compared with the one above it
-        for above, below in every
-        if any((frozenset((above, below)), number) not in taken for number in kind.compared)
-    ]
-    others = compare(samples, rest, kind.compared, margins, names, trials.looks)
+    rest = [(below, above) for above, below in every]  # the one that ranks lower is compared with the one above it
+    others = compare(samples, rest, kind.compared, margins, names, trials.looks, taken)
     return Part(kind, data, rows, asked, Asked("", data, kind, rows, others, trials.looks))
 
 
@@ -212,7 +210,7 @@ def find_pairs(trials: Trials, question: claims.Question) -> list[tuple[str, str
     """Return the pairs of a question, as ``config_hash``, of which both rows ran."""
     records = list(trials.records.values())
     found = [tuple(claims.find_row(records, row, question.data) for row in pair) for pair in question.pairs]
-    return [(a, b) for a, b in found if a is not None and b is not None]
+    return [(a, b) for a, b in found if a is not None and b is not None and a != b]
 
 
 def _pair_notes(parts: Sequence[Part], looks: Looks | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,16 @@ from headtohead.report.collect import Trials, hardware_name, labels, values_of
 from headtohead.report.statistics import mean_interval, sampling_error, too_high
 
 
-def best_rows(trials: Trials, runs: pd.DataFrame, most: int) -> Trials:
+def best_rows(trials: Trials, runs: pd.DataFrame, most: int, asked: Iterable[str] = ()) -> Trials:
     """Return the trials of as many rows of each table, the best, or all trials if there are no more rows.
 
     Args:
         trials: of a sweep.
         runs: a row for each, from :func:`headtohead.report.collect.runs_table`.
         most: rows of a table.
+        asked: rows, as ``config_hash``, that stay however they rank.
     """
-    kept: set[str] = set()
+    kept = set(asked)
     for kind in KINDS:
         if kind.main in runs:
             measured = runs.dropna(subset=kind.main)

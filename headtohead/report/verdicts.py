@@ -13,7 +13,7 @@ So at most one question in twenty has any false verdict, be it "better", "worse"
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -96,8 +96,12 @@ class Pair:
         """Half the width of the interval of the difference; NaN where either has one seed."""
         if self.difference is None:
             return math.nan
-        # where some seeds never learn there are two tests: of those that do, and of all
-        return float(self.difference.half(self.level / 2 if any(self.never) else self.level))
+        return float(self.difference.half(self._own_level))
+
+    @property
+    def _own_level(self) -> float:
+        """The level of the seeds that learnt: where some never do there are two tests, of those and of all."""
+        return self.level / 2 if any(self.never) else self.level
 
     @property
     def verdict(self) -> Verdict:
@@ -116,6 +120,12 @@ class Pair:
         """Whether anything is decided."""
         return self.verdict != "undecided" or self.verdict_of_all != "undecided"
 
+    @property
+    def test_set_alone(self) -> float:
+        """Half the interval that would be left after infinitely many seeds; 0 where the images are not counted."""
+        images = 0.0 if self.difference is None else float(self.difference.images)
+        return float(stats.norm.isf(self._own_level / 2) * np.sqrt(images))
+
     def part(self, name: Literal["seeds", "images"]) -> float:
         """Return how wide half the interval would be if only the seeds varied, or only the images; NaN if unknown."""
         if self.difference is None or not (self.difference.counted or name == "seeds"):
@@ -131,7 +141,9 @@ class Pair:
         n = 2 / (1 / self.n[0] + 1 / self.n[1])
         one = float(self.difference.seeds + self.difference.interaction) * n
         counts = np.arange(min(self.n) + 1, most + 1)
-        half = stats.t.ppf(1 - self.level / 2, 2 * (counts - 1)) * np.sqrt(float(self.difference.images) + one / counts)
+        half = stats.t.ppf(1 - self._own_level / 2, 2 * (counts - 1)) * np.sqrt(
+            float(self.difference.images) + one / counts
+        )
         decided = (abs(self.value) > half) | (abs(self.value) + half < self.margin)
         return int(counts[decided.argmax()]) if decided.any() else None
 
@@ -161,9 +173,13 @@ class Samples:
         return np.asarray((group[group.learned] if learned else group)[number], dtype=float)
 
     def test_set(self, key: str, number: str) -> str:
-        """Return the fingerprint of the test set of which all seeds of a row keep single images, else nothing."""
+        """Return what identifies the test set of which all seeds of a row keep single images, else nothing.
+
+        It is nothing too where there is one image, which says nothing of others, or where a value is no number.
+        """
         kept = [self._per_image(name, number) for name in self._learned(key, number).trial]
-        sets = {found[0] if found else "" for found in kept}
+        usable = [found if found and len(found[1]) > 1 and np.isfinite(found[1]).all() else None for found in kept]
+        sets = {f"{found[0]} of {len(found[1])}" if found else "" for found in usable}
         return sets.pop() if len(sets) == 1 else ""
 
     def side(self, key: str, number: str, images: bool) -> Side:
@@ -205,6 +221,7 @@ def compare(
     margins: Mapping[str, float],
     names: Mapping[str, str],
     looks: Looks | None = None,
+    but: Container[tuple[frozenset[str], str]] = (),
 ) -> list[Pair]:
     """Compare pairs of rows in some numbers: one question, whose verdicts share the 5 %.
 
@@ -215,12 +232,15 @@ def compare(
         margins: what counts as equal, by number.
         names: of the rows.
         looks: how often the verdicts were looked at while seeds were drawn, if they were.
+        but: what another question is about, two rows and a number each, and this one is not.
     """
     found = [
         _pair(samples, a, b, number, margins[number], names)
         for a, b in pairs
         for number in numbers
-        if len(samples.values(a, number, False)) and len(samples.values(b, number, False))
+        if (frozenset((a, b)), number) not in but
+        and len(samples.values(a, number, False))
+        and len(samples.values(b, number, False))
     ]
     tests = sum(pair.difference is not None for pair in found)
     return [_at_level(pair, tests, looks) for pair in found]
@@ -266,8 +286,8 @@ def sentence(kind: Kind, pair: Pair, looks: Looks | None = None) -> str:
     where, unit = metric.compared or metric.head, unit_of(kind, pair.number)
     said = _of_those_that_learn(pair, where, unit, metric.digits, looks)
     if any(pair.never):
-        said += " when it learns" if min(pair.n) else ""
-        said += f": {_never(pair)}; {_of_all(pair, unit, metric.digits)}"
+        when = " when it learns" if pair.difference is not None else ""
+        said += f"{when}: {_never(pair)}; {_of_all(pair, unit, metric.digits)}"
     return f"{said}{'' if pair.difference is None or pair.difference.counted else '; test set not counted'}"
 
 
@@ -281,14 +301,18 @@ def _of_those_that_learn(pair: Pair, where: str, unit: str, digits: int, looks: 
     value, low, high = (_signed(x, digits) for x in (pair.value, pair.value - pair.half, pair.value + pair.half))
     interval = f"({value} {unit}, {low} to {high})"
     if pair.difference is None:
-        why = "nothing to compare" if min(pair.n) == 0 else f"one seed decides nothing ({value} {unit})"
+        one = "one seed that learns" if any(pair.never) else "one seed"
+        why = "nothing to compare" if min(pair.n) == 0 else f"{one} decides nothing ({value} {unit})"
         return f"{pair.model} against {pair.other} {where}: {why}"
     if pair.verdict == "equal":
         return f"{pair.model} and {pair.other} are equal {where} within ± {pair.margin:g} {unit} {interval}"
     if pair.verdict != "undecided":
         return f"{pair.model} is {pair.verdict} than {pair.other} {where} {interval}"
     if not math.isfinite(pair.half):
-        interval = f"({value} {unit}, with no spread between seeds to judge it by)"
+        return (
+            f"{pair.model} against {pair.other} {where}: undecided ({value} {unit}, with no spread between seeds to "
+            "judge it by)"
+        )
     return f"{pair.model} against {pair.other} {where}: undecided {interval}; {_what_would(pair, looks)}"
 
 
@@ -300,8 +324,7 @@ def _what_would(pair: Pair, looks: Looks | None) -> str:
     """Say how many seeds would probably decide a pair, or that none would."""
     needed = pair.seeds_to_decide()
     if needed is None:
-        rest = pair.part("images")
-        if not math.isnan(rest) and rest > 0:
+        if verdict_of(pair.value, rest := pair.test_set_alone, pair.margin) == "undecided":
             return f"no number of seeds would decide it: the test set alone leaves ± {rest:.2g}"
         return "more than 1,000 seeds of each would be needed"
     beyond = f", more than the {looks.most} allowed" if looks and needed > looks.most else ""

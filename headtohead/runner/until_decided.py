@@ -15,6 +15,7 @@ import yaml
 from headtohead.cli.errors import UsageError
 from headtohead.records import files
 from headtohead.records import record as records
+from headtohead.report import claims
 from headtohead.report.collect import LOOKS, Looks, Trials, collect, read_looks
 from headtohead.report.comparison import Asked, make_comparison
 from headtohead.report.verdicts import Pair, sentence
@@ -41,7 +42,7 @@ class UntilDecided:
         say: prints a line.
 
     Raises:
-        UsageError: the file has no seeds, or as many as ``most`` or more.
+        UsageError: the file has no seeds, or as many as ``most`` or more, or its claim file is wrong.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class UntilDecided:
             raise UsageError(f"--until-decided: the sweep must have parameters.{SEED}, to which it adds values")
         if len(seeds) >= most:
             raise UsageError(f"--most: must be more than the {len(seeds)} seeds of the file: got {most}")
+        claims.read(sweep.name)  # what is wrong with it is said before hours of training, not after
         self.first = max(len(seeds), 2)
         self.given: list[Trial] = []  # so far, those of other shards too
         self.own: set[str] = set()  # names of this runner's
@@ -149,12 +151,12 @@ class UntilDecided:
         comparison = make_comparison(trials, margin=self.margin)
         asked = [question for part in comparison.parts for question in part.questions]
         asked = asked or [part.others for part in comparison.parts if part.others.pairs]
-        labels = dict(zip(comparison.summary.model, comparison.summary.config_hash, strict=True))
         by_name = {trial.name: trial.parameters for trial in self.given}
         rows = {record.config_hash: by_name[name] for name, record in trials.records.items()}
-        wanted = dict.fromkeys(
-            labels[name] for question in asked for pair in self._open(question) for name in (pair.model, pair.other)
-        )
+        wanted: dict[str, None] = {}
+        for question in asked:  # a model has the same name on all data
+            keys = dict(zip(question.rows.model, question.rows.config_hash, strict=True))
+            wanted |= dict.fromkeys(keys[name] for pair in self._open(question) for name in (pair.model, pair.other))
         new = []
         for key in wanted:
             drawn = [trial.parameters[SEED] for trial in self.given if _alike(trial.parameters, rows[key])]

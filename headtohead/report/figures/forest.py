@@ -9,11 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from headtohead.records.metrics import CLASSIFICATION
 from headtohead.report.claims import Judged, name_of
 from headtohead.report.comparison import Asked
 from headtohead.report.figures.captions import count
 from headtohead.report.figures.style import COLORS, GREY, WIDTH, Picture, style
-from headtohead.report.verdicts import unit_of
+from headtohead.report.verdicts import margin_of, unit_of
 
 # by what is decided, with a marker of its own for those who see no colours
 LOOKS = {
@@ -77,7 +78,7 @@ def claimed(judged: Sequence[Judged]) -> Iterator[Picture]:
                     f"{_short(name_of(claim.of))}{where}, {claim.data}, n = {line.n}",
                     (low + high) / 2 - claim.value,
                     (high - low) / 2,
-                    claim.margin or 0.5,
+                    margin_of(CLASSIFICATION, claim.number, claim.data) if claim.margin is None else claim.margin,
                     line.outcome,
                 )
             )
