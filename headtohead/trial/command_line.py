@@ -207,6 +207,7 @@ class TrialCLI(LightningCLI):
                 raise
             argument = "callbacks" if config.trainer.logger in (None, True, False) else "logger"
             raise UsageError(f"--trainer.{argument}: {one_line(_root(error))}") from error
+        self.building = "data"
         self.datamodule = build(LightningDataModule, config.data)
         facts = facts_of(self.datamodule)
         if self.checkpoint is not None:

@@ -172,7 +172,10 @@ class Classifier(Task):
             **scalars,
             "test_images": int(confusion.sum()),
             "confusion": confusion.tolist(),
-            "class_acc": [_share(share) for share in confusion.diag() / confusion.sum(1).clamp(min=1)],
+            "class_acc": [  # null where the test set has no image of a class
+                _share(right / count) if count else None
+                for right, count in zip(confusion.diag(), confusion.sum(1), strict=True)
+            ],
         }
         if self.test_sweep["0"].update_called:
             sweep = {angle: _share(value) for angle, value in self.test_sweep.compute().items()}
