@@ -163,6 +163,8 @@ class ImageDataModule(LightningDataModule):
             images = self.normalized(augment(images).float(), white=255)
         else:
             images = self.normalized(augment(images.float().div_(255)))
+        # that of the weights, which precision=bf16-true and others change
+        images = images.to(getattr(getattr(self.trainer, "lightning_module", None), "dtype", torch.float32))
         if self.memory_format == "channels_last":  # last: all of the above is faster channel by channel
             # Not contiguous(): it takes one channel to be in either format, and convolutions go by the strides.
             images = images.to(memory_format=torch.channels_last)

@@ -74,7 +74,10 @@ class Recorder(Callback):
         data: Any = getattr(trainer, "datamodule", None)
         memory_format = getattr(data, "memory_format", "contiguous")
         layout = LAYOUTS[memory_format]
-        example = [part.to(device, memory_format=layout) for part in example_inputs(model.net, facts_of(data))]
+        example = [
+            part.to(device, next(model.parameters()).dtype, memory_format=layout)
+            for part in example_inputs(model.net, facts_of(data))
+        ]
         with trainer.precision_plugin.forward_context():
             latency = seconds_per_batch(model, *example)
             batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).clone(memory_format=layout) for part in example]

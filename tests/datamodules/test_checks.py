@@ -45,6 +45,14 @@ def test_what_is_meant_beyond_doubt_is_put_right(change):
     assert data.test_set == plain.test_set
 
 
+FLOATS = "train_images must be uint8, black 0 and white 255: got float32 from 0.0 to 0.93"
+INTS = "test_images must be uint8, black 0 and white 255: got int64 from 0 to 2"
+DARK = "train_images must reach from black, 0, to white, 255: got 0 to 0"
+LAST = "train_images must be of shape (N, 1, 28, 28): got (60, 28, 28, 1); the channels come first"
+THIN = "train_images must be of shape (N, 3, 32, 32): got (60, 1, 32, 32)"
+FEWER = "test_images and test_labels must be equally many: got 20 and 19"
+ONE_HOT = "train_labels must be of shape (N,), the number of each image's class: got (60, 10)"
+ABSENT = "train_labels must have every class: there is none of 3"
 SHAPE = (
     "must be of shape (N, 3, 32, 32): got (60, 32, 32, 3); the channels come first: give images.transpose(0, 3, 1, 2)"
 )
