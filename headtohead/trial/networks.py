@@ -13,6 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 
 from headtohead.cli.errors import UsageError, one_line
+from headtohead.trial.errors import is_out_of_memory
 from lit_models import Task, architectures
 from lit_models.facts import FACTS, NAMES, taken_by, takes_mask
 
@@ -173,5 +174,7 @@ def _wrong(task: Task, images: Tensor, layout: str) -> str | None:
         output = task.net(*task.inputs(images))
         output.float().square().mean().backward()
     except Exception as error:
+        if is_out_of_memory(error):  # the training says so, and what to lower
+            return None
         return f"cannot be trained on images of shape {tuple(images.shape)}: {one_line(error)}"
     return None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
-import resource
 import statistics
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +29,9 @@ from lit_models import Classifier, Task
 from lit_models.facts import example_inputs
 from lit_models.sizes import size
 from lit_models.tasks.classifier import QUARTER_TURNS
+
+with suppress(ImportError):  # Windows has none
+    import resource
 
 THROUGHPUT_BATCH = 256
 
@@ -158,9 +161,11 @@ def _hardware(trainer: Trainer, model: Task, memory_format: str) -> dict[str, An
 
 
 def _peak_memory_mb(device: torch.device) -> float:
-    """Return the peak of what was allocated on a GPU, or of this process's resident memory, in MB."""
+    """Return the peak of what was allocated on a GPU, or of this process's resident memory, in MB; NaN if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
+    if "resource" not in globals():
+        return float("nan")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
