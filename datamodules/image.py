@@ -16,6 +16,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
+from datamodules.checks import check_facts, checked
 from datamodules.crop import RandomCropFlip, RandomQuarterTurns
 from datamodules.sources import Arrays, Source, load_arrays
 from datamodules.streams import ORDER, stream_seed
@@ -53,8 +54,8 @@ class ImageDataModule(LightningDataModule):
 
     Raises:
         ValueError: an argument is out of its range.
-        MisconfigurationException: later, ``val_size`` leaves no training images, or ``batch_size`` does not divide by
-            the number of devices.
+        MisconfigurationException: later, the arrays are not what the class says of them, ``val_size`` leaves no
+            training images, or ``batch_size`` does not divide by the number of devices.
         DataUnavailable: the data set is not there and cannot be fetched.
     """
 
@@ -87,6 +88,9 @@ class ImageDataModule(LightningDataModule):
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}: got {value}")
+        check_facts(type(self))
+        if augment == "color" and self.in_channels != 3:
+            raise ValueError(f"augment: color changes hue and saturation, and needs 3 channels: got {self.in_channels}")
         self.data_dir, self.batch_size, self.val_size, self.num_workers = data_dir, batch_size, val_size, num_workers
         self.memory_format, self.split_seed = memory_format, split_seed
         augment = self.default_augment if augment == "default" else augment
@@ -107,7 +111,10 @@ class ImageDataModule(LightningDataModule):
         """Read the data and split it."""
         if hasattr(self, "train"):
             return
-        arrays, self._arrays = self._arrays or self.load(), None
+        try:
+            arrays, self._arrays = checked(type(self), self._arrays or self.load()), None
+        except ValueError as error:
+            raise MisconfigurationException(f"--data: {type(self).__name__}: {error}") from None
         count = len(arrays.train_labels)
         if self.val_size > count - self.num_classes:
             raise MisconfigurationException(
@@ -116,9 +123,7 @@ class ImageDataModule(LightningDataModule):
         is_val = np.zeros(count, dtype=bool)
         split = int(os.environ.get("PL_GLOBAL_SEED", "0")) if self.split_seed == "seed" else self.split_seed
         is_val[stratified_sample(arrays.train_labels, self.val_size, (SPLIT_SEED + split) % 2**32)] = True
-        smallest_class = np.unique(arrays.test_labels, return_counts=True)[1].min()
-        sweep_size = min(ROTATION_SWEEP_SIZE, int(smallest_class) * self.num_classes)
-        sweep = stratified_sample(arrays.test_labels, sweep_size, SPLIT_SEED, balanced=True)
+        sweep = stratified_sample(arrays.test_labels, ROTATION_SWEEP_SIZE, SPLIT_SEED, balanced=True)
         self.train = Images(arrays.train_images[~is_val], arrays.train_labels[~is_val])
         self.val = Images(arrays.train_images[is_val], arrays.train_labels[is_val])
         self.test = Images(arrays.test_images, arrays.test_labels)
@@ -163,6 +168,8 @@ class ImageDataModule(LightningDataModule):
             images = self.normalized(augment(images).float(), white=255)
         else:
             images = self.normalized(augment(images.float().div_(255)))
+        # that of the weights, which precision=bf16-true and others change
+        images = images.to(getattr(getattr(self.trainer, "lightning_module", None), "dtype", torch.float32))
         if self.memory_format == "channels_last":  # last: all of the above is faster channel by channel
             # Not contiguous(): it takes one channel to be in either format, and convolutions go by the strides.
             images = images.to(memory_format=torch.channels_last)
@@ -304,7 +311,8 @@ def stratified_sample(
         labels: class of each image, ``(N,)``.
         size: how many to draw.
         seed: of the draw.
-        balanced: every class gets an equal share rather than one in proportion to its size.
+        balanced: every class gets an equal share rather than one in proportion to its size; all of it where it has
+            fewer images, so that fewer are drawn.
 
     Returns:
         Indices into ``labels``, ascending.
@@ -317,6 +325,8 @@ def stratified_sample(
     quotas = np.floor(shares).astype(int)
     # Largest remainders: the seats that rounding down leaves go to the classes that lost most by it.
     quotas[np.argsort(quotas - shares, kind="stable")[: size - quotas.sum()]] += 1
+    if balanced:
+        quotas = np.minimum(quotas, counts)
     if (quotas > counts).any():
         raise ValueError(f"cannot draw {size} images: a class has only {counts.min()}")
     random = np.random.RandomState(seed)  # its stream is frozen by numpy's policy, a Generator's is not

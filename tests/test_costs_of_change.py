@@ -82,7 +82,7 @@ def test_an_architecture_and_a_data_set_are_one_file_each(tmp_path):
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
-        (["--data.augment=kornia.augmentation.RandomErasing", "--data.augment.p=0.25"], ["RandomErasing", "'p': 0.25"]),
+        (["--data.augment=kornia.augmentation.RandomErasing", "--data.augment.p=0.25"], ["RandomErasing", '"p": 0.25']),
         (["--data.augment=torch.nn.Identity"], ["torch.nn.Identity"]),
     ],
 )

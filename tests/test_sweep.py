@@ -110,7 +110,7 @@ def test_a_failing_trial_stops_nothing_and_is_tried_again(workplace):
         "class Fragile(SimpleCNN):\n"
         "    def forward(self, images):\n"
         "        import pathlib\n"
-        "        if self.training and not pathlib.Path('mended').exists():\n"
+        "        if self.training and len(images) > 2 and not pathlib.Path('mended').exists():\n"
         "            raise ArithmeticError('broken on purpose')\n"
         "        return super().forward(images)\n"
     )

@@ -15,7 +15,7 @@ from torch import Tensor
 from datamodules import ImageDataModule
 from datamodules.sources import DataUnavailable, compact_file
 from headtohead.pictures.layers import Floats
-from headtohead.pictures.opening import CheckpointError
+from headtohead.trial.opening import CheckpointError
 
 
 @dataclass(frozen=True)

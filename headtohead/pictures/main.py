@@ -15,8 +15,8 @@ from headtohead.pictures.images import Sample, first_image, read_images
 from headtohead.pictures.involutions import heat_maps
 from headtohead.pictures.kernels import kernel_pictures
 from headtohead.pictures.layers import convolutions
-from headtohead.pictures.opening import CheckpointError, find_data, load
 from headtohead.report.figures.style import Picture, save
+from headtohead.trial.opening import CheckpointError, find_data, load
 
 
 def main(args: Sequence[str] | None = None) -> int:

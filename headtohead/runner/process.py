@@ -81,6 +81,10 @@ def start(args: Sequence[str], folder: Path, environment: dict[str, str]) -> Bas
 
 def stop(process: BaseProcess, patience: float = 5.0) -> None:
     """End a trial and what it started: kindly, then at once."""
+    if not hasattr(os, "killpg"):  # Windows: its processes have no groups, and end by no signal
+        process.terminate()
+        process.join(patience)
+        return
     for number in (signal.SIGTERM, signal.SIGKILL):  # the second reaches ranks that outlived the first of them
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid or 0, number)
@@ -95,8 +99,9 @@ def _check(command_lines: Sequence[Sequence[str]], answer: Connection, environme
 
 
 def _run(args: list[str], folder: Path, environment: dict[str, str]) -> None:
-    os.setpgid(0, 0)  # a group of its own: it is ended with the ranks that it starts
-    _die_with_parent()
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)  # a group of its own: it is ended with the ranks that it starts
+        _die_with_parent()
     os.environ.pop("PYTHONSAFEPATH", None)  # which was for the server alone
     os.environ.pop("WANDB_SERVICE", None)  # that of the process above ends with it; a trial has its own
     os.environ.update(environment)

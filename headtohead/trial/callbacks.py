@@ -20,7 +20,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
 from datamodules.streams import DRAWS, stream_seed
+from headtohead.cli.errors import one_line
 from headtohead.trial.errors import Terminated, TrialFailed
+from headtohead.trial.networks import LAYOUTS, facts_of, left_as_it_is
+from lit_models import Task
 
 
 class EpochSeed(Callback):
@@ -279,6 +282,40 @@ class FiniteLoss(Callback):
         )
         lr = getattr(pl_module, "lr", None)
         raise TrialFailed(f"loss {became} at step {step}; lower task.lr" + (f" ({lr})" if lr else ""))
+
+
+class LastBatch(Callback):
+    """Tries, before the training, a last batch of one image, on which batch norm may have no statistics.
+
+    Raises:
+        MisconfigurationException: every epoch would end with such a batch, and the network cannot be trained on it.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Try it."""
+        data: Any = getattr(trainer, "datamodule", None)
+        facts, world = facts_of(data), trainer.world_size
+        if not hasattr(data, "train") or trainer.limit_train_batches != 1.0 or len(facts) < 3:
+            return
+        mine, each = -(-len(data.train) // world), data.batch_size // world
+        if (mine - 1) % each or not isinstance(pl_module, Task):
+            return
+        image = torch.rand(
+            1, facts["in_channels"], facts["image_size"], facts["image_size"], generator=torch.Generator()
+        )
+        image = image.to(
+            pl_module.device, next(pl_module.parameters()).dtype, memory_format=LAYOUTS[data.memory_format]
+        )
+        try:
+            with torch.random.fork_rng(), left_as_it_is(pl_module), torch.no_grad():
+                pl_module.train()
+                with trainer.precision_plugin.forward_context():
+                    pl_module.net(*pl_module.inputs(image))
+        except Exception as error:  # of anybody's forward
+            raise MisconfigurationException(
+                f"--data.batch_size: {data.batch_size} leaves one image for the last batch of an epoch, on which "
+                f"{type(pl_module.net).__name__} cannot be trained ({one_line(error)}): give another"
+            ) from None
 
 
 class LineProgress(ProgressBar):

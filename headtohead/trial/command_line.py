@@ -24,7 +24,7 @@ from headtohead.cli.errors import UsageError, one_line
 from headtohead.records import record as records
 from headtohead.trial import tracking
 from headtohead.trial.arguments import check_arguments, classes
-from headtohead.trial.callbacks import Best, EpochSeed, FiniteLoss, History, LineProgress, Termination
+from headtohead.trial.callbacks import Best, EpochSeed, FiniteLoss, History, LastBatch, LineProgress, Termination
 from headtohead.trial.checkpoints import (
     SafeCheckpointIO,
     check_facts,
@@ -207,6 +207,7 @@ class TrialCLI(LightningCLI):
                 raise
             argument = "callbacks" if config.trainer.logger in (None, True, False) else "logger"
             raise UsageError(f"--trainer.{argument}: {one_line(_root(error))}") from error
+        self.building = "data"
         self.datamodule = build(LightningDataModule, config.data)
         facts = facts_of(self.datamodule)
         if self.checkpoint is not None:
@@ -237,7 +238,7 @@ class TrialCLI(LightningCLI):
         """Add the callbacks and the logger of a trial."""
         config = self.config_init[self.subcommand]
         folder = Path(config.trainer.default_root_dir)
-        added: list[Callback] = [EpochSeed(config.seed_everything), Termination(), FiniteLoss()]
+        added: list[Callback] = [LastBatch(), EpochSeed(config.seed_everything), Termination(), FiniteLoss()]
         theirs = config.trainer.callbacks or []
         theirs = theirs if isinstance(theirs, list) else [theirs]
         shown = any(isinstance(callback, ProgressBar) for callback in theirs)

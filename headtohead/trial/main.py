@@ -2,6 +2,7 @@
 
 python train.py fit --model=EqCNN --data=MNIST --seed_everything=3 --trainer.max_epochs=5
 python train.py fit --help
+python train.py predict --ckpt_path=runs/…/checkpoints/best.ckpt --image=digit.png
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from datamodules.sources import DataUnavailable
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.cli.output import lasting_output
-from headtohead.trial import tracking
+from headtohead.trial import predict, tracking
 from headtohead.trial.command_line import TrialCLI
 from headtohead.trial.errors import TERMINATED, Terminated, TrialFailed
 
@@ -45,6 +46,10 @@ def main(args: Sequence[str] | None = None) -> int:
         disk that is full; these are said in one message. 143 after SIGTERM. Any other error is a fault of the code: 1,
         with its traceback.
     """
+    given = sys.argv[1:] if args is None else args
+    if given[:1] == ["predict"]:
+        _own_modules_last()
+        return predict.main(given[1:])
     _prepare(args)
     exit_code, message = 1, ""
     before = signal.signal(signal.SIGTERM, _terminate)
@@ -103,8 +108,7 @@ def _prepare(args: Sequence[str] | None) -> None:
     _name_classes_first(sys.argv)
     if os.environ.get("SLURM_NTASKS") == "1":  # Lightning would take the one task for all the ranks there are to be
         del os.environ["SLURM_NTASKS"]
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.append(here)  # a user's own architectures are imported from where they stand
+    _own_modules_last()
     for message in (
         "does not have many workers",
         "Checkpoint directory",
@@ -116,6 +120,12 @@ def _prepare(args: Sequence[str] | None) -> None:
         warnings.filterwarnings("ignore", f".*{message}.*")
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _own_modules_last() -> None:
+    """Have a user's own architectures and data imported from where they stand, behind all that is installed."""
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)
 
 
 def _terminate(*_: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 
 from headtohead.cli.errors import UsageError, one_line
+from headtohead.trial.errors import is_out_of_memory
 from lit_models import Task, architectures
 from lit_models.facts import FACTS, NAMES, taken_by, takes_mask
 
@@ -85,9 +88,8 @@ def facts_of(data: LightningDataModule) -> dict[str, int]:
     return {name: int(getattr(data, name)) for name in FACTS if hasattr(data, name)}
 
 
-@torch.no_grad()
 def try_on_one_batch(task: Task, data: LightningDataModule, name: str) -> None:
-    """Try a network on two random images before anything is trained, and lay images out as it can take them.
+    """Try augmentation and network on two random images before anything is trained: forward, backward and turned.
 
     A network that flattens by ``x.view(len(x), -1)`` cannot take images whose channels lie last in memory; for it
     they are laid out channel by channel.
@@ -98,29 +100,81 @@ def try_on_one_batch(task: Task, data: LightningDataModule, name: str) -> None:
         name: of the network, for messages.
 
     Raises:
-        UsageError: it cannot take the images, or does not return what its task needs.
+        UsageError: it cannot take the images, or does not return what its task needs, or cannot be trained.
     """
+    if not any(parameter.requires_grad for parameter in task.net.parameters()):
+        raise UsageError(f"--model: {name} has no parameters that could be trained")
     facts = facts_of(data)
     if len(facts) < len(FACTS):  # somebody else's data module, which does not say what its images look like
         return
     images = torch.rand(2, facts["in_channels"], facts["image_size"], facts["image_size"], generator=torch.Generator())
-    training = task.training
-    task.eval()
-    try:
-        with torch.random.fork_rng():
-            wrong = _wrong(task, images, str(getattr(data, "memory_format", "contiguous")))
-            if wrong and ".reshape(" in wrong:  # PyTorch's advice where .view( does not fit the strides
-                data.memory_format = "contiguous"  # type: ignore[attr-defined]  # ours has it, which the caller asked
-                wrong = _wrong(task, images, "contiguous")
-    finally:
-        task.train(training)
+    layout = str(getattr(data, "memory_format", "contiguous"))
+    with torch.random.fork_rng(), left_as_it_is(task):
+        _try_augmentation(getattr(data, "augment", None), images)
+        wrong = _wrong(task, images, layout)
+        if wrong and ".reshape(" in wrong:  # PyTorch's advice where .view( does not fit the strides
+            data.memory_format = "contiguous"  # type: ignore[attr-defined]  # ours has it, which the caller asked
+            wrong = _wrong(task, images, "contiguous")
     if wrong:
         raise UsageError(f"--model: {name} {wrong}")
 
 
-def _wrong(task: Task, images: Tensor, layout: str) -> str | None:
-    """Return what is wrong with a network's answer to images in a layout, or None."""
+@contextmanager
+def left_as_it_is(module: nn.Module) -> Iterator[None]:
+    """Give a module back its mode and its buffers, such as the statistics of batch norm, and no gradients."""
+    modes = {part: part.training for part in module.modules()}
+    buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
     try:
-        return task.check(images.to(memory_format=LAYOUTS[layout]))
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+        with torch.no_grad():
+            for name, buffer in module.named_buffers():
+                if name in buffers and buffer.shape == buffers[name].shape:
+                    buffer.copy_(buffers[name])
+        for parameter in module.parameters():
+            parameter.grad = None
+
+
+def _try_augmentation(augment: object, images: Tensor) -> None:
+    """Refuse an augmentation of the user's that does not return images like those that it was given."""
+    if not isinstance(augment, nn.Module):
+        return
+    name = type(augment).__name__
+    try:
+        made = augment(images.clone())
+    except Exception as error:  # of anybody's forward
+        raise UsageError(
+            f"--data.augment: {name} cannot take images {tuple(images.shape)}: {one_line(error)}"
+        ) from None
+    if not isinstance(made, Tensor) or made.shape != images.shape:
+        got = tuple(made.shape) if isinstance(made, Tensor) else f"a {type(made).__name__}"
+        raise UsageError(f"--data.augment: {name} must return images of shape {tuple(images.shape)}: got {got}")
+
+
+def _wrong(task: Task, images: Tensor, layout: str) -> str | None:
+    """Return what is wrong with a network's answer to images in a layout, or with training it on them, or None."""
+    images = images.to(memory_format=LAYOUTS[layout])
+    task.eval()
+    try:
+        with torch.no_grad():
+            if said := task.check(images):
+                return said
+            # as the test gives them: turned, in the same layout
+            if said := task.check(torch.empty_like(images).copy_(images.rot90(1, (2, 3)))):
+                return said
     except Exception as error:  # of anybody's forward
         return f"cannot take images of shape {tuple(images.shape)}: {one_line(error)}"
+    task.train()
+    try:
+        with torch.no_grad():
+            if said := task.check(images):
+                return f"in training {said}"
+        output = task.net(*task.inputs(images))
+        output.float().square().mean().backward()
+    except Exception as error:
+        if is_out_of_memory(error):  # the training says so, and what to lower
+            return None
+        return f"cannot be trained on images of shape {tuple(images.shape)}: {one_line(error)}"
+    return None

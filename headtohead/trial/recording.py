@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
-import resource
 import statistics
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +29,9 @@ from lit_models import Classifier, Task
 from lit_models.facts import example_inputs
 from lit_models.sizes import size
 from lit_models.tasks.classifier import QUARTER_TURNS
+
+with suppress(ImportError):  # Windows has none
+    import resource
 
 THROUGHPUT_BATCH = 256
 
@@ -74,7 +77,10 @@ class Recorder(Callback):
         data: Any = getattr(trainer, "datamodule", None)
         memory_format = getattr(data, "memory_format", "contiguous")
         layout = LAYOUTS[memory_format]
-        example = [part.to(device, memory_format=layout) for part in example_inputs(model.net, facts_of(data))]
+        example = [
+            part.to(device, next(model.parameters()).dtype, memory_format=layout)
+            for part in example_inputs(model.net, facts_of(data))
+        ]
         with trainer.precision_plugin.forward_context():
             latency = seconds_per_batch(model, *example)
             batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).clone(memory_format=layout) for part in example]
@@ -155,9 +161,11 @@ def _hardware(trainer: Trainer, model: Task, memory_format: str) -> dict[str, An
 
 
 def _peak_memory_mb(device: torch.device) -> float:
-    """Return the peak of what was allocated on a GPU, or of this process's resident memory, in MB."""
+    """Return the peak of what was allocated on a GPU, or of this process's resident memory, in MB; NaN if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
+    if "resource" not in globals():
+        return float("nan")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 

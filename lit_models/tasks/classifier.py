@@ -86,7 +86,8 @@ class Classifier(Task):
         if not isinstance(logits, Tensor):
             return f"must return logits of shape {wanted}: got a {type(logits).__name__}"
         if logits.shape != wanted:
-            return f"must return logits of shape {wanted} (images, classes): got {tuple(logits.shape)}"
+            each = "; one for each class, of two too" if logits.shape[1:] in ((), (1,)) else ""
+            return f"must return logits of shape {wanted} (images, classes): got {tuple(logits.shape)}{each}"
         return None if logits.isfinite().all() else "returns logits that are not finite before it is trained"
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -102,11 +103,13 @@ class Classifier(Task):
         self._steps.clear()
 
     def on_train_epoch_end(self) -> None:
-        """Log once per epoch.
+        """Log once per epoch, unless a subclass has a training step of its own, which then logs by itself.
 
         Logging at each step would cost as much as a small network's step, and so would updating metrics: the steps'
         numbers are left where they were computed until now.
         """
+        if not self._steps:
+            return
         losses, right, counts = zip(*self._steps, strict=True)
         images = torch.tensor(counts, device=self.device)
         self.train_metrics["loss"].update(torch.stack(losses).float(), images)
@@ -136,7 +139,7 @@ class Classifier(Task):
 
     def _rotation_step(self, images: Tensor, labels: Tensor) -> None:
         for angle in ROTATION_SWEEP:
-            self.test_sweep[str(angle)].update(self(_rotate(images, angle)), labels)
+            self.test_sweep[str(angle)].update(self(_laid_out_as(images, _rotate(images, angle))), labels)
 
     def _test_step(self, images: Tensor, labels: Tensor) -> None:
         upright = self(images)
@@ -144,7 +147,7 @@ class Classifier(Task):
         self.test_metrics.update(**_evaluated(upright, labels))
         self.test_ece.update(upright.float().softmax(1), labels)
         for turn, angle in enumerate(QUARTER_TURNS, start=1):
-            logits = self(images.rot90(turn, (2, 3)))
+            logits = self(_laid_out_as(images, images.rot90(turn, (2, 3))))
             self.test_turned[f"acc_rot{angle}"].update(logits, labels)
             right.append(logits.argmax(1) == labels)
             counted = (logits - upright)[labels != IGNORED]
@@ -172,7 +175,10 @@ class Classifier(Task):
             **scalars,
             "test_images": int(confusion.sum()),
             "confusion": confusion.tolist(),
-            "class_acc": [_share(share) for share in confusion.diag() / confusion.sum(1).clamp(min=1)],
+            "class_acc": [  # null where the test set has no image of a class
+                _share(right / count) if count else None
+                for right, count in zip(confusion.diag(), confusion.sum(1), strict=True)
+            ],
         }
         if self.test_sweep["0"].update_called:
             sweep = {angle: _share(value) for angle, value in self.test_sweep.compute().items()}
@@ -195,6 +201,11 @@ def _evaluated(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     count = (labels != IGNORED).sum()
     total = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
     return {"preds": logits, "target": labels, "value": total / count.clamp(min=1), "weight": count}
+
+
+def _laid_out_as(images: Tensor, turned: Tensor) -> Tensor:
+    """Return turned images in the layout of the upright ones, which is the one that the network can take."""
+    return torch.empty_like(images).copy_(turned)
 
 
 def _share(value: Tensor) -> float:

@@ -97,11 +97,15 @@ class Inpainter(Task):
         )
         self.test_images = SumMetric()
 
+    def inputs(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the images and a mask without holes."""
+        return images, torch.ones_like(images[:, :1])
+
     def check(self, images: Tensor) -> str | None:
         """Tell what is wrong with the filled images of one batch, or None; see :meth:`Task.check`."""
         if images.shape[-1] < SSIM_WINDOW:
             return f"is tested by the SSIM, whose window is {SSIM_WINDOW} pixels: got images of {images.shape[-1]}"
-        filled = self.net(images, torch.ones_like(images[:, :1]))
+        filled = self.net(*self.inputs(images))
         if not isinstance(filled, Tensor) or filled.shape != images.shape:
             got = tuple(filled.shape) if isinstance(filled, Tensor) else f"a {type(filled).__name__}"
             return f"must return images of shape {tuple(images.shape)}: got {got}"
@@ -125,6 +129,8 @@ class Inpainter(Task):
 
     def on_train_epoch_end(self) -> None:
         """Log once per epoch: a metric that is updated at each step waits for the device each time."""
+        if not self._steps:  # of a subclass that has a training step of its own
+            return
         losses, counts = zip(*self._steps, strict=True)
         self.train_loss.update(torch.stack(losses), torch.tensor(counts, device=self.device))
         self._steps.clear()

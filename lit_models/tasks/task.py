@@ -75,6 +75,10 @@ class Task(LightningModule):
         output: Tensor = self.net(*inputs)
         return output
 
+    def inputs(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return what the network takes for images ``(B, C, H, W)``, to be tried and timed with."""
+        return (images,)
+
     def check(self, images: Tensor) -> str | None:
         """Try the network on one batch before anything is trained; a task that knows its output says more.
 
@@ -84,7 +88,7 @@ class Task(LightningModule):
         Returns:
             What is wrong with the network's output, in a few words, or None.
         """
-        self.net(images)
+        self.net(*self.inputs(images))
         return None
 
     def setup(self, stage: str) -> None:

@@ -48,8 +48,10 @@ def test_shares_by_hand():
     assert np.bincount(labels[chosen]).tolist() == [6, 3, 2]
     assert len(set(chosen)) == 11
     assert np.bincount(labels[stratified_sample(labels, 12, seed=0, balanced=True)]).tolist() == [4, 4, 4]
-    with pytest.raises(ValueError, match="cannot draw 90"):
-        stratified_sample(labels, 90, seed=0, balanced=True)
+    # a class that has fewer than its share gives all
+    assert np.bincount(labels[stratified_sample(labels, 90, seed=0, balanced=True)]).tolist() == [30, 30, 20]
+    with pytest.raises(ValueError, match="cannot draw 101"):
+        stratified_sample(labels, 101, seed=0)
 
 
 def test_the_draw_is_the_same_on_every_machine():

@@ -6,7 +6,7 @@ import torch
 
 import lit_models
 from headtohead.pictures.feature_maps import map_pictures, moves, outputs
-from headtohead.pictures.opening import load
+from headtohead.trial.opening import load
 from tests.pictures.networks import Mine, image, sample
 
 

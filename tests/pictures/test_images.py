@@ -7,7 +7,7 @@ from PIL import Image
 import lit_models
 from headtohead.pictures.images import first_image, read_images
 from headtohead.pictures.main import draw
-from headtohead.pictures.opening import find_data, load
+from headtohead.trial.opening import find_data, load
 from tests.pictures.networks import saved
 from tests.tiny import Tiny
 

@@ -7,7 +7,7 @@ import torch
 
 import lit_models
 from headtohead.pictures.main import main
-from headtohead.pictures.opening import CheckpointError, find_data, load
+from headtohead.trial.opening import CheckpointError, find_data, load
 from tests.pictures.networks import Mine, saved
 
 OURS = {"class_path": "lit_models.EqCNN"}

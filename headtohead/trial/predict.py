@@ -1,0 +1,159 @@
+"""Classifies images, or the whole test set, by a trained network: ``train.py predict --ckpt_path=…``.
+
+python train.py predict --ckpt_path=runs/…/checkpoints/best.ckpt --image=a.png --image=folder
+python train.py predict --ckpt_path=runs/…/checkpoints/best.ckpt --out=predictions.csv
+
+Each image is read in grey where the data are grey, else in colours, resized to the size of the data whatever its
+proportions (bilinear, with antialiasing), and normalised as the data were: its line has the five likeliest classes with
+their probabilities. Without images the classes and probabilities of the test set are written as CSV.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from datamodules import ImageDataModule
+from datamodules.checks import checked
+from datamodules.sources import DataUnavailable
+from headtohead.cli.arguments import OneLineParser
+from headtohead.trial.opening import CheckpointError, find_data, load
+from lit_models.facts import takes_mask
+
+ENDINGS = (".png", ".jpg", ".jpeg")
+BATCH, TOP = 128, 5
+
+
+def main(args: Sequence[str]) -> int:
+    """Predict.
+
+    Args:
+        args: what follows ``predict`` on the command line.
+
+    Returns:
+        The exit code: 0; 2 when something that was given cannot be used; 1 when the data cannot be had.
+    """
+    parser = OneLineParser(
+        "train.py",
+        usage="train.py predict --ckpt_path=FILE [--image=FILE] [options]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--ckpt_path", type=Path, required=True, help="such as runs/…/checkpoints/best.ckpt")
+    parser.add_argument(
+        "--image", type=Path, action="append", default=[], help="a PNG or JPEG, or a folder of them; can be repeated"
+    )
+    parser.add_argument("--out", type=Path, help="file for the predictions of the test set (default: standard output)")
+    parser.add_argument("--data_dir", help="where the data set is kept, if not where the training found it")
+    parser.add_argument(
+        "--model", help="class of the network, such as mine.Linear; its module will be imported and run"
+    )
+    parser.add_argument(
+        "--data", help="class of the data, such as my_data.Stripes; its module will be imported and run"
+    )
+    options = parser.parse_args(args)
+    try:
+        if options.image and options.out is not None:
+            raise CheckpointError("--out: is for the predictions of the test set: leave --image out")
+        paths = [path for given in options.image for path in _files(given)]
+        network, inputs = load(options.ckpt_path, options.model)
+        if takes_mask(network):
+            raise CheckpointError(f"--ckpt_path: {type(network).__name__} fills holes: a classifier is needed")
+        data = find_data(options.ckpt_path, options.data)
+        if data is None:
+            raise CheckpointError("--data: must name the class of the data, which say how images are normalised")
+        if (data.in_channels, data.image_size) != (inputs[0].shape[1], inputs[0].shape[2]):
+            raise CheckpointError(f"--data: {type(data).__name__} has other images than the network was trained on")
+        data.data_dir = options.data_dir or data.data_dir
+        if options.image:
+            for path, image in ((path, read_image(path, data)) for path in paths):
+                print(f"{path}: {_in_words(probabilities(network, image, data)[0], data)}")
+        elif options.out is None:
+            _write(sys.stdout, network, data)
+        else:
+            with options.out.open("w", newline="", encoding="utf-8") as file:
+                _write(file, network, data)
+    except CheckpointError as error:
+        print(f"train.py: {str(error).replace('CHECKPOINT:', '--ckpt_path:')}", file=sys.stderr)
+        return 2
+    except DataUnavailable as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"train.py: --out: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def read_image(path: Path, data: ImageDataModule) -> Tensor:
+    """Return a file as bytes ``(1, C, S, S)``, in the colours and at the size of the data.
+
+    Raises:
+        CheckpointError: it is no image, or the data are neither grey nor in colours.
+    """
+    if data.in_channels not in (1, 3):
+        raise CheckpointError(f"--image: the data have {data.in_channels} channels; files have 1 or 3")
+    try:
+        with Image.open(path) as image:
+            coloured = image.convert("L" if data.in_channels == 1 else "RGB")
+            pixels = np.array(coloured.resize((data.image_size,) * 2, Image.Resampling.BILINEAR))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not an image"
+        raise CheckpointError(f"--image: {path}: {reason}") from None
+    return torch.from_numpy(pixels).view(1, data.image_size, data.image_size, -1).permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def probabilities(network: nn.Module, images: Tensor, data: ImageDataModule) -> Tensor:
+    """Return the probability of each class ``(B, classes)`` for uint8 images ``(B, C, S, S)``."""
+    logits: Tensor = network(data.normalized(images.float(), white=255))
+    return logits.softmax(1)
+
+
+def _files(given: Path) -> list[Path]:
+    """Return a file, or the images of a folder by their names."""
+    if not given.is_dir():
+        return [given]
+    found = sorted(path for path in given.iterdir() if path.suffix.lower() in ENDINGS)
+    if not found:
+        raise CheckpointError(f"--image: {given} has no file that ends in {', '.join(ENDINGS)}")
+    return found
+
+
+def _in_words(shares: Tensor, data: ImageDataModule) -> str:
+    likeliest = shares.topk(min(TOP, len(shares)))
+    return ", ".join(
+        f"{data.class_names[index]} {share:.4f}"
+        for share, index in zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
+    )
+
+
+def _write(file: IO[str], network: nn.Module, data: ImageDataModule) -> None:
+    """Write a row for each image of the test set: its place, its class, the likeliest class, all probabilities."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["image", "class", "predicted", *data.class_names])
+    for index, label, shares in _predictions(network, data):
+        names = data.class_names[label], data.class_names[int(shares.argmax())]
+        writer.writerow([index, *names, *(f"{share:.6f}" for share in shares.tolist())])
+
+
+def _predictions(network: nn.Module, data: ImageDataModule) -> Iterator[tuple[int, int, Tensor]]:
+    try:
+        arrays = checked(type(data), data.load())
+    except ValueError as error:
+        raise CheckpointError(f"--data: {type(data).__name__}: {error}") from None
+    for start in range(0, len(arrays.test_labels), BATCH):
+        part = slice(start, start + BATCH)
+        found = probabilities(network, torch.from_numpy(arrays.test_images[part]), data)
+        for offset, (label, shares) in enumerate(zip(arrays.test_labels[part].tolist(), found, strict=True)):
+            yield start + offset, label, shares
