@@ -46,12 +46,13 @@ STAGES = {
     "fits": Stage(trials.fits, 120),
     "sweep": Stage(trials.sweep, 120),
     "compiled-fits": Stage(trials.compiled, 150),
+    "involution-compile": Stage(speed.involution_compile, 90),
     "ceilings": Stage(speed.ceilings, 20, alone=True),
-    "speed": Stage(speed.training, 90, alone=True),
-    "involution-speed": Stage(speed.involution, 40, alone=True),
+    "involution-speed": Stage(speed.involution, 30, alone=True),
+    "involution-blocks": Stage(speed.involution_blocks, 25, alone=True),
+    "speed": Stage(speed.training, 80, alone=True),
+    "augmentations": Stage(speed.augmentations, 15, alone=True),
     "compiled-speed": Stage(speed.compiled, 120, alone=True),
-    "augmentations": Stage(speed.augmentations, 25, alone=True),
-    "involution-blocks": Stage(speed.involution_blocks, 40, alone=True),
 }
 
 
@@ -88,6 +89,7 @@ def main(args: Sequence[str] | None = None) -> int:
     names = [name for name in STAGES if name in (options.stages or STAGES)]
     check = Check(out, torch.device(options.device), options.tiny, begun + options.limit - KEPT)
     side_by_side = [name for name in names if not STAGES[name].alone]
+    side_by_side.sort(key=lambda name: -STAGES[name].seconds)  # the long ones are not to begin last
     check.run(side_by_side, at_once=max(1, cores() // 2) if options.device == "cuda" else 1)
     check.run([name for name in names if STAGES[name].alone], at_once=1)
     return check.report()
@@ -124,7 +126,9 @@ class Check:
                 if seconds < 5:
                     self._findings(name, 0).note("Left out: no time was left.")
                     continue
-                process = multiprocessing.get_context("fork").Process(target=_stage, args=(name, self._findings(name, seconds), max(1, cores() // at_once)))
+                process = multiprocessing.get_context("fork").Process(
+                    target=_stage, args=(name, self._findings(name, seconds), max(1, cores() // at_once))
+                )
                 process.start()
                 running[name] = process, time.monotonic() + seconds
             time.sleep(0.1)

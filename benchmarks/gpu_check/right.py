@@ -139,7 +139,9 @@ def operators(found: Findings) -> None:
             torch.manual_seed(3)
             both.append(augmentation(augment)(given.to(device)).double().cpu())
         apart = float((both[0] - both[1]).abs().max())
-        found.right(f"augment={augment}: the pixels that the CPU makes", apart < 2e-3, f"largest difference {apart:.1e}")
+        found.right(
+            f"augment={augment}: the pixels that the CPU makes", apart < 2e-3, f"largest difference {apart:.1e}"
+        )
 
 
 def networks(found: Findings) -> None:

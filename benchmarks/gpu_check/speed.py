@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -205,7 +207,13 @@ def crop_flip(images: Tensor, padding: int = 4) -> Tensor:
     return padded.flatten(2).gather(2, pixel.expand(-1, channels, -1)).view_as(images)
 
 
-FIRST = ("SimpleCNN", "CNN", "CifarCNN", "ConvMixer", *(f"ResNet-8 {o}" for o in ("conv", "separable", "involution", "p4")))
+FIRST = (
+    "SimpleCNN",
+    "CNN",
+    "CifarCNN",
+    "ConvMixer",
+    *(f"ResNet-8 {o}" for o in ("conv", "separable", "involution", "p4")),
+)
 
 
 def training(found: Findings) -> None:
@@ -305,7 +313,9 @@ def involution(found: Findings) -> None:
                 )
             if found.cuda and size == 7:
                 ratio = times["unfolded"] / times["fused"]
-                found.right(f"{name}, {str(dtype)[6:]}: 10 times as fast as unfolded", ratio >= 10, f"{ratio:.1f} times")
+                found.right(
+                    f"{name}, {str(dtype)[6:]}: 10 times as fast as unfolded", ratio >= 10, f"{ratio:.1f} times"
+                )
 
 
 def _tap_by_tap(x: Tensor, k: Tensor) -> Tensor:
@@ -353,40 +363,69 @@ def _measured(
     return forward, both, peak, error
 
 
+# values in registers, pixels at most, warps: of a program of the fused involution
+BLOCKS = (
+    (4096, 128, 4),
+    (4096, 128, 8),
+    (4096, 256, 8),
+    (2048, 128, 2),
+    (2048, 64, 4),
+    (1024, 64, 2),
+    (1024, 32, 1),
+    (512, 32, 1),
+)
+
+
+def involution_compile(found: Findings) -> None:
+    """Compile what :func:`involution_blocks` times, so that it finds it in Triton's cache."""
+    if found.cuda:
+        fork = multiprocessing.get_context("fork")
+        processes = [fork.Process(target=_blocks, args=(found, block, False)) for block in BLOCKS]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+
+
 def involution_blocks(found: Findings) -> None:
     """The fused involution with other sizes of its programs: which are fastest."""
     if not found.cuda:
         found.note("The kernels are compiled for GPUs.")
         return
+    for block in BLOCKS:
+        if found.left > 4:
+            _blocks(found, block, True)
+
+
+def _blocks(found: Findings, block: tuple[int, int, int], timed: bool) -> None:
     from lit_models.operators import triton_involution as fused
 
     before = fused.VALUES, fused.MOST, fused.WARPS
-    for batch, channels, height, width, groups, size in [(64, 64, 32, 32, 4, 7), (128, 34, 32, 32, 2, 7), (256, 3, 32, 32, 1, 3)]:
+    fused.VALUES, fused.MOST, fused.WARPS = block
+    for batch, channels, groups in ((64, 64, 4), (128, 34, 2)):
         for dtype in (torch.bfloat16, torch.float32):
-            x = torch.randn(batch, channels, height, width, device=found.device, dtype=dtype)
+            x = torch.randn(batch, channels, 32, 32, device=found.device, dtype=dtype)
             x = x.to(memory_format=torch.channels_last)
-            k = torch.randn(batch, groups * size**2, height, width, device=found.device, dtype=dtype)
-            k = k.to(memory_format=torch.channels_last).view(batch, groups, size**2, height, width)
-            out, gx, gk = torch.empty_like(x), torch.empty_like(x), torch.empty_like(k)
-            for values, most in ((512, 128), (1024, 128), (2048, 128), (4096, 128), (4096, 256)):
-                for warps in (1, 2, 4, 8):
-                    if found.left < 3:
-                        return
-                    fused.VALUES, fused.MOST, fused.WARPS = values, most, warps
-                    row = {
-                        "forward": graphed_calls(lambda: fused.forward(out, x, k, 1), found),
-                        "of input": graphed_calls(lambda: fused.backward_input(gx, x, k, 1), found),
-                        "of kernel": graphed_calls(lambda: fused.backward_kernel(gk, x, x, 1), found),
-                    }
-                    found.row(
-                        "Microseconds by size of the programs",
-                        shape=f"{tuple(x.shape)}, G = {groups}, K = {size}",
-                        dtype=str(dtype)[6:],
-                        VALUES=values,
-                        MOST=most,
-                        WARPS=warps,
-                        **{name: 1e6 * value for name, value in row.items()},
-                    )
+            k = torch.randn(batch, groups * 49, 32, 32, device=found.device, dtype=dtype)
+            k = k.to(memory_format=torch.channels_last).view(batch, groups, 49, 32, 32)
+            calls = {
+                "forward": partial(fused.forward, torch.empty_like(x), x, k, 1),
+                "of input": partial(fused.backward_input, torch.empty_like(x), x, k, 1),
+                "of kernel": partial(fused.backward_kernel, torch.empty_like(k), x, x, 1),
+            }
+            if not timed:
+                for call in calls.values():
+                    call()
+                continue
+            found.row(
+                "Microseconds by size of the programs",
+                shape=f"{tuple(x.shape)}, G = {groups}, K = 7",
+                dtype=str(dtype)[6:],
+                values=block[0],
+                pixels=block[1],
+                warps=block[2],
+                **{name: 1e6 * graphed_calls(call, found) for name, call in calls.items()},
+            )
     fused.VALUES, fused.MOST, fused.WARPS = before
 
 
@@ -455,5 +494,3 @@ def environment(found: Findings) -> None:
         f"TF32 by default: cudnn {torch.backends.cudnn.allow_tf32}, matmul {torch.backends.cuda.matmul.allow_tf32}; "
         f"cudnn.benchmark {torch.backends.cudnn.benchmark}"
     )
-
-

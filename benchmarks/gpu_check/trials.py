@@ -130,13 +130,13 @@ def _check_record(name: str, record: records.Record, found: Findings) -> None:
     if found.cuda:
         good &= hardware["device"] == torch.cuda.get_device_name()
     good &= all(isinstance(value, float) and 0 < value < float("inf") for value in record.cost.values())
-    found.right(f"{name}: hardware and costs of the record", good, ", ".join(f"{k} {v:.4g}" for k, v in record.cost.items()))
+    found.right(
+        f"{name}: hardware and costs of the record", good, ", ".join(f"{k} {v:.4g}" for k, v in record.cost.items())
+    )
     found.row("Hardware as recorded", trial=name, **{k: v for k, v in hardware.items() if k != "versions"})
 
 
-def _fit_all(
-    runs: Mapping[str, Sequence[str]], found: Findings
-) -> dict[str, tuple[int, str, records.Record | None]]:
+def _fit_all(runs: Mapping[str, Sequence[str]], found: Findings) -> dict[str, tuple[int, str, records.Record | None]]:
     """Run trials in processes forked from this one, on a GPU at the same time; return code, words and record of each."""
     fork = multiprocessing.get_context("fork")
     processes = {}
