@@ -15,6 +15,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 
 from headtohead.trial.errors import Terminated, TrialFailed
+from headtohead.trial.hardware import peak_memory_mb
+from headtohead.trial.speed import synchronize
 
 
 class EpochSeed(Callback):
@@ -40,7 +42,8 @@ class History(ModelCheckpoint):
     """Writes ``last.ckpt`` after every epoch, and in it the scalars and seconds of all epochs so far.
 
     A trial that resumes from that file goes on where it stopped, with its history and its clock. It is a
-    ``ModelCheckpoint`` because those alone run after the model has logged its epoch.
+    ``ModelCheckpoint`` because those alone run after the model has logged its epoch. The clock is looked at when the
+    device is done, and the memory is that of the fit: what is measured after it needs more.
 
     Args:
         folder: where ``last.ckpt`` is kept.
@@ -54,6 +57,7 @@ class History(ModelCheckpoint):
         self.epochs: list[dict[str, float]] = []
         self._start = time.perf_counter()
         self._earlier_seconds = 0.0
+        self.peak_memory_mb = 0.0  # of this process, up to the last epoch's end
 
     @property
     def total_seconds(self) -> float:
@@ -66,36 +70,53 @@ class History(ModelCheckpoint):
         if stage == "fit":
             self._start = time.perf_counter()
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what was allocated before, on a GPU."""
+        super().on_train_start(trainer, pl_module)
+        if pl_module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(pl_module.device)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock of the epoch."""
+        synchronize(pl_module.device)
         self._epoch_start, self._validation_seconds = time.perf_counter(), 0.0
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock: the seconds of an epoch are those of training."""
+        synchronize(pl_module.device)
         self._validation_start = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go on."""
         if not trainer.sanity_checking:
+            synchronize(pl_module.device)
             self._validation_seconds += time.perf_counter() - self._validation_start
         super().on_validation_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the epoch, then write the checkpoint."""
+        synchronize(pl_module.device)
         seconds = time.perf_counter() - self._epoch_start - self._validation_seconds
+        self.peak_memory_mb = max(self.peak_memory_mb, peak_memory_mb(pl_module.device))
         scalars = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.epochs.append({"epoch": trainer.current_epoch, **scalars, "seconds": seconds})
         super().on_train_epoch_end(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the checkpoint keeps."""
-        return {**super().state_dict(), "epochs": self.epochs, "seconds": self.total_seconds}
+        return {
+            **super().state_dict(),
+            "epochs": self.epochs,
+            "seconds": self.total_seconds,
+            "memory": self.peak_memory_mb,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         super().load_state_dict(state_dict)
         self.epochs = list(state_dict["epochs"])
         self._earlier_seconds = state_dict["seconds"]
+        self.peak_memory_mb = state_dict.get("memory", 0.0)  # checkpoints of an earlier version have none
 
 
 class Termination(Callback):
