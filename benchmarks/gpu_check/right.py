@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from benchmarks.gpu_check.findings import Findings
 from benchmarks.gpu_check.networks import Case, cases, far, loss_of
 from datamodules.image import Augment, augmentation
+from headtohead.trial.hardware import lay_channels_last
 from lit_models.operators import (
     DepthwiseConv2d,
     GroupBatchNorm,
@@ -156,7 +157,8 @@ def networks(found: Findings) -> None:
         exact = copy.deepcopy(net).double()
         wanted = loss_of(exact, images.double(), labels)
         flat = torch.cat([g.flatten() for g in torch.autograd.grad(wanted, list(exact.parameters()))])
-        there = copy.deepcopy(net).to(found.device, memory_format=torch.channels_last)
+        there = copy.deepcopy(net).to(found.device)
+        lay_channels_last(there)
         x = images.to(found.device).to(memory_format=torch.channels_last)
         losses, gradients = {}, {}
         for mode in MODES:
@@ -208,7 +210,8 @@ def repeats(found: Findings) -> None:
 def _some_steps(found: Findings, one: Case, mode: str) -> Tensor:
 
     torch.manual_seed(0)
-    net = one.make().to(found.device, memory_format=torch.channels_last).train()
+    net = one.make().to(found.device).train()
+    lay_channels_last(net)
     images = torch.rand(one.batch, one.channels, one.size, one.size).to(found.device)
     images = images.to(memory_format=torch.channels_last)
     labels = (torch.arange(one.batch) % 10).to(found.device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 import statistics
 import subprocess
@@ -23,6 +22,7 @@ from benchmarks.gpu_check.findings import Findings
 from benchmarks.gpu_check.networks import Case, cases, far, loss_of
 from benchmarks.gpu_check.right import unfolded
 from headtohead.trial.callbacks import EpochSeed, FiniteLoss, LineProgress
+from headtohead.trial.hardware import fuse, lay_channels_last, repeat_exactly
 from lit_models.facts import takes_mask
 from lit_models.operators import involution as involution_module
 from lit_models.operators import involution2d
@@ -144,8 +144,9 @@ def fit_rate(one: Case, precision: str, found: Findings, mode: str = "no", steps
     """Return images per second inside the suite's Trainer, data path and all."""
     steps, warm = (6, 2) if found.tiny else (steps, steps // 4)
     task = one.task()
+    lay_channels_last(task.net)
     if mode != "no":
-        task.net.compile(mode=mode)
+        fuse(task.net, mode)
     clock = Clock(found, one.batch, warm, steps - 2)
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         trainer(found, [clock], precision).fit(task, datamodule=one.data(steps))
@@ -170,10 +171,13 @@ def data_rate(one: Case, found: Findings, steps: int = 60) -> float:
     return rate
 
 
-def step_of(one: Case, precision: str, found: Findings) -> Callable[[], None]:
+def step_of(one: Case, precision: str, found: Findings, compiled: bool = False) -> Callable[[], None]:
     """Return one training step, augmentation included, on images that lie on the device as bytes."""
     torch.manual_seed(0)
-    net = one.make().to(found.device, memory_format=torch.channels_last).train()
+    net = one.make().to(found.device).train()
+    lay_channels_last(net)
+    if compiled:
+        fuse(net, "default")
     images = torch.randint(0, 256, (one.batch * 40, one.channels, one.size, one.size), dtype=torch.uint8)
     images = images.to(found.device)
     labels = torch.randint(0, 10, (len(images),), device=found.device)
@@ -216,13 +220,35 @@ FIRST = (
 )
 
 
+def whole_steps(found: Findings) -> None:
+    """Images per second of a whole step as one CUDA graph, of the network as it is and compiled, by batch."""
+    every = cases(found.tiny)
+    repeat_exactly()
+    for name, batches in {"CifarCNN": (128, 1024), "SimpleCNN": (64, 1024), "ResNet-8 conv": (128, 1024)}.items():
+        for batch in batches:
+            if name not in every or found.left < 12:
+                continue
+            one = every[name]
+            one = Case(one.make, one.channels, one.size, one.batch if found.tiny else batch)
+            rates = {}
+            for mode in ("as it is", "compiled"):
+                try:
+                    step = step_of(one, "bf16-mixed", found, mode == "compiled")
+                    rates[mode] = one.batch / graphed(step, found)
+                except Exception as error:  # the others are worth having
+                    found.right(f"a graph of {name}, {mode}", False, f"{type(error).__name__}: {error}"[:300])
+            found.row("Images per second of a whole step as a CUDA graph", network=name, batch=one.batch, **rates)
+            torch._dynamo.reset()
+
+
 def training(found: Findings) -> None:
     """Images per second of training: in the Trainer, in a bare loop, as a CUDA graph, and of the data path alone."""
     every = cases(found.tiny)
+    repeat_exactly()  # as a trial does
     names = [name for name in FIRST if name in every] + [name for name in every if name not in FIRST]
     names = names[:2] if found.tiny else names
     for precision in ("bf16-mixed", "32-true") if found.cuda else ("32-true",):
-        for name in names if precision == "bf16-mixed" else names[:8]:
+        for name in names if precision == "bf16-mixed" else names[:3]:
             if found.left < 4:
                 found.note("No time was left for the rest.")
                 return
@@ -232,7 +258,12 @@ def training(found: Findings) -> None:
                 step = step_of(one, precision, found)
                 rates["bare loop"] = one.batch / seconds(step, found, 0.3)
                 rates["CUDA graph"] = one.batch / graphed(step, found)
-                rates["data path"] = data_rate(one, found)
+                if precision == "bf16-mixed":
+                    rates["data path"] = data_rate(one, found)
+                if name in ("CifarCNN", "ResNet-8 conv"):
+                    torch.backends.cudnn.deterministic = False
+                    rates["CUDA graph, not repeatable"] = one.batch / graphed(step_of(one, precision, found), found)
+                    repeat_exactly()
             except Exception as error:  # the others are worth having
                 found.right(f"training {name} in {precision}", False, f"{type(error).__name__}: {error}"[:300])
             busy = rates.get("Trainer", math.nan) / rates.get("CUDA graph", math.nan)
@@ -249,6 +280,7 @@ def training(found: Findings) -> None:
 def compiled(found: Findings) -> None:
     """Images per second in the Trainer with ``--compile``."""
     every = cases(found.tiny)
+    repeat_exactly()
     for name in ("CifarCNN", "SimpleCNN", "ResNet-8 involution", "CNN", "ConvMixer", "ResNet-8 conv"):
         for mode in ("reduce-overhead", "default"):
             if name not in every or found.left < 25 or (found.tiny and mode != "default"):
@@ -291,13 +323,20 @@ def involution(found: Findings) -> None:
             moved = x.element_size() * (5 * x.numel() + 3 * k.numel())
             sides: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"tap by tap": _tap_by_tap, "unfolded": unfolded}
             if found.cuda:
-                sides = {"fused": involution2d, **sides}
+                sides = (
+                    {"fused": involution2d, **({} if name.startswith("(256") else sides)}
+                    if dtype == torch.float32
+                    else {"fused": involution2d, **sides}
+                )
             times: dict[str, float] = {}
             for side, function in sides.items():
                 if found.left < 4:
                     return
                 forward, both, peak, error = _measured(function, x, k, grad, found)
-                times[side] = both
+                on_device = math.nan
+                if found.cuda:
+                    on_device = graphed(partial(_gradients, function, x, k, grad), found, 20)
+                times[side] = on_device
                 found.row(
                     "Involution, forward and both gradients",
                     shape=name,
@@ -306,16 +345,21 @@ def involution(found: Findings) -> None:
                     **{
                         "forward ms": 1e3 * forward,
                         "all ms": 1e3 * both,
+                        "all ms as a CUDA graph": 1e3 * on_device,
                         "peak MB": peak,
-                        "GB/s of what must move": moved / both / 1e9,
+                        "GB/s of what must move": moved / (on_device if found.cuda else both) / 1e9,
                         "error": error,
                     },
                 )
-            if found.cuda and size == 7:
+            if found.cuda and size == 7 and "unfolded" in times:
                 ratio = times["unfolded"] / times["fused"]
                 found.right(
                     f"{name}, {str(dtype)[6:]}: 10 times as fast as unfolded", ratio >= 10, f"{ratio:.1f} times"
                 )
+
+
+def _gradients(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, k: Tensor, grad: Tensor) -> None:
+    torch.autograd.grad(function(x, k), (x, k), grad)
 
 
 def _tap_by_tap(x: Tensor, k: Tensor) -> Tensor:
@@ -364,27 +408,7 @@ def _measured(
 
 
 # values in registers, pixels at most, warps: of a program of the fused involution
-BLOCKS = (
-    (4096, 128, 4),
-    (4096, 128, 8),
-    (4096, 256, 8),
-    (2048, 128, 2),
-    (2048, 64, 4),
-    (1024, 64, 2),
-    (1024, 32, 1),
-    (512, 32, 1),
-)
-
-
-def involution_compile(found: Findings) -> None:
-    """Compile what :func:`involution_blocks` times, so that it finds it in Triton's cache."""
-    if found.cuda:
-        fork = multiprocessing.get_context("fork")
-        processes = [fork.Process(target=_blocks, args=(found, block, False)) for block in BLOCKS]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
+BLOCKS = ((8192, 128, 4), (8192, 128, 8), (16384, 128, 8), (4096, 64, 4), (4096, 64, 2), (2048, 32, 1))
 
 
 def involution_blocks(found: Findings) -> None:
@@ -394,10 +418,10 @@ def involution_blocks(found: Findings) -> None:
         return
     for block in BLOCKS:
         if found.left > 4:
-            _blocks(found, block, True)
+            _blocks(found, block)
 
 
-def _blocks(found: Findings, block: tuple[int, int, int], timed: bool) -> None:
+def _blocks(found: Findings, block: tuple[int, int, int]) -> None:
     from lit_models.operators import triton_involution as fused
 
     before = fused.VALUES, fused.MOST, fused.WARPS
@@ -413,10 +437,6 @@ def _blocks(found: Findings, block: tuple[int, int, int], timed: bool) -> None:
                 "of input": partial(fused.backward_input, torch.empty_like(x), x, k, 1),
                 "of kernel": partial(fused.backward_kernel, torch.empty_like(k), x, x, 1),
             }
-            if not timed:
-                for call in calls.values():
-                    call()
-                continue
             found.row(
                 "Microseconds by size of the programs",
                 shape=f"{tuple(x.shape)}, G = {groups}, K = 7",

@@ -103,7 +103,7 @@ def sweep(found: Findings) -> None:
     command = ["${env}", "${interpreter}", "${program}", "fit", "${args}"]
     file = found.folder / "two.yaml"
     file.write_text(json.dumps({"program": "train.py", "method": "grid", "parameters": values, "command": command}))
-    words = ["sweep.py", str(file), f"--runs={found.folder}", *_two_at_once(found)]
+    words = ["sweep.py", str(file), f"--runs={found.folder}", "--jobs=2", *(["--per-gpu=2"] if found.cuda else [])]
     start = time.monotonic()
     code, said = _command(words, found)
     paths = sorted(found.folder.glob("two/*/record.json"))
@@ -116,8 +116,42 @@ def sweep(found: Findings) -> None:
         found.right(f"{record.model}: the record says that two ran at once", record.hardware["trials_at_once"] == 2)
 
 
-def _two_at_once(found: Findings) -> list[str]:
-    return ["--jobs=2"]
+def real(found: Findings) -> None:
+    """A sweep of SimpleCNN and EqCNN on MNIST, if it is in data/, several at once on one device."""
+    if not (ROOT / "data" / "mnist.npz").is_file():
+        found.note("data/mnist.npz is not there: nothing was trained.")
+        return
+    seeds, at_once = (1, 1) if found.tiny else (4, 8)
+    values: dict[str, Any] = {
+        "seed_everything": {"values": list(range(seeds))},
+        "model": {"values": ["SimpleCNN", "EqCNN"]},
+        "task.lr": {"value": 0.0005},
+        "task.weight_decay": {"value": 0.01},
+        "task.schedule": {"value": "constant"},
+        "data": {"value": "MNIST"},
+        "data.batch_size": {"value": 64},
+        "data.normalize": {"value": False},
+        "trainer.max_epochs": {"value": 1 if found.tiny else 5},
+        "trainer.logger": {"value": False},
+        "trainer.accelerator": {"value": _accelerator(found)},
+    }
+    values |= {"trainer.limit_train_batches": {"value": 5}} if found.tiny else {}
+    command = ["${env}", "${interpreter}", "${program}", "fit", "${args}"]
+    file = found.folder / "mnist.yaml"
+    file.write_text(json.dumps({"program": "train.py", "method": "grid", "parameters": values, "command": command}))
+    shared = [f"--per-gpu={at_once}"] if found.cuda else []
+    code, said = _command(["sweep.py", str(file), f"--runs={found.folder}", *shared], found)
+    found_records = [records.read(path) for path in sorted(found.folder.glob("mnist/*/record.json"))]
+    good = code == 0 and len(found_records) == 2 * seeds
+    found.right(f"{2 * seeds} trials on MNIST, {at_once} at once", good, "" if good else _one_line(said))
+    for record in found_records:
+        found.row(
+            "MNIST, by the recipe of document 000",
+            network=record.model,
+            seed=record.seed,
+            **{name: record.quality[name] for name in ("test_acc", "test_acc_rot90", "test_invariance_error")},
+            **{name: record.cost[name] for name in ("epoch_seconds", "train_images_per_second", "total_seconds")},
+        )
 
 
 def _accelerator(found: Findings) -> str:

@@ -35,7 +35,7 @@ from headtohead.records.metrics import in_words
 from headtohead.runner import process as processes
 from headtohead.runner.strategy import AsListed, Strategy
 from headtohead.runner.sweep_file import MODULE, Sweep, SweepError, Trial, read_sweep
-from headtohead.trial.hardware import cores
+from headtohead.trial.hardware import cores, gpus
 
 POLL = 0.2  # seconds between two looks at the running trials
 REPORT = 15.0  # seconds between two lines on a running trial, where there is no terminal
@@ -58,10 +58,15 @@ def main(args: Sequence[str] | None = None) -> int:
     shard = _shard(options.shard)
     if shard is None:
         return _usage_error([f"--shard: must be one of 1/N to N/N, such as 1/8: got {options.shard}"])
-    if not 1 <= options.jobs <= cores():
-        return _usage_error([f"--jobs: must be 1 to {cores()}, the number of cores: got {options.jobs}"])
+    if options.per_gpu < 1:
+        return _usage_error([f"--per-gpu: must be 1 or more: got {options.per_gpu}"])
     try:
         sweep = read_sweep(options.file)
+        slots = _slots(sweep, options.per_gpu)
+        most, what = (len(slots), "GPUs times --per-gpu") if slots else (cores(), "the number of cores")
+        jobs = (len(slots) or 1) if options.jobs is None else options.jobs
+        if not 1 <= jobs <= most:
+            raise SweepError([f"--jobs: must be 1 to {most}, {what}: got {jobs}"])
         if sweep.method == "bayes" and not options.dry_run:
             raise SweepError(
                 [f"{options.file}: method: bayes needs W&B (wandb sweep {options.file}); random runs here"]
@@ -73,7 +78,7 @@ def main(args: Sequence[str] | None = None) -> int:
         todo = [trial for trial in trials if not _is_finished(folder / trial.name)]
         if options.dry_run or todo:
             processes.start_server()
-            _check(sweep, options.file, options.jobs)
+            _check(sweep, options.file, jobs)
             if not options.dry_run:
                 folder.mkdir(parents=True, exist_ok=True)
     except SweepError as error:
@@ -90,7 +95,7 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"{sweep.name}: shard {options.shard} has {len(trials)} of {len(sweep.trials)} trials")
     if sweep.early_terminate:
         print(f"{options.file}: early_terminate is for W&B's server; here every trial runs to its end")
-    run = Run(sweep.name, AsListed(trials), folder, options.jobs)
+    run = Run(sweep.name, AsListed(trials), folder, jobs, slots[:jobs])
     if todo:
         for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: shells start background jobs without it
             signal.signal(number, _interrupt)
@@ -118,9 +123,11 @@ class Run:
     strategy: Strategy
     folder: Path
     jobs: int
+    slots: list[str] = field(default_factory=list)  # a GPU for each of the jobs; none where trials run on the CPU
     trials: list[Trial] = field(default_factory=list)  # all that it was given so far
     waiting: list[Trial] = field(default_factory=list)
     running: dict[BaseProcess, tuple[Trial, float]] = field(default_factory=dict)
+    taken: dict[BaseProcess, str] = field(default_factory=dict)  # the slots of those that run
     failed: dict[str, str] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
     seconds: dict[str, list[float]] = field(default_factory=dict)  # of finished trials, by model and data
@@ -198,14 +205,28 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FAILED).unlink(missing_ok=True)
         args = [*trial.args, f"--trainer.default_root_dir={folder}", "--ckpt_path=last"]
-        environment = {"WANDB_RUN_GROUP": self.name, "WANDB_NAME": trial.name, "TRIALS_AT_ONCE": str(self.jobs)}
+        environment = {"WANDB_RUN_GROUP": self.name, "WANDB_NAME": trial.name, "TRIALS_ON_MACHINE": str(self.jobs)}
+        slot = self._free_slot()
+        if slot:
+            environment["CUDA_VISIBLE_DEVICES"] = slot
+        environment["TRIALS_AT_ONCE"] = str(self.slots.count(slot) if slot else self.jobs)
         if not self.console.is_terminal and trial.name not in self.started:
             self.started.add(trial.name)
             print(f"start {_label(trial)}: trial {self.planned - len(self.waiting)} of {self.planned}", flush=True)
-        self.running[processes.start(args, folder, environment)] = (trial, time.monotonic())
+        process = processes.start(args, folder, environment)
+        self.running[process] = (trial, time.monotonic())
+        if slot:
+            self.taken[process] = slot
+
+    def _free_slot(self) -> str:
+        """Return the GPU that fewest of the running trials have, of those with room; nothing where there is none."""
+        busy = list(self.taken.values())
+        free = [slot for slot in self.slots if busy.count(slot) < self.slots.count(slot)]
+        return min(free, key=busy.count, default="")
 
     def _finish(self, process: BaseProcess) -> None:
         trial, started = self.running.pop(process)
+        self.taken.pop(process, None)
         folder = self.folder / trial.name
         process.join()
         if process.exitcode == processes.BUSY:
@@ -250,7 +271,10 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="trials are kept in RUNS/<sweep>/<trial> (default: runs)"
     )
-    parser.add_argument("--jobs", type=int, default=1, help="trials at once; they share the cores (default: 1)")
+    parser.add_argument(
+        "--jobs", type=int, help="trials at once; they share the cores (default: one for each GPU, or 1)"
+    )
+    parser.add_argument("--per-gpu", type=int, default=1, help="trials that share a GPU (default: 1)")
     parser.add_argument(
         "--shard",
         default="1/1",
@@ -259,6 +283,19 @@ def _parser() -> OneLineParser:
     )
     parser.add_argument("--dry-run", action="store_true", help="check the file, list its trials and stop")
     return parser
+
+
+def _slots(sweep: Sweep, per_gpu: int) -> list[str]:
+    """Return the GPU of each trial that can run at once, each GPU once before any comes again.
+
+    There is none where every trial runs on the CPU, nor where one asks for several devices: it then has them all.
+    """
+    trials = [trial.parameters for trial in (*sweep.trials, *sweep.corners)]
+    if any(str(trial.get("trainer.devices", 1)) != "1" for trial in trials):
+        return []
+    if trials and all(trial.get("trainer.accelerator") in ("cpu", "mps") for trial in trials):
+        return []
+    return gpus() * per_gpu
 
 
 def _interrupt(*_: object) -> None:
