@@ -49,11 +49,11 @@ STAGES = {
     "ceilings": Stage(speed.ceilings, 20, alone=True),
     "involution-speed": Stage(speed.involution, 35, alone=True),
     "involution-blocks": Stage(speed.involution_blocks, 30, alone=True),
-    "speed": Stage(speed.training, 110, alone=True),
-    "whole-steps": Stage(speed.whole_steps, 60, alone=True),
-    "compiled-speed": Stage(speed.compiled, 90, alone=True),
+    "whole-steps": Stage(speed.whole_steps, 55, alone=True),
+    "speed": Stage(speed.training, 80, alone=True),
+    "real": Stage(trials.real, 110, alone=True),
+    "compiled-speed": Stage(speed.compiled, 75, alone=True),
     "augmentations": Stage(speed.augmentations, 15, alone=True),
-    "real": Stage(trials.real, 100, alone=True),
 }
 
 
