@@ -1,13 +1,13 @@
 # make help: what there is to do
 
 SWEEP ?= sweeps/quick.yaml
-JOBS ?= 1
+JOBS ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 NAME := $(basename $(notdir $(SWEEP)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install compare readme test test-slow test-nightly format clean
+.PHONY: help install compare readme gpu-check test test-slow test-nightly format clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -19,11 +19,14 @@ help: ## show this
 install: .venv/installed ## make .venv and install the suite into it
 
 compare: .venv/installed ## fetch the data, run SWEEP, print and write its tables
-	@$(BIN)/python sweep.py $(SWEEP) --jobs $(JOBS); status=$$?; \
+	@$(BIN)/python sweep.py $(SWEEP) $(if $(JOBS),--jobs $(JOBS)); status=$$?; \
 	if [ $$status -le 1 ]; then $(BIN)/python report.py runs/$(NAME) || status=$$?; fi; exit $$status
 
 readme: .venv/installed ## bring the verdicts in README.md up to date with results/*/records
 	$(BIN)/python -m headtohead.report.readme
+
+gpu-check: .venv/installed ## what the suite does on a GPU, right and how fast (DEVICE=cpu TINY=1 tries the check itself)
+	$(BIN)/python -m benchmarks.gpu_check $(if $(DEVICE),--device=$(DEVICE)) $(if $(TINY),--tiny)
 
 # Two processes at a time, each with one thread (tests/conftest.py). A file's tests stay together: they share trials.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope

@@ -202,9 +202,14 @@ class ImageDataModule(LightningDataModule):
             # Its own: an iterator draws a number when it is made, which from the global stream would shift the
             # augmentations of a trial that resumes.
             generator=torch.Generator(),
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self._on_gpu(),  # elsewhere it would open CUDA for nothing
             persistent_workers=self.num_workers > 0,
         )
+
+    def _on_gpu(self) -> bool:
+        """Tell whether the trial that loads these images runs on a GPU of NVIDIA's."""
+        strategy = getattr(self.trainer, "strategy", None)
+        return strategy is not None and strategy.root_device.type == "cuda"
 
     def _world(self) -> tuple[int, int]:
         """Return this process's rank and how many processes there are."""

@@ -40,7 +40,7 @@ from headtohead.records.metrics import in_words
 from headtohead.runner import process as processes
 from headtohead.runner.strategy import AsListed, Strategy
 from headtohead.runner.sweep_file import MODULE, SEED, Sweep, SweepError, Trial, read_sweep
-from headtohead.trial.hardware import cores
+from headtohead.trial.hardware import cores, gpus
 
 if TYPE_CHECKING:
     from headtohead.runner.until_decided import UntilDecided
@@ -66,10 +66,15 @@ def main(args: Sequence[str] | None = None) -> int:
     shard = _shard(options.shard)
     if shard is None:
         return _usage_error([f"--shard: must be one of 1/N to N/N, such as 1/8: got {options.shard}"])
-    if not 1 <= options.jobs <= cores():
-        return _usage_error([f"--jobs: must be 1 to {cores()}, the number of cores: got {options.jobs}"])
+    if options.per_gpu < 1:
+        return _usage_error([f"--per-gpu: must be 1 or more: got {options.per_gpu}"])
     try:
         sweep = read_sweep(options.file)
+        slots = _slots(sweep, options.per_gpu)
+        most, what = (len(slots), "GPUs times --per-gpu") if slots else (cores(), "the number of cores")
+        jobs = (len(slots) or 1) if options.jobs is None else options.jobs
+        if not 1 <= jobs <= most:
+            raise SweepError([f"--jobs: must be 1 to {most}, {what}: got {jobs}"])
         if sweep.method == "bayes" and not options.dry_run:
             raise SweepError(
                 [f"{options.file}: method: bayes needs W&B (wandb sweep {options.file}); random runs here"]
@@ -79,10 +84,10 @@ def main(args: Sequence[str] | None = None) -> int:
         trials = _part(sweep.trials, *shard)
         folder = options.runs / sweep.name
         todo = [trial for trial in trials if not _is_finished(folder / trial.name)]
-        strategy = _until_decided(sweep, options) if options.until_decided else None
+        strategy = _until_decided(sweep, options, jobs) if options.until_decided else None
         if options.dry_run or todo or strategy or options.next is not None:
             processes.start_server()
-            _check(sweep, options.file, options.jobs)
+            _check(sweep, options.file, jobs)
             if not options.dry_run and options.next is None:
                 folder.mkdir(parents=True, exist_ok=True)
     except UsageError as error:
@@ -104,7 +109,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if sweep.early_terminate:
         print(f"{options.file}: early_terminate is for W&B's server; here every trial runs to its end")
     try:
-        run = Run(sweep.name, strategy or AsListed(trials), folder, options.jobs)
+        run = Run(sweep.name, strategy or AsListed(trials), folder, jobs, slots[:jobs])
     except UsageError as error:
         return _usage_error([str(error)])
     if todo or strategy:
@@ -137,9 +142,11 @@ class Run:
     strategy: Strategy
     folder: Path
     jobs: int
+    slots: list[str] = field(default_factory=list)  # a GPU for each of the jobs; none where trials run on the CPU
     trials: list[Trial] = field(default_factory=list)  # all that it was given so far
     waiting: list[Trial] = field(default_factory=list)
     running: dict[BaseProcess, tuple[Trial, float]] = field(default_factory=dict)
+    taken: dict[BaseProcess, str] = field(default_factory=dict)  # the slots of those that run
     failed: dict[str, str] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
     seconds: dict[str, list[float]] = field(default_factory=dict)  # of finished trials, by model and data
@@ -217,14 +224,28 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FAILED).unlink(missing_ok=True)
         args = [*trial.args, f"--trainer.default_root_dir={folder}", "--ckpt_path=last"]
-        environment = {"WANDB_RUN_GROUP": self.name, "WANDB_NAME": trial.name, "TRIALS_AT_ONCE": str(self.jobs)}
+        environment = {"WANDB_RUN_GROUP": self.name, "WANDB_NAME": trial.name, "TRIALS_ON_MACHINE": str(self.jobs)}
+        slot = self._free_slot()
+        if slot:
+            environment["CUDA_VISIBLE_DEVICES"] = slot
+        environment["TRIALS_AT_ONCE"] = str(self.slots.count(slot) if slot else self.jobs)
         if not self.console.is_terminal and trial.name not in self.started:
             self.started.add(trial.name)
             print(f"start {_label(trial)}: trial {self.planned - len(self.waiting)} of {self.planned}", flush=True)
-        self.running[processes.start(args, folder, environment)] = (trial, time.monotonic())
+        process = processes.start(args, folder, environment)
+        self.running[process] = (trial, time.monotonic())
+        if slot:
+            self.taken[process] = slot
+
+    def _free_slot(self) -> str:
+        """Return the GPU that fewest of the running trials have, of those with room; nothing where there is none."""
+        busy = list(self.taken.values())
+        free = [slot for slot in self.slots if busy.count(slot) < self.slots.count(slot)]
+        return min(free, key=busy.count, default="")
 
     def _finish(self, process: BaseProcess) -> None:
         trial, started = self.running.pop(process)
+        self.taken.pop(process, None)
         folder = self.folder / trial.name
         process.join()
         if process.exitcode == processes.BUSY:
@@ -269,7 +290,10 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="trials are kept in RUNS/<sweep>/<trial> (default: runs)"
     )
-    parser.add_argument("--jobs", type=int, default=1, help="trials at once; they share the cores (default: 1)")
+    parser.add_argument(
+        "--jobs", type=int, help="trials at once; they share the cores (default: one for each GPU, or 1)"
+    )
+    parser.add_argument("--per-gpu", type=int, default=1, help="trials that share a GPU (default: 1)")
     parser.add_argument(
         "--shard",
         default="1/1",
@@ -303,7 +327,9 @@ def _parser() -> OneLineParser:
     return parser
 
 
-def _until_decided(sweep: Sweep, options: argparse.Namespace, say: Callable[[str], None] = print) -> UntilDecided:
+def _until_decided(
+    sweep: Sweep, options: argparse.Namespace, jobs: int = 1, say: Callable[[str], None] = print
+) -> UntilDecided:
     """Return the strategy that runs further seeds where they are needed."""
     from headtohead.runner.until_decided import UntilDecided  # only here: it imports all that makes a table
 
@@ -312,7 +338,7 @@ def _until_decided(sweep: Sweep, options: argparse.Namespace, say: Callable[[str
     if options.margin is not None and not 0 < options.margin < math.inf:
         raise UsageError(f"--margin: must be a number above 0, such as 0.2: got {options.margin:g}")
     shard = _shard(options.shard) or (1, 1)
-    return UntilDecided(sweep, options.most, options.margin, lambda trials: _part(trials, *shard), options.jobs, say)
+    return UntilDecided(sweep, options.most, options.margin, lambda trials: _part(trials, *shard), jobs, say)
 
 
 def _next(sweep: Sweep, options: argparse.Namespace) -> int:
@@ -332,7 +358,7 @@ def _next(sweep: Sweep, options: argparse.Namespace) -> int:
         config = {name: value for name, value in resolved.items() if name != SEED}
         rows[records.config_hash(config)] = trial.parameters
     try:
-        strategy = _until_decided(sweep, options, lambda line: print(line, file=sys.stderr))
+        strategy = _until_decided(sweep, options, say=lambda line: print(line, file=sys.stderr))
         if is_address(options.next):
             from headtohead.report import from_wandb
 
@@ -350,6 +376,19 @@ def _next(sweep: Sweep, options: argparse.Namespace) -> int:
         return 0
     path = files.write_text(options.runs / sweep.name / "next.yaml", text)
     return subprocess.run([sys.executable, "-m", "wandb", "sweep", str(path)], check=False).returncode
+
+
+def _slots(sweep: Sweep, per_gpu: int) -> list[str]:
+    """Return the GPU of each trial that can run at once, each GPU once before any comes again.
+
+    There is none where every trial runs on the CPU, nor where one asks for several devices: it then has them all.
+    """
+    trials = [trial.parameters for trial in (*sweep.trials, *sweep.corners)]
+    if any(str(trial.get("trainer.devices", 1)) != "1" for trial in trials):
+        return []
+    if trials and all(trial.get("trainer.accelerator") in ("cpu", "mps") for trial in trials):
+        return []
+    return gpus() * per_gpu
 
 
 def _interrupt(*_: object) -> None:

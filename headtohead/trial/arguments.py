@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -160,6 +161,11 @@ def _check_trainer(trainer: Mapping[str, Any]) -> None:
         raise UsageError("--trainer.gradient_clip_algorithm: changes nothing without gradient_clip_val")
     if trainer["default_root_dir"] == "":
         raise UsageError("--trainer.default_root_dir: must be a folder: got nothing")
+    strategy = trainer["strategy"]
+    if isinstance(strategy, str) and re.search("fsdp|deepspeed|fork|notebook", strategy):
+        # the first two keep a part of the network in each process, which no checkpoint of a trial holds; CUDA cannot be
+        # used by a process that is forked
+        raise UsageError(f"--trainer.strategy: a trial cannot use {strategy!r}; ddp and ddp_spawn work")
     usable = [name for name in AcceleratorRegistry if AcceleratorRegistry[name]["accelerator"].is_available()]
     usable += ["auto", *(["gpu"] if {"cuda", "mps"} & set(usable) else [])]
     for name, known in (("accelerator", usable), ("strategy", ["auto", *StrategyRegistry.available_strategies()])):

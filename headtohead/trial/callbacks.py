@@ -22,7 +22,9 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from datamodules.streams import DRAWS, stream_seed
 from headtohead.cli.errors import one_line
 from headtohead.trial.errors import Terminated, TrialFailed
+from headtohead.trial.hardware import peak_memory_mb
 from headtohead.trial.networks import LAYOUTS, facts_of, left_as_it_is
+from headtohead.trial.speed import synchronize
 from lit_models import Task
 
 
@@ -127,7 +129,8 @@ class History(Checkpoint):
     A trial that resumes from that file goes on where it stopped, with its history and its clock. Of every epoch the
     history has the logged numbers, null where an epoch has not measured what others have, such as the validation where
     it is not done every epoch; the learning rate of its last step; the images of a step; the seconds of its training.
-    It is a ``Checkpoint`` because those alone run after the model has logged its epoch.
+    It is a ``Checkpoint`` because those alone run after the model has logged its epoch. The clock is looked at when
+    the device is done, and the memory is that of the fit: what is measured after it needs more.
 
     Args:
         folder: where ``last.ckpt`` is kept.
@@ -138,6 +141,7 @@ class History(Checkpoint):
         self.epochs: list[dict[str, float | None]] = []
         self._start = time.perf_counter()
         self._earlier_seconds = 0.0
+        self.peak_memory_mb = 0.0  # of this process, up to the last epoch's end
 
     @property
     def total_seconds(self) -> float:
@@ -156,8 +160,15 @@ class History(Checkpoint):
                 self.path.parent.parent.mkdir(parents=True, exist_ok=True)
             self._start = time.perf_counter()
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what was allocated before, on a GPU."""
+        super().on_train_start(trainer, pl_module)
+        if pl_module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(pl_module.device)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock of the epoch."""
+        synchronize(pl_module.device)
         self._before = dict(trainer.callback_metrics)
         self._epoch_start, self._validation_seconds = time.perf_counter(), 0.0
 
@@ -167,16 +178,20 @@ class History(Checkpoint):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock: the seconds of an epoch are those of training."""
+        synchronize(pl_module.device)
         self._validation_start = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go on."""
         if not trainer.sanity_checking and trainer.state.fn == "fit":
+            synchronize(pl_module.device)
             self._validation_seconds += time.perf_counter() - self._validation_start
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the epoch, then write the checkpoint."""
+        synchronize(pl_module.device)
         seconds = time.perf_counter() - self._epoch_start - self._validation_seconds
+        self.peak_memory_mb = max(self.peak_memory_mb, peak_memory_mb(pl_module.device))
         # Lightning leaves what earlier epochs logged where it is: what was measured since is another object
         measured = {
             name: float(value)
@@ -195,12 +210,13 @@ class History(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the checkpoint keeps."""
-        return {"epochs": self.epochs, "seconds": self.total_seconds}
+        return {"epochs": self.epochs, "seconds": self.total_seconds, "memory": self.peak_memory_mb}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.epochs = list(state_dict["epochs"])
         self._earlier_seconds = state_dict["seconds"]
+        self.peak_memory_mb = state_dict.get("memory", 0.0)  # checkpoints of an earlier version have none
 
 
 class Termination(Callback):

@@ -17,6 +17,7 @@ from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, Trainer
+from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
@@ -34,7 +35,15 @@ from headtohead.trial.checkpoints import (
 )
 from headtohead.trial.config import class_name, of_the_devices, resolved_config
 from headtohead.trial.errors import TrialFailed, explain, is_a_task, is_out_of_memory, refusal, smaller
-from headtohead.trial.hardware import best_precision, cores, keep_freed_memory, trials_at_once
+from headtohead.trial.hardware import (
+    best_precision,
+    cores,
+    fuse,
+    keep_freed_memory,
+    lay_channels_last,
+    repeat_exactly,
+    trials_on_machine,
+)
 from headtohead.trial.networks import (
     FROM_THE_DATA,
     Network,
@@ -70,7 +79,7 @@ class TrialCLI(LightningCLI):
         try:
             super().__init__(
                 seed_everything_default=0,
-                trainer_defaults={"max_epochs": 10, "enable_model_summary": False},
+                trainer_defaults={"max_epochs": 10, "enable_model_summary": False, "devices": 1},  # small networks
                 save_config_kwargs={"overwrite": True},
                 parser_kwargs={**strict, **{name: dict(strict) for name in self.subcommands()}},
                 auto_configure_optimizers=False,  # the recipe belongs to Task
@@ -164,10 +173,11 @@ class TrialCLI(LightningCLI):
             config.ckpt_path = str(_last(config)) if _last(config).exists() else None
             if config.ckpt_path is not None:
                 self.checkpoint = open_checkpoint(_last(config), config.model.class_path)
-        threads = max(1, cores() // trials_at_once())  # trials at once times threads is the number of cores
+        threads = max(1, cores() // trials_on_machine())  # trials at once times threads is the number of cores
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(threads)
         keep_freed_memory()
+        repeat_exactly()
 
     def _part_checkpoints(self, config: Namespace) -> None:
         """Keep a user's own checkpoints apart from those by which the trial is resumed and tested."""
@@ -219,10 +229,11 @@ class TrialCLI(LightningCLI):
         self.trainer = self.instantiate_trainer()
         self._settle_identity(config)
         try_on_one_batch(self.model, self.datamodule, class_name(config.model.class_path))
+        on_gpu = isinstance(self.trainer.accelerator, CUDAAccelerator)
+        if on_gpu and getattr(self.datamodule, "memory_format", "contiguous") == "channels_last":
+            lay_channels_last(net)
         if config.compile != "no":
-            net.compile(
-                mode=config.compile
-            )  # in place: whoever calls the network, in training and test, gets the fused one
+            fuse(net, config.compile)
 
     def _settle_identity(self, config: Namespace) -> None:
         """Add to what the trial is what it runs on, where that changes what is learnt; compare it if it goes on."""

@@ -1,14 +1,26 @@
-"""The hardware of a trial: its processor and cores, the precision it is fastest in, and memory that stays at hand."""
+"""The hardware of a trial: processor, cores and GPUs, the precision it is fastest in, and how memory is used."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import platform
+import re
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from headtohead.cli.errors import UsageError
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of glibc's malloc.h
 
@@ -72,12 +84,104 @@ def cores() -> int:
 
 
 def trials_at_once() -> int:
-    """Return how many trials share this machine, as whoever started this one says in ``TRIALS_AT_ONCE``.
+    """Return how many trials share the device, as whoever started this one says in ``TRIALS_AT_ONCE``.
 
     Raises:
         UsageError: it is not a number of trials.
     """
-    given = os.environ.get("TRIALS_AT_ONCE", "1")
+    return _count("TRIALS_AT_ONCE", 1)
+
+
+def trials_on_machine() -> int:
+    """Return how many trials share the machine's cores: with several GPUs, more than share one of these.
+
+    Raises:
+        UsageError: ``TRIALS_ON_MACHINE`` or ``TRIALS_AT_ONCE`` is not a number of trials.
+    """
+    return _count("TRIALS_ON_MACHINE", trials_at_once())
+
+
+def _count(name: str, default: int) -> int:
+    given = os.environ.get(name, str(default))
     if not (given.isdecimal() and int(given) > 0):
-        raise UsageError(f"TRIALS_AT_ONCE: must be a whole number, 1 or more: got {given!r}")
+        raise UsageError(f"{name}: must be a whole number, 1 or more: got {given!r}")
     return int(given)
+
+
+def gpus() -> list[str]:
+    """Return the GPUs of NVIDIA's that processes may use, by names that ``CUDA_VISIBLE_DEVICES`` takes.
+
+    Those that it names already, or all that the driver knows; of a card that is divided (MIG), its parts. CUDA is not
+    asked: it would stay with this process, and those that are forked from it could not use it.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        names = [name.strip() for name in given.split(",")]
+        return names[: names.index("-1")] if "-1" in names else [name for name in names if name]
+    try:
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return gpus_listed(done.stdout) if done.returncode == 0 else []
+
+
+def gpus_listed(text: str) -> list[str]:
+    """Return the names in what ``nvidia-smi -L`` prints: a line for each card, below it a line for each of its parts."""
+    cards: list[list[str]] = []
+    for line in text.splitlines():
+        if found := re.search(r"\(UUID: ([^)]+)\)", line):
+            if line.startswith("GPU"):
+                cards.append([found[1]])
+            elif cards:
+                cards[-1].append(found[1])
+    return [name for card in cards for name in (card[1:] or card)]
+
+
+def driver() -> str:
+    """Return the version of NVIDIA's driver; empty where there is none."""
+    version = Path("/proc/driver/nvidia/version")
+    found = re.search(r"\d+\.\d+(\.\d+)?", version.read_text()) if version.is_file() else None
+    return found[0] if found else ""
+
+
+def repeat_exactly() -> None:
+    """Have cuDNN take no algorithm that adds up in an order of its own: one seed gives one result, to the last bit."""
+    import torch
+
+    torch.backends.cudnn.deterministic = True
+
+
+def lay_channels_last(net: nn.Module) -> None:
+    """Lay the weights of 2-d convolutions out as their images lie, so that no step turns them."""
+    import torch
+
+    for parameter in net.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.to(memory_format=torch.channels_last)
+
+
+def fuse(net: nn.Module, mode: str) -> None:
+    """Compile a network in place: whoever calls it, in training and test, gets the fused one.
+
+    Args:
+        net: the network.
+        mode: of ``torch.compile``.
+    """
+    import torch._inductor.config
+
+    # As without it, intermediate results are rounded to 16 bits. Else a maximum, stored rounded, is not found among the
+    # values that its gradient computes again unrounded, and 0 / 0 follows: SimpleCNN's loss became NaN at once.
+    torch._inductor.config.emulate_precision_casts = True
+    net.compile(mode=mode)
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Return the peak of what was allocated on a GPU, or of this process's resident memory, in MB; NaN if unknown."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    if resource is None:
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import statistics
 import subprocess
-import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +21,7 @@ from headtohead.records.metrics import in_words
 from headtohead.records.record import Record, config_hash, write
 from headtohead.trial.callbacks import Best, History
 from headtohead.trial.config import class_name, network_name
-from headtohead.trial.hardware import cpu_name, trials_at_once
+from headtohead.trial.hardware import cpu_name, driver, trials_at_once, trials_on_machine
 from headtohead.trial.networks import LAYOUTS, facts_of
 from headtohead.trial.speed import seconds_per_batch
 from headtohead.trial.tracking import TrialLogger
@@ -31,7 +31,7 @@ from lit_models.sizes import size
 from lit_models.tasks.classifier import QUARTER_TURNS
 
 with suppress(ImportError):  # Windows has none
-    import resource
+    pass
 
 THROUGHPUT_BATCH = 256
 
@@ -85,7 +85,8 @@ class Recorder(Callback):
             latency = seconds_per_batch(model, *example)
             batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).clone(memory_format=layout) for part in example]
             throughput = THROUGHPUT_BATCH / seconds_per_batch(model, *batch)
-        epoch_seconds = statistics.median(self.history.seconds)
+        warms_up = device.type != "cpu" or model.net._compiled_call_impl is not None
+        epoch_seconds = seconds_of_an_epoch(self.history.epochs, warms_up)
         images = _images_per_epoch(trainer, data) if hasattr(data, "train") else float("nan")
         score = self.best.score
         quality = {model.monitor: float("nan") if score is None else round(score, 6), **model.test_report}
@@ -107,7 +108,7 @@ class Recorder(Callback):
                 "train_images_per_second": images / epoch_seconds,
                 "latency_seconds": latency,
                 "inference_images_per_second": throughput,
-                "peak_memory_mb": _peak_memory_mb(device),
+                "peak_memory_mb": self.history.peak_memory_mb,
                 "total_seconds": self.history.total_seconds,
             },
             history=self.history.epochs,
@@ -123,6 +124,12 @@ def _per_image(model: Task, data: Any) -> per_image.PerImage | None:
     if isinstance(model, Classifier):
         return per_image.of_classifier(test_set, dict(zip((0, *QUARTER_TURNS), found.numpy(), strict=True)))
     return per_image.of_inpainter(test_set, found[0].numpy())
+
+
+def seconds_of_an_epoch(epochs: Sequence[Mapping[str, float]], warms_up: bool) -> float:
+    """Return the median seconds of an epoch, without the first where that compiles or loads what others find ready."""
+    timed = epochs[1:] if warms_up and len(epochs) > 1 else epochs
+    return statistics.median(epoch["seconds"] for epoch in timed)
 
 
 def _images_per_epoch(trainer: Trainer, data: Any) -> int:
@@ -150,6 +157,12 @@ def _hardware(trainer: Trainer, model: Task, memory_format: str) -> dict[str, An
         "compiled": model.net._compiled_call_impl is not None,
         "threads": torch.get_num_threads(),
         "trials_at_once": trials_at_once(),
+        "trials_on_machine": trials_on_machine(),
+        "host": cpu_name(),  # which bounds the small networks, whatever the device
+        "driver": driver() if device.type == "cuda" else "",
+        "tf32": device.type == "cuda"
+        and (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) != (False, False),
+        "deterministic": device.type != "cuda" or torch.backends.cudnn.deterministic,
         "versions": {
             "python": platform.python_version(),
             "torch": str(torch.__version__),
@@ -158,16 +171,6 @@ def _hardware(trainer: Trainer, model: Task, memory_format: str) -> dict[str, An
             "kornia": str(kornia.__version__),
         },
     }
-
-
-def _peak_memory_mb(device: torch.device) -> float:
-    """Return the peak of what was allocated on a GPU, or of this process's resident memory, in MB; NaN if unknown."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    if "resource" not in globals():
-        return float("nan")
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def code_commit() -> str:

@@ -1,4 +1,4 @@
-"""How fast a network answers: the median time of one forward pass."""
+"""How fast a network answers: the median time of one forward pass; and waiting for a device, without which no time holds."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def seconds_per_batch(model: nn.Module, *batch: Tensor, budget: float = 0.5) -> 
     times: list[float] = []
     for _ in range(2):
         model(*batch)
-    _synchronize(batch[0].device)
+    synchronize(batch[0].device)
     end = time.perf_counter() + budget
     while len(times) < 3 or time.perf_counter() < end:
         start = time.perf_counter()
         model(*batch)
-        _synchronize(batch[0].device)
+        synchronize(batch[0].device)
         times.append(time.perf_counter() - start)
     model.train(training)
     return statistics.median(times)
 
 
-def _synchronize(device: torch.device) -> None:
-    """Wait for the device: an accelerator's kernels return before they are done."""
+def synchronize(device: torch.device) -> None:
+    """Wait for a device: an accelerator's kernels return before they are done."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)

@@ -8,8 +8,10 @@ forward and backward, so the extra memory is a workspace of a few samples whatev
 
 The operator and its two gradients are registered with PyTorch (``torch.ops.lit_models.involution2d`` and so on), so
 ``torch.compile``, ``torch.export`` and the FLOP counter take them as they take a convolution: whole.
+On a GPU each is one kernel, :mod:`lit_models.operators.triton_involution`, where Triton is installed.
 """
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -181,6 +183,37 @@ def _involution2d_grad_kernel(grad_output: Tensor, input: Tensor, kernel: Tensor
     """The gradient of the kernel, of which only shape and layout are read: (B, G, K * K, H_out, W_out)."""
     grad_kernel = torch.empty_like(kernel)
     _backward_kernel(grad_kernel, grad_output, input, stride)
+    return grad_kernel
+
+
+@functools.cache
+def _fused() -> Any:
+    """The kernels for GPUs; None where Triton, which PyTorch brings for most of them, is not installed."""
+    try:
+        from lit_models.operators import triton_involution  # here: a CPU needs no compiler
+    except ImportError:
+        return None
+    return triton_involution
+
+
+@_involution2d.register_kernel("cuda")
+def _(input: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    output: Tensor = _like_output(input, kernel, stride)
+    (_fused().forward if _fused() else _forward)(output, input, kernel, stride)
+    return output
+
+
+@_involution2d_grad_input.register_kernel("cuda")
+def _(grad_output: Tensor, input: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    grad_input = torch.empty_like(input)
+    (_fused().backward_input if _fused() else _backward_input)(grad_input, grad_output, kernel, stride)
+    return grad_input
+
+
+@_involution2d_grad_kernel.register_kernel("cuda")
+def _(grad_output: Tensor, input: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    grad_kernel = torch.empty_like(kernel)
+    (_fused().backward_kernel if _fused() else _backward_kernel)(grad_kernel, grad_output, input, stride)
     return grad_kernel
 
 

@@ -6,15 +6,12 @@ import torch
 import torch.nn.functional as F
 from kornia.geometry.transform import rotate
 from torch import Tensor, nn
-from torchmetrics import MaxMetric, MeanMetric, Metric, MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassCalibrationError,
-    MulticlassConfusionMatrix,
-)
+from torchmetrics import Metric, MetricCollection
+from torchmetrics.classification import MulticlassCalibrationError
 
 from lit_models.operators import _check
-from lit_models.tasks.task import IGNORED, Batch, Optimizer, Schedule, Task
+from lit_models.tasks.sums import Accuracy, Confusion, Largest, Mean
+from lit_models.tasks.task import IGNORED, Batch, Optimizer, Schedule, Task, exactly
 
 QUARTER_TURNS = (90, 180, 270)
 ROTATION_SWEEP = tuple(range(0, 360, 15))
@@ -60,24 +57,21 @@ class Classifier(Task):
         self.num_classes = num_classes
         self._steps: list[tuple[Tensor, Tensor, int]] = []  # loss, images that were right, images; of this epoch
         self._right: list[Tensor] = []  # per batch of the test: whether each image was right, upright and turned
-        self.train_metrics = _together("train_", loss=MeanMetric(), acc=MeanMetric())
-        self.val_metrics = _together("val_", loss=MeanMetric(), acc=self._accuracy())
+        self._probabilities: list[tuple[Tensor, Tensor]] = []  # per batch of the test, with the labels
+        self.train_metrics = _together("train_", loss=Mean(), acc=Mean())
+        self.val_metrics = _together("val_", loss=Mean(), acc=Accuracy())
         self.test_metrics = _together(
             "test_",
-            loss=MeanMetric(),
-            acc=self._accuracy(),
-            confusion=MulticlassConfusionMatrix(num_classes, ignore_index=IGNORED, validate_args=False),
+            loss=Mean(),
+            acc=Accuracy(),
+            confusion=Confusion(num_classes),
         )
         # Not among those above, which are given logits: it is given probabilities.
         self.test_ece = MulticlassCalibrationError(num_classes, n_bins=15, ignore_index=IGNORED, validate_args=False)
         # The members of these two are updated one by one: each sees the images turned by another angle.
-        self.test_turned = _together("test_", **{f"acc_rot{angle}": self._accuracy() for angle in QUARTER_TURNS})
-        self.test_sweep = _together("", **{str(angle): self._accuracy() for angle in ROTATION_SWEEP})
-        self.test_invariance_error = MaxMetric()
-
-    def _accuracy(self) -> MulticlassAccuracy:
-        # micro: the plain share of images classified correctly, top-1
-        return MulticlassAccuracy(self.num_classes, average="micro", ignore_index=IGNORED, validate_args=False)
+        self.test_turned = _together("test_", **{f"acc_rot{angle}": Accuracy() for angle in QUARTER_TURNS})
+        self.test_sweep = _together("", **{str(angle): Accuracy() for angle in ROTATION_SWEEP})
+        self.test_invariance_error = Largest()
 
     def check(self, images: Tensor) -> str | None:
         """Tell what is wrong with the logits for one batch, or None; see :meth:`Task.check`."""
@@ -129,9 +123,9 @@ class Classifier(Task):
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Accumulate the quarter turns (loader 0, the whole test set) or the rotation sweep (loader 1, a subset).
 
-        Without autocast, whatever the network was trained in: rounding must not look like a lack of equivariance.
+        In float32 proper, whatever the network was trained in: rounding must not look like a lack of equivariance.
         """
-        with torch.autocast(self.device.type, enabled=False):
+        with exactly(self.device):
             if dataloader_idx == 1:
                 self._rotation_step(*batch)
             else:
@@ -145,23 +139,26 @@ class Classifier(Task):
         upright = self(images)
         right = [upright.argmax(1) == labels]
         self.test_metrics.update(**_evaluated(upright, labels))
-        self.test_ece.update(upright.float().softmax(1), labels)
+        self._probabilities.append((upright.float().softmax(1), labels))
         for turn, angle in enumerate(QUARTER_TURNS, start=1):
             logits = self(_laid_out_as(images, images.rot90(turn, (2, 3))))
             self.test_turned[f"acc_rot{angle}"].update(logits, labels)
             right.append(logits.argmax(1) == labels)
-            counted = (logits - upright)[labels != IGNORED]
-            if counted.numel():
-                self.test_invariance_error.update(counted.abs().max())
+            apart = (logits - upright).abs().amax(1)
+            self.test_invariance_error.update(apart.where(labels != IGNORED, 0))
         self._right.append(torch.stack(right).float().where(labels != IGNORED, torch.nan))
 
     def on_test_epoch_start(self) -> None:
         """Forget the images of a test that was broken off."""
         self._right.clear()
+        self._probabilities.clear()
 
     def on_test_epoch_end(self) -> None:
         """Log the scalars of the test and keep the rest in ``test_report``."""
         found = self.test_metrics.compute()
+        # at once: this one picks the images that count, for which it waits
+        self.test_ece.update(*(torch.cat(parts) for parts in zip(*self._probabilities, strict=True)))
+        self._probabilities.clear()
         confusion = found["test_confusion"]
         self.per_image = self.in_order(self._right)
         scalars = {
@@ -221,5 +218,5 @@ def _rotate(images: Tensor, angle: float) -> Tensor:
     """
     if angle == 0:
         return images
-    degrees = torch.tensor([angle], dtype=images.dtype, device=images.device).expand(len(images))
+    degrees = torch.full((len(images),), angle, dtype=images.dtype, device=images.device)  # a fill: no wait for a copy
     return rotate(images, degrees, mode="bilinear", padding_mode="border")

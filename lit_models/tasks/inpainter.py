@@ -8,9 +8,10 @@ import math
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, MetricCollection, SumMetric
+from torchmetrics import MetricCollection, SumMetric
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
+from lit_models.tasks.sums import Mean
 from lit_models.tasks.task import IGNORED, Batch, Optimizer, Schedule, Task
 
 SSIM_WINDOW = 11  # pixels: an image must be as large
@@ -81,14 +82,12 @@ class Inpainter(Task):
         self._steps: list[tuple[Tensor, int]] = []  # loss and images of each step of this epoch
         self._evaluated = 0  # images that this process has evaluated in this pass
         self._errors: list[Tensor] = []  # per batch of the test: the mean absolute error in each image's hole
-        self.train_loss = MeanMetric()
-        self.val_metrics = MetricCollection(
-            {"loss": MeanMetric(), "l1": MeanMetric()}, prefix="val_", compute_groups=False
-        )
+        self.train_loss = Mean()
+        self.val_metrics = MetricCollection({"loss": Mean(), "l1": Mean()}, prefix="val_", compute_groups=False)
         self.test_metrics = MetricCollection(
             {
-                "l1_hole": MeanMetric(),
-                "l1_valid": MeanMetric(),
+                "l1_hole": Mean(),
+                "l1_valid": Mean(),
                 "psnr": PeakSignalNoiseRatio(data_range=1.0),
                 "ssim": StructuralSimilarityIndexMeasure(data_range=1.0),
             },
@@ -146,7 +145,8 @@ class Inpainter(Task):
         if not len(images):
             return
         output = self._fill(images, mask)
-        self.val_metrics["loss"].update(inpainting_loss(output, images, mask), len(images))
+        count = torch.full((), len(images), device=self.device)
+        self.val_metrics["loss"].update(inpainting_loss(output, images, mask), count)
         self.val_metrics["l1"].update(*_mean_error(output.clamp(0, 1), images, 1 - mask))
 
     def on_validation_epoch_end(self) -> None:
