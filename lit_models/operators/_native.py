@@ -22,6 +22,7 @@ FORWARD, GRAD_INPUT, GRAD_WEIGHT = range(3)  # passes; the weight of an involuti
 
 _WORKSPACE = 2**16  # floats of an image in a task: 256 KB, half of a usual second-level cache
 _TASKS = 4  # for each thread, so that one that is held up takes fewer
+_PARTS = 32  # in which the gradient of a depthwise convolution's weights is summed, then added up
 _LEAST_ROWS = 4  # of a task: fewer read their neighbours' rows more often than their own
 
 _forked = False
@@ -45,7 +46,10 @@ class _Job(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("step", "bfloat16", "batches", "channels", "groups", "size", "stride")),
         *((name, ctypes.c_int64) for name in ("padding", "height", "width", "height_out", "width_out")),
         *((name, _Tensor) for name in ("input", "output", "kernel")),
-        *((name, ctypes.c_int64) for name in ("weight", "bias", "threads", "bands", "band_rows", "next", "failed")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("weight", "bias", "parts", "threads", "bands", "band_rows", "next", "failed")
+        ),
     ]
 
 
@@ -106,21 +110,21 @@ def _threads() -> int:
     return 1 if _forked else torch.get_num_threads()
 
 
-def _bands(batches: int, rows: int, columns: int, threads: int) -> tuple[int, int]:
-    """Cut images into bands of rows: into how many, of how many rows each.
+def _bands(batches: int, rows: int, floats: int, tasks: int) -> tuple[int, int]:
+    """Cut images into bands of rows that fit the cache: into how many, of how many rows each.
 
     Args:
         batches: images.
         rows: of the result.
-        columns: floats in a row of an image's part in a task.
-        threads: that are to have work.
+        floats: of an image that a row of the result takes.
+        tasks: that there are to be, with few images.
     """
-    most = max(_WORKSPACE // max(columns, 1), _LEAST_ROWS)
-    if threads > 1:
-        wanted = -(-_TASKS * threads // max(batches, 1))  # bands of an image
-        most = min(most, max(-(-rows // wanted), _LEAST_ROWS))
+    most = max(_WORKSPACE // max(floats, 1), _LEAST_ROWS)
+    wanted = -(-tasks // max(batches, 1))  # bands of an image
+    most = min(most, max(-(-rows // wanted), _LEAST_ROWS))
     bands = max(-(-rows // most), 1)
-    return bands, max(-(-rows // bands), 1)
+    size = max(-(-rows // bands), 1)
+    return max(-(-rows // size), 1), size
 
 
 def _described(images: Tensor) -> _Tensor:
@@ -147,7 +151,7 @@ def involution(step: int, input: Tensor, output: Tensor, kernel: Tensor, stride:
     threads = _threads()
     rows = height if step == GRAD_INPUT else output.shape[2]
     floats = channels * width * (1 if step == GRAD_INPUT else stride)
-    bands, band_rows = _bands(batches, rows, floats, threads)
+    bands, band_rows = _bands(batches, rows, floats, _TASKS * threads if threads > 1 else 1)
     _run(
         "lit_involution",
         _Job(
@@ -171,6 +175,77 @@ def involution(step: int, input: Tensor, output: Tensor, kernel: Tensor, stride:
             band_rows=band_rows,
         ),
     )
+
+
+def depthwise(
+    step: int,
+    input: Tensor,
+    output: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    size: int,
+    stride: int,
+    padding: int,
+) -> Tensor | None:
+    """Compute one pass of a depthwise convolution, for tensors that :func:`takes` takes.
+
+    Args:
+        step: ``FORWARD`` writes ``output``, ``GRAD_INPUT`` writes ``input``, ``GRAD_WEIGHT`` returns the gradient of
+            the weights; where a pass writes or reads a gradient, the tensor is that gradient.
+        input: (B, C, H, W), any strides.
+        output: (B, C, H_out, W_out), any strides.
+        weight: (C, 1, K, K); None for its gradient.
+        bias: (C,), for the forward pass.
+        size: K, at most 7.
+        stride: 1 or 2.
+        padding: zeros on each side, fewer than K.
+
+    Returns:
+        The gradient of the weights (C, 1, K, K) in float32, for ``GRAD_WEIGHT``.
+
+    Raises:
+        MemoryError: the workspaces could not be had.
+    """
+    batches, channels, height, width = input.shape
+    threads = _threads()
+    rows = height if step == GRAD_INPUT else output.shape[2]
+    floats = channels * width * (1 if step == GRAD_INPUT else stride)
+    # which bands of images are summed together is the same for any number of threads
+    tasks = _PARTS if step == GRAD_WEIGHT else _TASKS * threads if threads > 1 else 1
+    bands, band_rows = _bands(batches, rows, floats, tasks)
+    parts = max(min(batches * bands, _PARTS), 1)
+    if step == GRAD_WEIGHT:
+        weight = torch.empty(parts, channels, 1, size, size)
+    else:
+        assert weight is not None
+        weight = weight.float().contiguous()
+    bias = None if bias is None else bias.float().contiguous()
+    _run(
+        "lit_depthwise",
+        _Job(
+            step=step,
+            bfloat16=input.dtype == torch.bfloat16,
+            batches=batches,
+            channels=channels,
+            groups=channels,
+            size=size,
+            stride=stride,
+            padding=padding,
+            height=height,
+            width=width,
+            height_out=output.shape[2],
+            width_out=output.shape[3],
+            input=_described(input),
+            output=_described(output),
+            weight=weight.data_ptr(),
+            bias=0 if bias is None else bias.data_ptr(),
+            parts=parts,
+            threads=min(threads, parts if step == GRAD_WEIGHT else batches * bands),
+            bands=bands,
+            band_rows=band_rows,
+        ),
+    )
+    return weight.sum(0) if step == GRAD_WEIGHT else None
 
 
 def _run(name: str, job: _Job) -> None:

@@ -136,10 +136,10 @@ static void NAME(scatter)(char *data, int64_t at, int64_t column, int64_t channe
 }
 
 /* Copy rows first..first + rows - 1 of an image, which may lie outside it, with zeros left and right of it: one group
-   of channels after the other. */
+   of channels after the other, the last of which may have fewer. */
 static void NAME(gather_image)(float *to, int64_t pitch, const Tensor *image, int64_t at, int64_t height, int64_t width,
                                int64_t first, int64_t rows, int64_t left, int64_t columns, int64_t groups,
-                               int64_t channels, int half) {
+                               int64_t channels, int64_t total, int half) {
     const int64_t right = columns - left - width;
     for (int64_t n = 0; n < groups * rows; n++) {
         const int64_t g = image->channel == 1 ? n % groups : n / rows, i = image->channel == 1 ? n / groups : n % rows;
@@ -151,7 +151,7 @@ static void NAME(gather_image)(float *to, int64_t pitch, const Tensor *image, in
         memset(row, 0, sizeof(float) * left * pitch);
         NAME(gather)(row + left * pitch, pitch, image->data,
                      at + g * channels * image->channel + (first + i) * image->row, image->column, image->channel, width,
-                     channels, image->row, half);
+                     MIN(channels, total - g * channels), image->row, half);
         memset(row + (left + width) * pitch, 0, sizeof(float) * right * pitch);
     }
 }

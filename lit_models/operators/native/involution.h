@@ -243,7 +243,7 @@ static void NAME(involution)(Job *job) {
                 const int64_t count = MAX(MIN((last - 1 + p) / stride + 1, job->height_out) - from, 0);
                 const int64_t kernel_row = columns_out * tap_pitch;
                 NAME(gather_image)(image, pitch, output, out, job->height_out, width_out, from, count, reach, columns_out,
-                                   groups, channels, half);
+                                   groups, channels, job->channels, half);
                 for (int64_t g = 0; g < groups; g++) {
                     const float *gradients = image + g * count * columns_out * pitch;
                     for (int64_t i = 0; i < count; i++) {
@@ -277,7 +277,7 @@ static void NAME(involution)(Job *job) {
             }
             const int64_t count = (last - first - 1) * stride + size;
             NAME(gather_image)(image, pitch, input, in, job->height, job->width, first * stride - p, count, p, columns,
-                               groups, channels, half);
+                               groups, channels, job->channels, half);
             for (int64_t n = 0; n < groups * (last - first); n++) {
                 /* in the order in which they lie in memory */
                 const int64_t g = kernel->channel == 1 ? n % groups : n / (last - first);

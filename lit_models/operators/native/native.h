@@ -26,7 +26,8 @@ typedef struct {
     int64_t pass, bfloat16; /* bfloat16: input, output and an involution's kernel are, else float32 */
     int64_t batches, channels, groups, size, stride, padding, height, width, height_out, width_out;
     Tensor input, output, kernel; /* or their gradients; a depthwise convolution has no kernel tensor */
-    float *weight, *bias;         /* of a depthwise convolution: (taps, channels) and, or null, (channels) */
+    float *weight, *bias;         /* of a depthwise convolution: (channels, taps) and, or null, (channels) */
+    int64_t parts;                /* the gradient of its weight is written in this many, (parts, channels, taps) */
     int64_t threads;
     int64_t bands, band_rows; /* how the rows of a result are cut into tasks */
     int64_t next, failed;     /* the next task to be taken; whether memory ran out */

@@ -5,3 +5,4 @@
 #undef vf
 #undef SUMS
 #undef EACH_BLOCK
+#undef BLOCK
