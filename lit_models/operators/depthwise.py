@@ -66,7 +66,7 @@ def _layout(input: Tensor) -> torch.memory_format:
 def _depthwise_conv2d(input: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """The operator itself: as conv2d with a group per channel and a square kernel."""
     if not (_fits(weight, stride, padding) and _native.takes(input, weight)):
-        output = F.conv2d(input, weight, bias, stride, padding, groups=len(weight))
+        output: Tensor = F.conv2d(input, weight, bias, stride, padding, groups=len(weight))
         return output.contiguous(memory_format=_layout(input))
     output = _like_output(input, weight, bias, stride, padding)
     _native.depthwise(_native.FORWARD, input, output, weight, bias, weight.shape[2], stride, padding)
