@@ -209,6 +209,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.slow
 def test_a_forked_process_waits_for_no_thread_of_its_parent():
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
     call = [sys.executable, "-W", "ignore", "-c", AFTER_FORK]
@@ -259,6 +260,7 @@ def _train(rank, processes, store, answer):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_get_the_gradients_of_one(tmp_path):
     context = multiprocessing.get_context("spawn")
     answer = context.Queue()
