@@ -69,17 +69,18 @@ def _library() -> tuple[Any, Any] | None:
 def vectors() -> str:
     """Return how wide the vectors of the compiled passes are: ``plain``, ``avx2`` or ``avx512``; empty without them.
 
-    The environment variable ``OPERATOR_VECTORS`` may ask for narrower ones than the processor has.
+    The environment variable ``OPERATOR_VECTORS`` may ask for narrower ones than the processor has, or for ``none``:
+    PyTorch's own operations then run, as they do without a compiler.
 
     Raises:
-        ValueError: it names none of the three.
+        ValueError: it names none of these.
     """
-    library = _library()
-    if library is None:
-        return ""
     allowed = os.environ.get("OPERATOR_VECTORS", "avx512")
-    if allowed not in WIDTHS:
-        raise ValueError(f"OPERATOR_VECTORS must be plain, avx2 or avx512: got {allowed}")
+    if allowed not in (*WIDTHS, "none"):
+        raise ValueError(f"OPERATOR_VECTORS must be none, plain, avx2 or avx512: got {allowed}")
+    library = _library()
+    if library is None or allowed == "none":
+        return ""
     widest = min(int(library[0].lit_width()), WIDTHS[allowed])
     return next(name for name, width in WIDTHS.items() if width == widest)
 
@@ -102,8 +103,7 @@ def takes(*tensors: Tensor) -> bool:
         return False
     if _library() is None:
         _say_slow()
-        return False
-    return True
+    return vectors() != ""
 
 
 def _threads() -> int:

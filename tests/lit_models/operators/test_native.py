@@ -191,8 +191,10 @@ def test_without_a_compiler_the_same_comes_out_and_it_is_said_once(monkeypatch, 
 def test_narrower_vectors_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("OPERATOR_VECTORS", "plain")
     assert _native.vectors() == "plain"
+    monkeypatch.setenv("OPERATOR_VECTORS", "none")
+    assert not _native.takes(torch.ones(1))
     monkeypatch.setenv("OPERATOR_VECTORS", "sse")
-    with pytest.raises(ValueError, match=r"^OPERATOR_VECTORS must be plain, avx2 or avx512: got sse$"):
+    with pytest.raises(ValueError, match=r"^OPERATOR_VECTORS must be none, plain, avx2 or avx512: got sse$"):
         _native.vectors()
 
 
