@@ -7,6 +7,7 @@ has to be installed, a third, ``available()``, raises :class:`~benchmarks.timing
 
 NAMES = (
     "involution",
+    "depthwise",
     "equivariant",
     "group",
     "augment",

@@ -1,13 +1,15 @@
-"""A training step of ConvMixer-256/8 against timm's in fp32."""
+"""A training step of ConvMixer-256/8 against timm's in fp32, and against the first edition's operator."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import nn
 
-from benchmarks.timing import Missing, Row, apart, compare, training
+from benchmarks.timing import Measure, Missing, Row, apart, compare, training
 from headtohead.trial.hardware import best_precision
 from lit_models import ConvMixer
 
@@ -40,7 +42,17 @@ def run(tiny: bool = False) -> list[Row]:
     ours = partial(one, partial(ConvMixer, width=width, depth=depth), shape, precision, last)
     times = apart(ours, partial(one, partial(timms, width, depth), shape), 2 if tiny else 4)
     case = f"training step of ConvMixer-{width}/{depth}, batch {batch}"
-    return [compare(case, "ms", *times, "less", 2.5, note=f"ours in {precision}")]
+    before = apart(ours, partial(_first, ours), 2 if tiny else 4)
+    return [
+        compare(case, "ms", *times, "less", 2.5, note=f"ours in {precision}"),
+        compare(f"{case}, over the first edition's operator", "ms", *before, "less", note=f"both in {precision}"),
+    ]
+
+
+def _first(make: Callable[[], Measure]) -> Measure:
+    """Measure without the compiled passes, in this process."""
+    os.environ["OPERATOR_VECTORS"] = "none"
+    return make()
 
 
 def check() -> None:

@@ -1,9 +1,13 @@
-"""Involution, forward and backward, against its published formulation with F.unfold."""
+"""Involution, forward and backward, against F.unfold, the first edition and what the machine allows."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -11,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.timing import Row, alternate, compare
+from benchmarks.timing import Row, alternate, compare, training_step
+from lit_models import ResNet
 from lit_models.operators import involution2d
 
 SHAPE, KERNEL_SIZE, GROUPS = (64, 64, 32, 32), 7, 4
@@ -35,9 +40,77 @@ def tensors(shape: tuple[int, int, int, int] = SHAPE) -> tuple[Tensor, Tensor, T
     return input, kernel, torch.randn(shape, generator=random)
 
 
+def bound(tensors: Sequence[Tensor], macs: float) -> tuple[float, str]:
+    """Return the least milliseconds for a pass: of moving its tensors once, and of its products.
+
+    Both rates are measured here and now: of a copy, and of the product of two float32 matrices.
+
+    Args:
+        tensors: what the pass reads or writes.
+        macs: products that it adds up.
+    """
+    source, matrix = torch.ones(2**24), torch.ones(1024, 1024)
+    target = torch.empty_like(source)
+    copy, product = (min(times) for times in alternate(lambda: target.copy_(source), lambda: matrix @ matrix, 7))
+    rates = 2 * source.nbytes / copy / 1e6, 1024**3 / product / 1e6  # GB and 10^9 products a second
+    moved, multiplied = sum(t.nbytes for t in tensors) / rates[0] / 1e6, macs / rates[1] / 1e6
+    words = (
+        f"{moved:.1f} ms at {rates[0]:.1f} GB/s of a copy, {multiplied:.1f} ms at {rates[1]:.0f} GMAC/s of a product"
+    )
+    return max(moved, multiplied), words
+
+
+@contextmanager
+def first_edition() -> Iterator[None]:
+    """Have the operators run without their compiled passes."""
+    before = os.environ.get("OPERATOR_VECTORS")
+    os.environ["OPERATOR_VECTORS"] = "none"
+    try:
+        yield
+    finally:
+        del os.environ["OPERATOR_VECTORS"]
+        if before is not None:
+            os.environ["OPERATOR_VECTORS"] = before
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Have PyTorch use so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def on_threads(number: int, function: Callable[[], None]) -> Callable[[], None]:
+    """Return the function, run on so many threads."""
+
+    def run() -> None:
+        with threads(number):
+            function()
+
+    return run
+
+
+def resnet_step(operator: str, width: int, target: float, tiny: bool) -> Row:
+    """Compare a training step of the ResNet-8 of an operator with that of the convolutional one, on one thread."""
+    batch = 2 if tiny else 64
+    images = torch.rand(batch, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    steps = [
+        training_step(ResNet(depth=8, operator=name, width=size), images, torch.arange(batch) % 10)
+        for name, size in ((operator, width), ("conv", 16))
+    ]
+    ours, peer = (on_threads(1, step) for step in steps)
+    times = alternate(ours, peer, 2 if tiny else 7)
+    case = f"training step of ResNet-8 by {operator}, width {width}, over conv, width 16; batch {batch}, one thread"
+    return compare(case, "ms", *times, "share", target)
+
+
 def run(tiny: bool = False) -> list[Row]:
     """Measure time, then memory."""
-    shape = (2, 8, 8, 8) if tiny else SHAPE
+    shape, rounds = ((2, 8, 8, 8), 2) if tiny else (SHAPE, 7)
     input, kernel, gradient = tensors(shape)
 
     def ours() -> None:
@@ -46,12 +119,46 @@ def run(tiny: bool = False) -> list[Row]:
     def peer() -> None:
         torch.autograd.grad(unfolded(input, kernel), (input, kernel), gradient)
 
+    def first() -> None:
+        with first_edition():
+            ours()
+
     size = "×".join(map(str, shape))
-    rows = [compare(f"time, {size}, K = 7, fp32", "ms", *alternate(ours, peer, 2 if tiny else 7), "less", 6.0)]
+    case = f"forward and backward, {size}, K = 7, fp32"
+    rows = [
+        compare(f"{case}, over F.unfold", "ms", *alternate(ours, peer, rounds), "less", 25.0),
+        compare(f"{case}, over the first edition", "ms", *alternate(ours, first, rounds), "less", 3.0),
+    ]
+    least, words = bound(3 * [input, kernel, gradient], 3 * KERNEL_SIZE**2 * input.numel())
+    alone = [_milliseconds(ours) for _ in range(rounds)]
+    rows.append(compare(f"{case}, over what the machine allows", "ms", alone, rounds * [least], "share", 2.5, words))
+    if (os.cpu_count() or 1) > 1:
+        times = alternate(on_threads(2, ours), on_threads(1, ours), rounds)
+        rows.append(compare(f"{case}, two threads over one", "ms", *times, "less", 1.7))
+        busy = multiprocessing.get_context("spawn").Process(target=_keep_busy, daemon=True)
+        alone = [_milliseconds(ours) for _ in range(rounds)]
+        busy.start()
+        time.sleep(0 if tiny else 3)  # it has to start
+        beside = [_milliseconds(ours) for _ in range(rounds)]
+        busy.kill()
+        rows.append(compare(f"{case}, beside a busy process over alone", "ms", beside, alone, "share", 1 / 0.6))
+    rows.append(resnet_step("involution", 34, 3.5, tiny))
     if not tiny and Path("/proc/self/clear_refs").exists():
         peaks = [[peak_memory(name, shape)] for name in ("ours", "peer")]
-        rows.append(compare(f"peak memory beside the inputs, {size}", "MB", peaks[0], peaks[1], "less", 8.0))
+        rows.append(compare(f"peak memory beside the inputs, {size}", "MB", peaks[0], peaks[1], "less", 25.0))
     return rows
+
+
+def _milliseconds(function: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    function()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def _keep_busy() -> None:
+    """Take a core until killed."""
+    while True:
+        pass
 
 
 def check() -> None:
@@ -59,10 +166,16 @@ def check() -> None:
     input, kernel, gradient = tensors((2, 8, 6, 5))
     results = [
         (output, *torch.autograd.grad(output, (input, kernel), gradient))
-        for output in (involution2d(input, kernel), unfolded(input, kernel))
+        for output in (involution2d(input, kernel), unfolded(input, kernel), _by_the_first_edition(input, kernel))
     ]
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    for one, *others in zip(*results, strict=True):
+        for other in others:
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def _by_the_first_edition(input: Tensor, kernel: Tensor) -> Tensor:
+    with first_edition():
+        return involution2d(input, kernel)
 
 
 def peak_memory(side: str, shape: tuple[int, int, int, int]) -> float:

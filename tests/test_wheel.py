@@ -16,26 +16,34 @@ import lit_models
 from tests.conftest import ROOT
 from tests.test_readme import blocks
 
+OPERATORS = "lit_models/operators"
 ROOMS = ("datamodules", "headtohead", "lit_models")
 
 
-def call(*command, **options) -> str:
+def call(*command, compiler=None, **options) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if compiler is not None:
+        environment["CC"] = compiler
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def built(tmp_path_factory, compiler=None):
     """Built of a copy, with what is installed: no build of its own environment, no network."""
     source, out = (tmp_path_factory.mktemp(name) for name in ("source", "wheel"))
-    left_out = shutil.ignore_patterns(".*", "data", "runs", "wandb", "build", "*.egg-info", "__pycache__")
+    left_out = shutil.ignore_patterns(".*", "data", "runs", "wandb", "build", "*.egg-info", "__pycache__", "*.so")
     shutil.copytree(ROOT, source, ignore=left_out, dirs_exist_ok=True)
     options = ["--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", out]
-    call(sys.executable, "-m", "pip", "wheel", *options, source)
+    call(sys.executable, "-m", "pip", "wheel", *options, source, compiler=compiler)
     (path,) = out.glob("*.whl")
     return path
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel as it is built on this machine."""
+    return built(tmp_path_factory)
 
 
 @pytest.mark.slow
@@ -43,9 +51,37 @@ def test_the_wheel_holds_every_module_and_what_they_read(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     modules = {path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "headtohead" / "report" / "templates").iterdir()}
-    found = {name for name in names if ".dist-info/" not in name}
-    assert found == modules | templates
+    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / OPERATORS / "native").iterdir()}
+    found = {name for name in names if ".dist-info/" not in name and not name.endswith(".so")}
+    assert found == modules | templates | sources
     assert any(name.endswith("/LICENSE") for name in names)
+
+
+USE = """
+import torch
+from lit_models.operators import _native, involution2d
+kernel = torch.ones(1, 1, 9, 4, 4)
+print(_native.vectors() or "none", involution2d(torch.ones(1, 2, 4, 4), kernel).sum().item())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", [None, "/bin/false"])
+def test_operators_of_a_wheel_run_with_and_without_a_compiler(tmp_path_factory, compiler):
+    path = built(tmp_path_factory, compiler)
+    place = tmp_path_factory.mktemp("unpacked")
+    zipfile.ZipFile(path).extractall(place)
+    compiled = list((place / OPERATORS).glob("_passes*.so"))
+    vectors, total = call(
+        sys.executable, "-c", f"import sys; sys.path.insert(0, {str(place)!r})\n{USE}", cwd=place
+    ).split()
+    assert float(total) == 2 * 100  # two channels; the windows of a row of four hold 2 + 3 + 3 + 2 pixels
+    if compiler is None and shutil.which(sysconfig.get_config_var("CC").split()[0]):
+        assert len(compiled) == 1
+        assert vectors in ("plain", "avx2", "avx512")
+    elif compiler is not None:
+        assert compiled == []
+        assert vectors == "none"
 
 
 @pytest.mark.slow

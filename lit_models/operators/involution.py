@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import register_flop_formula
 
-from lit_models.operators import _check
+from lit_models.operators import _check, _native
 
 # Elements of workspace per thread on a CPU. A chunk of samples this large (2 MB in float32) stays in the
 # second-level cache over all K^2 taps; a smaller one pays more for launching operations than for arithmetic.
@@ -166,7 +166,10 @@ def _root(taps: int) -> int:
 def _involution2d(input: Tensor, kernel: Tensor, stride: int) -> Tensor:
     """The operator itself, for arguments that :func:`involution2d` has checked."""
     output: Tensor = _like_output(input, kernel, stride)
-    _forward(output, input, kernel, stride)
+    if _native.takes(input, output, kernel):
+        _native.involution(_native.FORWARD, input, output, kernel, stride)
+    else:
+        _forward(output, input, kernel, stride)
     return output
 
 
@@ -174,7 +177,10 @@ def _involution2d(input: Tensor, kernel: Tensor, stride: int) -> Tensor:
 def _involution2d_grad_input(grad_output: Tensor, input: Tensor, kernel: Tensor, stride: int) -> Tensor:
     """The gradient of the input, of which only shape and layout are read: (B, C, H, W)."""
     grad_input = torch.empty_like(input)
-    _backward_input(grad_input, grad_output, kernel, stride)
+    if _native.takes(grad_input, grad_output, kernel):
+        _native.involution(_native.GRAD_INPUT, grad_input, grad_output, kernel, stride)
+    else:
+        _backward_input(grad_input, grad_output, kernel, stride)
     return grad_input
 
 
@@ -182,7 +188,10 @@ def _involution2d_grad_input(grad_output: Tensor, input: Tensor, kernel: Tensor,
 def _involution2d_grad_kernel(grad_output: Tensor, input: Tensor, kernel: Tensor, stride: int) -> Tensor:
     """The gradient of the kernel, of which only shape and layout are read: (B, G, K * K, H_out, W_out)."""
     grad_kernel = torch.empty_like(kernel)
-    _backward_kernel(grad_kernel, grad_output, input, stride)
+    if _native.takes(input, grad_output, grad_kernel):
+        _native.involution(_native.GRAD_WEIGHT, input, grad_output, grad_kernel, stride)
+    else:
+        _backward_kernel(grad_kernel, grad_output, input, stride)
     return grad_kernel
 
 

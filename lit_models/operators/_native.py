@@ -1,0 +1,257 @@
+"""The operators' passes in C, where they were compiled at installation; see ``native/native.c``.
+
+They take float32 and bfloat16 on CPUs. Whatever they do not take, and everything where there was no C compiler, is
+computed by PyTorch's own operations, more slowly.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.machinery
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+WIDTHS = {"plain": 4, "avx2": 8, "avx512": 16}  # floats in a vector, by what OPERATOR_VECTORS may say
+FORWARD, GRAD_INPUT, GRAD_WEIGHT = range(3)  # passes; the weight of an involution is its kernel
+
+_WORKSPACE = 2**16  # floats of an image in a task: 256 KB, half of a usual second-level cache
+_TASKS = 4  # for each thread, so that one that is held up takes fewer
+_PARTS = 32  # in which the gradient of a depthwise convolution's weights is summed, then added up
+_LEAST_ROWS = 4  # of a task: fewer read their neighbours' rows more often than their own
+
+_forked = False
+
+
+def _after_fork() -> None:
+    """Note that OpenMP's threads stayed behind in the parent: a pass that waited for them would wait for ever."""
+    global _forked
+    _forked = True
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class _Tensor(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("data", "batch", "group", "channel", "row", "column")]
+
+
+class _Job(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("step", "bfloat16", "batches", "channels", "groups", "size", "stride")),
+        *((name, ctypes.c_int64) for name in ("padding", "height", "width", "height_out", "width_out")),
+        *((name, _Tensor) for name in ("input", "output", "kernel")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("weight", "bias", "parts", "threads", "bands", "band_rows", "next", "failed")
+        ),
+    ]
+
+
+@functools.cache
+def _library() -> tuple[Any, Any] | None:
+    """The compiled passes and the function of PyTorch's OpenMP that runs one in parallel; None without either."""
+    here = Path(__file__).parent
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        if (here / f"_passes{suffix}").is_file():
+            try:
+                return ctypes.CDLL(str(here / f"_passes{suffix}")), ctypes.CDLL(None).GOMP_parallel
+            except (OSError, AttributeError):
+                return None
+    return None
+
+
+def vectors() -> str:
+    """Return how wide the vectors of the compiled passes are: ``plain``, ``avx2`` or ``avx512``; empty without them.
+
+    The environment variable ``OPERATOR_VECTORS`` may ask for narrower ones than the processor has, or for ``none``:
+    PyTorch's own operations then run, as they do without a compiler.
+
+    Raises:
+        ValueError: it names none of these.
+    """
+    allowed = os.environ.get("OPERATOR_VECTORS", "avx512")
+    if allowed not in (*WIDTHS, "none"):
+        raise ValueError(f"OPERATOR_VECTORS must be none, plain, avx2 or avx512: got {allowed}")
+    library = _library()
+    if library is None or allowed == "none":
+        return ""
+    widest = min(int(library[0].lit_width()), WIDTHS[allowed])
+    return next(name for name, width in WIDTHS.items() if width == widest)
+
+
+@functools.cache
+def _say_slow() -> None:
+    """Say once in a process that the times of operators mean little."""
+    logging.getLogger("lit_models").warning(
+        "involution and depthwise convolution run without their compiled passes: times are not the operators' best; "
+        "install again with a C compiler"
+    )
+
+
+def takes(*tensors: Tensor) -> bool:
+    """Return whether the compiled passes compute these tensors; says once if that is for want of a compiler."""
+    dtype = tensors[0].dtype
+    if dtype not in (torch.float32, torch.bfloat16):
+        return False
+    if any(t.device.type != "cpu" or t.dtype != dtype for t in tensors):
+        return False
+    if _library() is None:
+        _say_slow()
+    return vectors() != ""
+
+
+def _threads() -> int:
+    return 1 if _forked else torch.get_num_threads()
+
+
+def _bands(batches: int, rows: int, floats: int, tasks: int) -> tuple[int, int]:
+    """Cut images into bands of rows that fit the cache: into how many, of how many rows each.
+
+    Args:
+        batches: images.
+        rows: of the result.
+        floats: of an image that a row of the result takes.
+        tasks: that there are to be, with few images.
+    """
+    most = max(_WORKSPACE // max(floats, 1), _LEAST_ROWS)
+    wanted = -(-tasks // max(batches, 1))  # bands of an image
+    most = min(most, max(-(-rows // wanted), _LEAST_ROWS))
+    bands = max(-(-rows // most), 1)
+    size = max(-(-rows // bands), 1)
+    return max(-(-rows // size), 1), size
+
+
+def _described(images: Tensor) -> _Tensor:
+    batch, channel, row, column = images.stride()
+    return _Tensor(images.data_ptr(), batch, 0, channel, row, column)
+
+
+def involution(step: int, input: Tensor, output: Tensor, kernel: Tensor, stride: int) -> None:
+    """Compute one pass of an involution, for tensors that :func:`takes` takes.
+
+    Args:
+        step: ``FORWARD`` writes ``output``, ``GRAD_INPUT`` writes ``input`` and ``GRAD_WEIGHT`` writes ``kernel``, each
+            from the other two; where a pass writes or reads a gradient, the tensor is that gradient.
+        input: (B, C, H, W), any strides.
+        output: (B, C, H_out, W_out), any strides.
+        kernel: (B, G, K * K, H_out, W_out), any strides.
+        stride: of the involution.
+
+    Raises:
+        MemoryError: the workspaces could not be had.
+    """
+    batches, channels, height, width = input.shape
+    groups, size = kernel.shape[1], round(kernel.shape[2] ** 0.5)
+    threads = _threads()
+    rows = height if step == GRAD_INPUT else output.shape[2]
+    floats = channels * width * (1 if step == GRAD_INPUT else stride)
+    bands, band_rows = _bands(batches, rows, floats, _TASKS * threads if threads > 1 else 1)
+    _run(
+        "lit_involution",
+        _Job(
+            step=step,
+            bfloat16=input.dtype == torch.bfloat16,
+            batches=batches,
+            channels=channels,
+            groups=groups,
+            size=size,
+            stride=stride,
+            padding=(size - 1) // 2,
+            height=height,
+            width=width,
+            height_out=output.shape[2],
+            width_out=output.shape[3],
+            input=_described(input),
+            output=_described(output),
+            kernel=_Tensor(kernel.data_ptr(), *kernel.stride()),
+            threads=min(threads, batches * bands),
+            bands=bands,
+            band_rows=band_rows,
+        ),
+    )
+
+
+def depthwise(
+    step: int,
+    input: Tensor,
+    output: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    size: int,
+    stride: int,
+    padding: int,
+) -> Tensor | None:
+    """Compute one pass of a depthwise convolution, for tensors that :func:`takes` takes.
+
+    Args:
+        step: ``FORWARD`` writes ``output``, ``GRAD_INPUT`` writes ``input``, ``GRAD_WEIGHT`` returns the gradient of
+            the weights; where a pass writes or reads a gradient, the tensor is that gradient.
+        input: (B, C, H, W), any strides.
+        output: (B, C, H_out, W_out), any strides.
+        weight: (C, 1, K, K); None for its gradient.
+        bias: (C,), for the forward pass.
+        size: K, at most 7.
+        stride: 1 or 2.
+        padding: zeros on each side, fewer than K.
+
+    Returns:
+        The gradient of the weights (C, 1, K, K) in float32, for ``GRAD_WEIGHT``.
+
+    Raises:
+        MemoryError: the workspaces could not be had.
+    """
+    batches, channels, height, width = input.shape
+    threads = _threads()
+    rows = height if step == GRAD_INPUT else output.shape[2]
+    floats = channels * width * (1 if step == GRAD_INPUT else stride)
+    # which bands of images are summed together is the same for any number of threads
+    tasks = _PARTS if step == GRAD_WEIGHT else _TASKS * threads if threads > 1 else 1
+    bands, band_rows = _bands(batches, rows, floats, tasks)
+    parts = max(min(batches * bands, _PARTS), 1)
+    if step == GRAD_WEIGHT:
+        weight = torch.empty(parts, channels, 1, size, size)
+    else:
+        assert weight is not None
+        weight = weight.float().contiguous()
+    bias = None if bias is None else bias.float().contiguous()
+    _run(
+        "lit_depthwise",
+        _Job(
+            step=step,
+            bfloat16=input.dtype == torch.bfloat16,
+            batches=batches,
+            channels=channels,
+            groups=channels,
+            size=size,
+            stride=stride,
+            padding=padding,
+            height=height,
+            width=width,
+            height_out=output.shape[2],
+            width_out=output.shape[3],
+            input=_described(input),
+            output=_described(output),
+            weight=weight.data_ptr(),
+            bias=0 if bias is None else bias.data_ptr(),
+            parts=parts,
+            threads=min(threads, parts if step == GRAD_WEIGHT else batches * bands),
+            bands=bands,
+            band_rows=band_rows,
+        ),
+    )
+    return weight.sum(0) if step == GRAD_WEIGHT else None
+
+
+def _run(name: str, job: _Job) -> None:
+    """Call a pass; the lock of the interpreter is free meanwhile."""
+    library = _library()
+    assert library is not None
+    passes, parallel = library
+    if getattr(passes, name)(ctypes.byref(job), ctypes.c_int64(WIDTHS[vectors()]), parallel):
+        raise MemoryError(f"no memory for the workspaces of {name}")

@@ -1,0 +1,8 @@
+/* All passes for vectors of WIDTH floats. */
+#include "copies.h"
+#include "involution.h"
+#include "depthwise.h"
+#undef vf
+#undef SUMS
+#undef EACH_BLOCK
+#undef BLOCK
