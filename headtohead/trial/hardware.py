@@ -8,15 +8,14 @@ import platform
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from headtohead.cli.errors import UsageError
 
-try:
+with suppress(ImportError):  # Windows has none
     import resource
-except ImportError:  # Windows has none
-    resource = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     import torch
@@ -181,7 +180,7 @@ def peak_memory_mb(device: torch.device) -> float:
 
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
-    if resource is None:
+    if "resource" not in globals():
         return float("nan")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

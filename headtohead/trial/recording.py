@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import statistics
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -86,7 +86,7 @@ class Recorder(Callback):
             batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).clone(memory_format=layout) for part in example]
             throughput = THROUGHPUT_BATCH / seconds_per_batch(model, *batch)
         warms_up = device.type != "cpu" or model.net._compiled_call_impl is not None
-        epoch_seconds = seconds_of_an_epoch(self.history.epochs, warms_up)
+        epoch_seconds = seconds_of_an_epoch(self.history.seconds, warms_up)
         images = _images_per_epoch(trainer, data) if hasattr(data, "train") else float("nan")
         score = self.best.score
         quality = {model.monitor: float("nan") if score is None else round(score, 6), **model.test_report}
@@ -126,10 +126,9 @@ def _per_image(model: Task, data: Any) -> per_image.PerImage | None:
     return per_image.of_inpainter(test_set, found[0].numpy())
 
 
-def seconds_of_an_epoch(epochs: Sequence[Mapping[str, float]], warms_up: bool) -> float:
+def seconds_of_an_epoch(seconds: Sequence[float], warms_up: bool) -> float:
     """Return the median seconds of an epoch, without the first where that compiles or loads what others find ready."""
-    timed = epochs[1:] if warms_up and len(epochs) > 1 else epochs
-    return statistics.median(epoch["seconds"] for epoch in timed)
+    return statistics.median(seconds[1:] if warms_up and len(seconds) > 1 else seconds)
 
 
 def _images_per_epoch(trainer: Trainer, data: Any) -> int:
