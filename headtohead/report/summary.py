@@ -112,7 +112,7 @@ def notes(summary: pd.DataFrame) -> list[str]:
             bias = too_high(len(rows)) * best[f"{kind.main}_std"] / math.sqrt(best.learned or best.n)
             lines.append(
                 f"The first of {len(rows)} rows on {data} was found by its result: if all were alike, its mean would "
-                f"look about {bias:.{main.digits}f}{main.unit} better than it is."
+                f"look about {bias:.{main.digits}f} {kind.unit} better than it is."
             )
     if (errors := summary.test_set.dropna()).size:
         low, high = (f"{value:.2f}" for value in (errors.min(), errors.max()))
