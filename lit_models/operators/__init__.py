@@ -3,6 +3,7 @@
 Each is a plain ``nn.Module`` (and, where it helps, a function) that needs PyTorch and nothing else.
 """
 
+from lit_models.operators._native import vectors
 from lit_models.operators.depthwise import DepthwiseConv2d
 from lit_models.operators.group_conv import (
     GroupBatchNorm,
@@ -35,4 +36,5 @@ __all__ = [
     "p4_action",
     "p4m_action",
     "partial_conv2d",
+    "vectors",
 ]
