@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 LOG = "log.txt"
 BUSY = 75  # exit code: another process runs this trial
 PRELOADED = [
-    "headtohead.trial.main",
+    "headtohead.trial.command_line",
     "wandb.sdk.launch.inputs.internal",
 ]  # the second takes W&B half a second when a run starts
 

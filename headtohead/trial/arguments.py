@@ -19,6 +19,7 @@ from datamodules import ImageDataModule
 from headtohead.cli.errors import UsageError, did_you_mean
 from headtohead.trial.errors import Classes, is_a_task
 from headtohead.trial.networks import FROM_THE_DATA, named
+from headtohead.trial.refused import REFUSED
 from lit_models import Task, architectures, tasks
 
 LARGEST = 2**31 - 1  # counters below are C ints
@@ -36,27 +37,6 @@ LEAST = {
 }
 NO_END = ("max_epochs", "max_steps")
 NOT_NOTHING = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "val_check_interval")
-BASE = "is there to be subclassed"
-AGAIN = "cannot be built again when a trial goes on"
-# Callbacks and loggers of Lightning's that would do nothing, or make another number than the record says, and why.
-REFUSED = {
-    "BackboneFinetuning": "trains a part that is named backbone, which no network has here",
-    "BaseFinetuning": BASE,
-    "BasePredictionWriter": BASE,
-    "BatchSizeFinder": "makes the batch size a matter of the machine: give --data.batch_size",
-    "Callback": BASE,
-    "Checkpoint": BASE,
-    "LambdaCallback": "takes functions, which a command line cannot give",
-    "LearningRateFinder": "trains before the training: give --task.lr, or a sweep over it",
-    "Logger": BASE,
-    "ModelPruning": f"leaves layers whose weights {AGAIN}",
-    "OnExceptionCheckpoint": "has nothing to keep: last.ckpt is written after every epoch",
-    "ProgressBar": BASE,
-    "SpikeDetection": "fails where a trial goes on: a loss that is no number ends every trial anyway",
-    "StochasticWeightAveraging": "averages weights that are never validated: EMAWeightAveraging's are",
-    "ThroughputMonitor": "takes functions, which a command line cannot give",
-    "Timer": "is --trainer.max_time: give that",
-}
 
 
 def check_arguments(config: Mapping[str, Any], classes: Classes) -> None:

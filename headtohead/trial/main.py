@@ -21,14 +21,10 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-
-from datamodules.sources import DataUnavailable
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.cli.output import lasting_output
-from headtohead.trial import predict, tracking
-from headtohead.trial.command_line import TrialCLI
 from headtohead.trial.errors import TERMINATED, Terminated, TrialFailed
+from headtohead.trial.first_look import first_look
 
 RANKS = Path(__file__).with_name("__main__.py")  # what Lightning starts as the other processes of a trial
 
@@ -46,10 +42,23 @@ def main(args: Sequence[str] | None = None) -> int:
         disk that is full; these are said in one message. 143 after SIGTERM. Any other error is a fault of the code: 1,
         with its traceback.
     """
-    given = sys.argv[1:] if args is None else args
+    given = list(sys.argv[1:] if args is None else args)
+    _own_modules_last()
     if given[:1] == ["predict"]:
-        _own_modules_last()
+        from headtohead.trial import predict
+
         return predict.main(given[1:])
+    # not under an agent, which is told by its run; nor where all is imported already
+    soon = "WANDB_SWEEP_ID" not in os.environ and "lightning" not in sys.modules
+    if soon and (said := first_look(given)):
+        print(f"train.py: {said}", file=sys.stderr)
+        return 2
+    from lightning.fabric.utilities.exceptions import MisconfigurationException  # here: they take ten seconds
+
+    from datamodules.sources import DataUnavailable
+    from headtohead.trial import tracking
+    from headtohead.trial.command_line import TrialCLI
+
     _prepare(args)
     exit_code, message = 1, ""
     before = signal.signal(signal.SIGTERM, _terminate)
@@ -86,6 +95,10 @@ def check(args: Sequence[str]) -> str | None:
 
 def resolve(args: Sequence[str]) -> dict[str, Any] | str:
     """Return what a command line comes to, the random seed and the resolved arguments; or what is wrong with it."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    from headtohead.trial.command_line import TrialCLI
+
     _prepare(args)
     try:
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):

@@ -17,8 +17,8 @@ from lightning.pytorch import callbacks, loggers
 
 from headtohead.records import record as records
 from headtohead.trial import main as train
-from headtohead.trial.arguments import REFUSED
 from headtohead.trial.callbacks import History
+from headtohead.trial.refused import REFUSED
 from tests.conftest import ROOT
 from tests.test_train import without_times
 from tests.tiny import TINY
