@@ -131,8 +131,17 @@ def level_of_each_look(level: float, first: int, most: int) -> float:
     """
     if not 2 <= first <= most:
         raise ValueError(f"first must be 2 to most ({most}): got {first}")
-    if first == most:
-        return level
+    return level if first == most else SPARED * 2 * float(stats.norm.sf(boundary(level, first, most)))
+
+
+def boundary(level: float, first: int, most: int) -> float:
+    """Return what means of normal values, in standard errors, cross at any look with the probability ``level``.
+
+    Args:
+        level: of all looks together.
+        first: values at the first look; there is a look after each further value.
+        most: values at the last look, more than at the first.
+    """
     nodes, weights = np.polynomial.legendre.leggauss(128)
     looks = np.arange(first, most)
     shrink, spread = np.sqrt(looks / (looks + 1)), np.sqrt(1 / (looks + 1))
@@ -146,5 +155,4 @@ def level_of_each_look(level: float, first: int, most: int) -> float:
             within = np.exp(-(steps**2) / 2) @ (w * within) / (new * np.sqrt(2 * np.pi))
         return float(1 - w @ within - level)
 
-    bound = optimize.brentq(excess, 1.5, 9.0, xtol=1e-6)
-    return SPARED * 2 * float(stats.norm.sf(bound))
+    return float(optimize.brentq(excess, 1.5, 9.0, xtol=1e-6))

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headtohead.report.crossed import crossed
+from headtohead.report.difference import difference, side
+
+
+def crossed(a, b):
+    """Compare tables of single images."""
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    return difference(side(a.mean(-1), a), side(b.mean(-1), b))
 
 
 def residual(x):
@@ -23,7 +29,8 @@ def test_by_hand(images_matter):
         a, b = np.array([[9, 1, 0, 1], [9, 0, 0, 1], [8, 1, 0, 1]]), b
     found = crossed(a, b)
     means = a.mean(0) - b.mean(0)
-    assert found.difference == pytest.approx(a.mean() - b.mean())
+    assert found.counted
+    assert found.value == pytest.approx(a.mean() - b.mean())
     shared = sum((mean - means.mean()) ** 2 for mean in means) / 3 / 4
     both = residual(a) + residual(b)
     assert bool(both < shared) is images_matter
@@ -32,14 +39,68 @@ def test_by_hand(images_matter):
     seeds = [sum((seed.mean() - x.mean()) ** 2 for seed in x) / (len(x) - 1) / len(x) for x in (a, b)]
     assert found.seeds == pytest.approx(max(seeds[0] - residual(a), 0) + max(seeds[1] - residual(b), 0))
     whole = shared + found.seeds
-    degrees = whole**2 / (shared**2 / 3 + seeds[0] ** 2 / 2 + seeds[1] ** 2 / 1)
-    assert found.degrees == pytest.approx(max(degrees, 1))
     assert found.variance == pytest.approx(whole)
-    assert found.half() == pytest.approx(stats.t.ppf(0.975, found.degrees) * np.sqrt(whole))
-    assert found.p() == pytest.approx(2 * stats.t.sf(abs(found.difference) / np.sqrt(whole), found.degrees))
+    # 4 images, 3 and 2 seeds: 3, 2 and 1 degrees of freedom; those of both sides' seeds are at most twice the fewer
+    own = min(max(sum(seeds) ** 2 / (seeds[0] ** 2 / 4 + seeds[1] ** 2 / 3) - 2, 1), 2)
+    degrees = whole**2 / (shared**2 / 5 + sum(seeds) ** 2 / (own + 2)) - 2
+    assert found.degrees == pytest.approx(min(max(degrees, 1), own + 3))
+    assert found.half(0.1) == pytest.approx(stats.t.ppf(0.95, found.degrees) * np.sqrt(whole))
 
 
-def draw(random, tables, n, images, seeds=1.0, shared=1.0, own=1.0, both=1.0, difference=0.0):
+def test_without_images_it_is_welchs_test():
+    """Variances 1 and 32 of three and four seeds."""
+    found = difference(side([96, 97, 98]), side([86, 86, 98, 90]))
+    assert not found.counted
+    assert found.value == 7
+    assert (found.images, found.interaction) == (0, 0)
+    assert found.seeds == pytest.approx(1 / 3 + 32 / 4)
+    # three and four seeds: 2 and 3 degrees of freedom, each plus 2
+    assert found.degrees == pytest.approx((1 / 3 + 8) ** 2 / ((1 / 9) / 4 + 64 / 5) - 2)
+    assert found.half() == pytest.approx(stats.t.ppf(0.975, found.degrees) * np.sqrt(1 / 3 + 8))
+
+
+def test_degrees_stay_within_those_of_one_side_and_of_both():
+    assert difference(side([0, 1, 2]), side([5, 5, 5])).degrees == 2  # 1 / (1 / 4) - 2
+    assert difference(side([0, 10]), side([5, 5.001])).degrees == pytest.approx(1)  # 3 - 2
+    # of equal variances of n seeds each (2v)^2 / (2 v^2 / (n + 1)) - 2 = 2 (n + 1) - 2 would be 2 more than there are
+    assert difference(side([0, 1, 2]), side([5, 6, 7])).degrees == 4
+    assert difference(side([0, 1]), side([5, 6])).degrees == 2
+    # variances of 1 / 3 and 9 / 28 of three and eight seeds would have 8.9: they are cut to twice 2
+    assert difference(side([0, 1, 2]), side([-1.5] * 4 + [1.5] * 4)).degrees == 4
+    assert difference(side([1, 1, 1]), side([2, 2])).degrees == 2
+
+
+@pytest.mark.parametrize("apart", [0, 1])
+def test_what_never_varies_has_an_interval_without_end(apart):
+    for found in (
+        crossed(np.full((2, 5), apart), np.zeros((3, 5))),
+        difference(side([apart, apart]), side([0, 0, 0])),
+    ):
+        assert found.value == apart
+        assert found.variance == 0
+        assert found.half() == np.inf
+
+
+def test_one_side_without_images_leaves_seeds_alone():
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(3, 40)), random.normal(size=(4, 40))
+    half_known = difference(side(a.mean(-1), a), side(b.mean(-1)))
+    unknown = difference(side(a.mean(-1)), side(b.mean(-1)))
+    assert not half_known.counted
+    assert (half_known.variance, half_known.degrees) == (unknown.variance, unknown.degrees)
+
+
+def test_many_tables_at_once_are_each_as_one():
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(4, 3, 20)), random.normal(size=(4, 2, 20))
+    together = crossed(a, b)
+    for index in range(4):
+        alone = crossed(a[index], b[index])
+        assert together.half()[index] == pytest.approx(alone.half())
+        assert together.images[index] == pytest.approx(alone.images)
+
+
+def draw(random, tables, n, images, seeds=1.0, shared=1.0, own=1.0, both=1.0, apart=0.0):
     """Draw tables of two architectures with known standard deviations of each part."""
     common = random.normal(0, shared, (tables, 1, images))
     return [
@@ -48,19 +109,18 @@ def draw(random, tables, n, images, seeds=1.0, shared=1.0, own=1.0, both=1.0, di
         + random.normal(0, own, (tables, 1, images))
         + random.normal(0, seeds, (tables, count, 1))
         + random.normal(0, both, (tables, count, images))
-        for mean, count in ((difference, n[0]), (0.0, n[1]))
+        for mean, count in ((apart, n[0]), (0.0, n[1]))
     ]
 
 
 def test_each_part_is_estimated_without_bias():
     """Of 4,000 tables the mean of every estimate is the truth; what images have in common to both cancels."""
     tables, n, images = 4_000, (3, 5), 40
-    a, b = draw(np.random.default_rng(0), tables, n, images, seeds=0.5, shared=3.0, own=0.7, both=0.9)
-    found = crossed(a, b)
+    found = crossed(*draw(np.random.default_rng(0), tables, n, images, seeds=0.5, shared=3.0, own=0.7, both=0.9))
     assert found.images.mean() == pytest.approx(2 * 0.7**2 / images, rel=0.03)
     assert found.interaction.mean() == pytest.approx(0.9**2 / images * (1 / 3 + 1 / 5), rel=0.03)
     assert found.seeds.mean() == pytest.approx(0.5**2 * (1 / 3 + 1 / 5), rel=0.05)
-    assert found.variance.mean() == pytest.approx(found.difference.var(), rel=0.06)
+    assert found.variance.mean() == pytest.approx(found.value.var(), rel=0.06)
 
 
 @pytest.mark.parametrize("n", [(2, 2), (3, 3), (3, 6), (10, 10)])
@@ -68,24 +128,27 @@ def test_each_part_is_estimated_without_bias():
 def test_intervals_hold_the_truth(n, seeds, own):
     """Whether seeds or images make most of it, 95 % of 4,000 intervals hold the truth; with two seeds a few more."""
     random = np.random.default_rng(1)
-    a, b = draw(random, 4_000, n, 30, seeds=seeds, own=own, both=1.0, difference=0.4)
-    found = crossed(a, b)
-    share = (np.abs(found.difference - 0.4) <= found.half()).mean()
+    found = crossed(*draw(random, 4_000, n, 30, seeds=seeds, own=own, both=1.0, apart=0.4))
+    share = (np.abs(found.value - 0.4) <= found.half()).mean()
     assert 0.935 <= share <= 0.995
 
 
-def test_what_never_varies_has_no_p_below_one():
-    same = np.ones((2, 5))
-    assert crossed(same, same).p() == 1
-    assert crossed(same, 0 * same).p() == 0
+@pytest.mark.parametrize(
+    ("n", "most"), [((2, 2), 0.975), ((3, 3), 0.967), ((10, 10), 0.96), ((3, 10), 0.965), ((2, 6), 0.99)]
+)
+def test_welchs_degrees_are_hardly_too_few(n, most):
+    """Of seeds alone 94 to 97.5 % of the intervals hold the truth, with two against six a little more."""
+    random = np.random.default_rng(2)
+    found = difference(side(random.normal(size=(20_000, n[0]))), side(random.normal(size=(20_000, n[1]))))
+    assert 0.94 <= (np.abs(found.value) <= found.half()).mean() <= most
 
 
 @pytest.mark.parametrize(
     ("a", "b", "said"),
     [
-        (np.ones((2, 3)), np.ones((2, 4)), "the same images, two at least: got 3 and 4"),
-        (np.ones((2, 1)), np.ones((2, 1)), "two at least: got 1 and 1"),
-        (np.ones((1, 3)), np.ones((2, 3)), "two seeds at least: got 1 and 2"),
+        (np.ones((2, 3)), np.ones((2, 4)), "both need the same images: got 3 and 4"),
+        (np.ones((2, 1)), np.ones((2, 1)), "two images are needed at least: got 1"),
+        (np.ones((1, 3)), np.ones((2, 3)), "two seeds are needed at least: got 1"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(a, b, said):

@@ -1,5 +1,6 @@
-"""Intervals and tests: against hand-computed cases, scipy, and simulated sweeps whose truth is known."""
+"""Intervals and tests: against hand-computed cases, published tables, scipy, direct loops and simulations."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,16 +8,16 @@ import pytest
 from scipy import stats
 
 from headtohead.report.statistics import (
-    holm,
+    SPARED,
+    boundary,
     improvement,
+    level_of_each_look,
     mean_interval,
-    run_interval,
+    permutation_test,
     sampling_error,
-    sign_flip_test,
-    smallest_adjusted,
+    share_interval,
+    too_high,
 )
-
-SWEEPS = 1_000
 
 
 def test_interval_of_a_mean_by_hand_and_by_scipy():
@@ -24,107 +25,25 @@ def test_interval_of_a_mean_by_hand_and_by_scipy():
     half = 4.302653 / math.sqrt(3)  # t(0.975; 2 degrees of freedom), standard deviation 1
     assert (low, high) == (pytest.approx(97 - half, abs=1e-6), pytest.approx(97 + half, abs=1e-6))
     values = np.random.default_rng(0).normal(size=(4, 7))
-    by_scipy = stats.ttest_1samp(values, 0, axis=-1).confidence_interval(0.95)
-    np.testing.assert_allclose(mean_interval(values), (by_scipy.low, by_scipy.high))
-
-
-def test_interval_of_a_paired_difference_by_scipy():
-    a, b = np.random.default_rng(1).normal(size=(2, 10))
-    by_scipy = stats.ttest_rel(a, b).confidence_interval(0.95)
-    np.testing.assert_allclose(mean_interval(a - b), (by_scipy.low, by_scipy.high))
+    by_scipy = stats.ttest_1samp(values, 0, axis=-1).confidence_interval(0.99)
+    np.testing.assert_allclose(mean_interval(values, 0.01), (by_scipy.low, by_scipy.high))
 
 
 def test_one_value_has_no_interval_and_equal_values_one_without_width():
     assert np.isnan(mean_interval([1.0])).all()
-    assert np.isnan(run_interval([1.0])).all()
+    assert np.isnan(mean_interval([[1.0], [2.0]])).all()
     assert mean_interval([2.0, 2.0, 2.0]) == (2, 2)
-
-
-def test_interval_of_one_further_run_by_hand():
-    low, high = run_interval([96.0, 97.0, 98.0])
-    half = 4.302653 * math.sqrt(1 + 1 / 3)
-    assert (low, high) == (pytest.approx(97 - half, abs=1e-5), pytest.approx(97 + half, abs=1e-5))
-
-
-def test_sign_flips_by_hand():
-    # all six differences positive: of 64 sign patterns only + and - everywhere are as extreme
-    assert sign_flip_test([2, 3, 4, 5, 6, 7], [1, 1, 1, 1, 1, 1]) == pytest.approx(2 / 64)
-    # differences 1..6 with the smallest negative: sums of 19 and 21 on either side, 2 * 2 / 64
-    assert sign_flip_test([-1, 2, 3, 4, 5, 6], np.zeros(6)) == pytest.approx(4 / 64)
-    assert sign_flip_test(np.ones(8), np.ones(8)) == 1
-
-
-def test_sign_flips_by_enumeration():
-    a, b = np.random.default_rng(2).normal(size=(2, 9))
-    signs = np.array(np.meshgrid(*[[-1, 1]] * 9)).reshape(9, -1)
-    sums = np.abs((a - b) @ signs)
-    assert sign_flip_test(a, b) == pytest.approx(np.mean(sums >= abs((a - b).sum()) - 1e-12))
-
-
-def test_fewer_than_six_pairs_have_no_p():
-    assert math.isnan(sign_flip_test([1, 2, 3, 4, 5], [0, 0, 0, 0, 0]))
-
-
-def test_many_pairs_are_tested_at_random_and_alike_each_time():
-    a = np.random.default_rng(3).normal(0.3, 1, size=20)
-    first, second = (float(sign_flip_test(a, np.zeros(20))) for _ in range(2))
-    assert first == second
-    assert first == pytest.approx(stats.ttest_1samp(a, 0).pvalue, abs=0.02)
-
-
-def test_probability_of_improvement_by_hand():
-    # of 3 x 2 pairs: (1, 2) loses to both, 3 beats 2 and ties 3, 5 beats both
-    assert improvement([1, 3, 5], [2, 3]) == pytest.approx((0 + 1.5 + 2) / 6)
-    assert improvement([5, 6], [1, 2]) == 1
-    assert improvement([1, 1], [1, 1]) == 0.5
-
-
-def test_holm_by_hand():
-    # sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1, never falling
-    np.testing.assert_allclose(holm([0.03, 0.01, 0.04, 0.02]), [0.06, 0.04, 0.06, 0.06])
-    np.testing.assert_allclose(holm([0.9, 0.8]), [1, 1])
-    np.testing.assert_allclose(holm([[0.01, 0.2], [0.5, 0.01]]), [[0.02, 0.2], [0.5, 0.02]])
-
-
-def test_what_six_pairs_can_reach():
-    np.testing.assert_allclose(smallest_adjusted([6]), [1 / 32])
-    np.testing.assert_allclose(smallest_adjusted([6, 6]), [1 / 16, 1 / 16])
-    # the pair with ten seeds goes first and leaves the other the whole level
-    np.testing.assert_allclose(smallest_adjusted([6, 10]), [1 / 32, 2 / 512])
-
-
-def test_sampling_error_by_hand():
-    assert sampling_error(0.9, 10_000) == pytest.approx(0.003)
-
-
-def simulated(rng, models, n, effects=0.0):
-    """Accuracies (sweeps, models, n) on 10,000 images: each seed shifts all models, each run scatters."""
-    level = 0.95 + rng.normal(0, 0.003, (SWEEPS, 1, n)) + np.asarray(effects).reshape(-1, 1)
-    level = level + rng.normal(0, 0.004, (SWEEPS, models, n))
-    return rng.binomial(10_000, np.clip(level, 0, 1)) / 10_000
-
-
-@pytest.mark.parametrize("n", [3, 5, 10])
-def test_intervals_of_simulated_differences_hold_the_truth(n):
-    runs = simulated(np.random.default_rng(n), 2, n, [0.0, 0.01])
-    low, high = mean_interval(runs[:, 1] - runs[:, 0])
-    covered = np.mean((low <= 0.01) & (high >= 0.01))
-    assert 0.93 <= covered <= 0.97
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_intervals_of_simulated_means_hold_the_truth(n):
-    runs = simulated(np.random.default_rng(10 + n), 1, n)[:, 0]
-    low, high = mean_interval(runs)
-    assert 0.93 <= np.mean((low <= 0.95) & (high >= 0.95)) <= 0.97
-    low, high = run_interval(runs[:, :-1]) if n > 3 else run_interval(runs)
-    further = simulated(np.random.default_rng(20 + n), 1, 1)[:, 0, 0]
-    assert 0.93 <= np.mean((low <= further) & (high >= further)) <= 0.97
+    low, high = mean_interval(np.random.default_rng(10 + n).normal(0.95, 0.004, (4_000, n)))
+    assert 0.94 <= np.mean((low <= 0.95) & (high >= 0.95)) <= 0.96
 
 
 def test_bootstrap_falls_short_where_student_does_not():
     rng = np.random.default_rng(0)
-    runs = rng.normal(size=(SWEEPS, 5))
+    runs = rng.normal(size=(1_000, 5))
     bca = stats.bootstrap((runs,), np.mean, axis=-1, method="BCa", n_resamples=499, batch=50, rng=rng)
     low, high = bca.confidence_interval
     assert np.mean((low <= 0) & (high >= 0)) < 0.9
@@ -132,16 +51,143 @@ def test_bootstrap_falls_short_where_student_does_not():
     assert 0.93 <= np.mean((low <= 0) & (high >= 0)) <= 0.97
 
 
-@pytest.mark.parametrize(("models", "n"), [(2, 6), (3, 8), (4, 10)])
-def test_without_a_difference_a_table_finds_one_in_at_most_five_per_cent(models, n):
-    runs = simulated(np.random.default_rng(models), models, n)
-    first, second = np.triu_indices(models, 1)
-    p = holm(sign_flip_test(runs[:, first], runs[:, second]))
-    wrong = np.mean((p < 0.05).any(-1))
-    assert 0.005 <= wrong <= 0.05  # a test that never rejects would pass for a good one
+def test_probability_of_improvement_by_hand():
+    # of 3 x 2 pairs: 1 loses to both, 3 beats 2 and ties 3, 5 beats both
+    assert improvement([1, 3, 5], [2, 3])[0] == pytest.approx((0 + 1.5 + 2) / 6)
+    assert improvement([5, 6], [1, 2])[0] == 1
+    assert improvement([1, 1], [1, 1])[0] == 0.5
 
 
-def test_a_simulated_difference_is_found():
-    runs = simulated(np.random.default_rng(5), 3, 10, [0.0, 0.01, 0.02])
-    first, second = np.triu_indices(3, 1)
-    assert np.mean(holm(sign_flip_test(runs[:, first], runs[:, second])) < 0.05, axis=0).min() > 0.8
+def test_its_interval_by_newcombes_example():
+    """Equal and opposite shares mirror each other, and all wins of 2 and 2 leave the lower end at the formula's root.
+
+    With U/mn = 1 the equation is (1 - t)^2 = z^2 t (1 - t) (1 + (n* - 1) ((1-t)/(2-t) + t/(1+t))) / mn, n* = (m+n)/2.
+    """
+    share, low, high = improvement([5, 6], [1, 2])
+    assert (share, high) == (1, 1)
+    z = 1.959964
+    grid = np.linspace(0.001, 0.999, 200_001)
+    off = (1 - grid) - z**2 * grid * (1 + (1 - grid) / (2 - grid) + grid / (1 + grid)) / 4
+    assert low == pytest.approx(grid[np.abs(off).argmin()], abs=1e-5)
+    _, mirrored_low, mirrored_high = improvement([1, 2], [5, 6])
+    assert (mirrored_low, mirrored_high) == (0, pytest.approx(1 - low, abs=1e-6))
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+def test_its_interval_by_a_grid(share):
+    """Its ends are where the estimate is 1.96 standard errors off; of equal shares it lies symmetrically."""
+    a = np.arange(8.0)
+    b = np.full(4, 8 * share - 0.5 if share != 0.5 else 3.5)
+    found, low, high = improvement(a, b)
+    grid = np.linspace(1e-6, 1 - 1e-6, 400_001)
+    half = (8 + 4) / 2 - 1
+    variance = grid * (1 - grid) * (1 + half * ((1 - grid) / (2 - grid) + grid / (1 + grid))) / 32
+    held = grid[(found - grid) ** 2 <= 1.959964**2 * variance]
+    assert (low, high) == (pytest.approx(held[0], abs=1e-5), pytest.approx(held[-1], abs=1e-5))
+    if found == 0.5:
+        assert low == pytest.approx(1 - high, abs=1e-6)
+
+
+def test_its_interval_holds_the_truth():
+    """Of two normals half a deviation apart in 95 %, with a simulation's error, from six values on."""
+    random = np.random.default_rng(3)
+    true = stats.norm.cdf(0.5 / math.sqrt(2))
+    found = [improvement(random.normal(0.5, 1, 6), random.normal(0, 1, 6)) for _ in range(800)]
+    assert 0.93 <= np.mean([low <= true <= high for _, low, high in found]) <= 0.99
+
+
+def test_one_run_has_a_share_and_no_interval():
+    share, low, high = improvement([2.0], [1.0, 3.0])
+    assert share == 0.5
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+def test_clopper_and_pearson_by_hand():
+    # none of 6: 1 - 0.025^(1/6); one of 6: the beta distribution's quantiles, 0.0042 and 0.6412 in tables
+    assert share_interval(0, 6) == (0, pytest.approx(1 - 0.025 ** (1 / 6)))
+    assert share_interval(1, 6) == (pytest.approx(0.00421, abs=1e-5), pytest.approx(0.64123, abs=1e-5))
+    low, high = share_interval(3, 10)
+    assert stats.binom.sf(2, 10, low) == pytest.approx(0.025)
+    assert stats.binom.cdf(3, 10, high) == pytest.approx(0.025)
+
+
+def studentised(x, y):
+    variance = np.var(x, ddof=1) / len(x) + np.var(y, ddof=1) / len(y)
+    return abs(np.mean(x) - np.mean(y)) / math.sqrt(max(variance, 1e-24))
+
+
+@pytest.mark.parametrize(("a", "b"), [((1, 5, 3), (7, 4, 9, 8)), ((0, 0, 10, 45), (44, 45, 46)), ((1, 2), (3, 4))])
+def test_permutations_by_brute_force(a, b):
+    """Every way to deal the values; what deviates as much or more is counted."""
+    pooled = [float(value) for value in (*a, *b)]
+    values = []
+    for chosen in itertools.combinations(range(len(pooled)), len(a)):
+        x = [pooled[i] for i in chosen]
+        y = [pooled[i] for i in range(len(pooled)) if i not in chosen]
+        values.append(studentised(x, y))
+    expected = np.mean([value >= studentised(a, b) * (1 - 1e-9) for value in values])
+    assert permutation_test(a, b) == pytest.approx(expected)
+
+
+def test_many_permutations_are_drawn_alike_each_time():
+    a, b = np.random.default_rng(3).normal(size=(2, 12)) + np.array([[0.8], [0]])
+    assert permutation_test(a, b) == permutation_test(a, b)
+    assert permutation_test(a, b) == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue, abs=0.02)
+
+
+def test_permutations_of_equal_values_say_nothing():
+    assert permutation_test([1, 1, 1], [1, 1]) == 1
+
+
+def test_permutations_of_bimodal_values_err_as_often_as_they_say():
+    random = np.random.default_rng(0)
+    values = np.where(random.random((400, 2, 5)) < 1 / 6, 10, 45) + random.normal(0, 0.5, (400, 2, 5))
+    assert np.mean([permutation_test(a, b) <= 0.05 for a, b in values]) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 400)
+
+
+def test_sampling_error_by_hand():
+    assert sampling_error(0.9, 10_000) == pytest.approx(0.003)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    # expected maxima of standard normal values (Tippett, 1925); of 2 and 3 they are 1 / sqrt(pi) and 3 / 2 of that
+    [(1, 0), (2, 0.56419), (3, 0.84628), (4, 1.02938), (5, 1.16296), (10, 1.53875), (15, 1.73591)],
+)
+def test_the_best_of_several_by_published_values(rows, expected):
+    assert too_high(rows) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("level", "looks", "published"),
+    # Jennison and Turnbull (2000), table 2.1
+    [(0.05, 2, 2.178), (0.05, 3, 2.289), (0.05, 5, 2.413), (0.05, 10, 2.555), (0.05, 20, 2.672), (0.01, 5, 2.986)],
+)
+def test_equally_spaced_looks_have_pococks_constants(level, looks, published):
+    assert boundary(level, 1, looks) == pytest.approx(published, abs=6e-4)
+
+
+def test_two_looks_by_the_bivariate_normal_distribution():
+    """Means after 4 and after 5 values correlate by sqrt(4 / 5)."""
+    bound, part = boundary(0.05, 4, 5), math.sqrt(4 / 5)
+    inside = stats.multivariate_normal([0, 0], [[1, part], [part, 1]]).cdf([bound] * 2, lower_limit=[-bound] * 2)
+    assert inside == pytest.approx(0.95, abs=1e-5)
+
+
+@pytest.mark.parametrize(("level", "first", "most"), [(0.05, 3, 29), (0.2, 2, 10), (0.05 / 6, 2, 29)])
+def test_looks_cross_the_boundary_as_often_as_they_may(level, first, most):
+    sums = np.random.default_rng(0).normal(size=(60_000, most)).cumsum(1) / np.sqrt(np.arange(1, most + 1))
+    crossed = (np.abs(sums[:, first - 1 :]) > boundary(level, first, most)).any(1).mean()
+    assert crossed == pytest.approx(level, abs=3 * math.sqrt(level * (1 - level) / 60_000))
+
+
+def test_the_level_of_each_look():
+    assert level_of_each_look(0.05, 4, 4) == 0.05  # one look has all of it
+    assert level_of_each_look(0.05, 3, 29) == SPARED * 2 * stats.norm.sf(boundary(0.05, 3, 29))
+    each = [level_of_each_look(0.05, 3, most) for most in (4, 10, 29)]
+    assert each == sorted(each, reverse=True)
+    assert 0.05 / 27 < each[-1] < 0.05  # never less than Bonferroni's share of so many looks
+    for first, most in ((1, 5), (6, 5), (0, 0)):
+        with pytest.raises(ValueError, match=rf"first must be 2 to most \({most}\): got {first}"):
+            level_of_each_look(0.05, first, most)
