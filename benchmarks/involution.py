@@ -164,18 +164,16 @@ def _keep_busy() -> None:
 def check() -> None:
     """Assert equal outputs and gradients."""
     input, kernel, gradient = tensors((2, 8, 6, 5))
-    results = [
-        (output, *torch.autograd.grad(output, (input, kernel), gradient))
-        for output in (involution2d(input, kernel), unfolded(input, kernel), _by_the_first_edition(input, kernel))
-    ]
-    for one, *others in zip(*results, strict=True):
+
+    def results(function: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:
+        output = function(input, kernel)
+        return [output, *torch.autograd.grad(output, (input, kernel), gradient)]
+
+    with first_edition():
+        before = results(involution2d)
+    for one, *others in zip(results(involution2d), results(unfolded), before, strict=True):
         for other in others:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
-
-
-def _by_the_first_edition(input: Tensor, kernel: Tensor) -> Tensor:
-    with first_edition():
-        return involution2d(input, kernel)
 
 
 def peak_memory(side: str, shape: tuple[int, int, int, int]) -> float:

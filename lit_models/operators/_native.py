@@ -55,12 +55,17 @@ class _Job(ctypes.Structure):
 
 @functools.cache
 def _library() -> tuple[Any, Any] | None:
-    """The compiled passes and the function of PyTorch's OpenMP that runs one in parallel; None without either."""
+    """The compiled passes and the function of PyTorch's OpenMP that runs one in parallel; None without either.
+
+    Passes that were compiled of an older source, as after an update without installation, count as none.
+    """
     here = Path(__file__).parent
     for suffix in importlib.machinery.EXTENSION_SUFFIXES:
         if (here / f"_passes{suffix}").is_file():
             try:
-                return ctypes.CDLL(str(here / f"_passes{suffix}")), ctypes.CDLL(None).GOMP_parallel
+                passes = ctypes.CDLL(str(here / f"_passes{suffix}"))
+                parallel = ctypes.CDLL(None).GOMP_parallel
+                return (passes, parallel) if passes.lit_job_bytes() == ctypes.sizeof(_Job) else None
             except (OSError, AttributeError):
                 return None
     return None

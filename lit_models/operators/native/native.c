@@ -53,6 +53,9 @@ int64_t lit_width(void) {
 #endif
 }
 
+/* So that a build of an older source is not called with what it does not know. */
+int64_t lit_job_bytes(void) { return sizeof(Job); }
+
 typedef void Pass(void *);
 typedef void Parallel(Pass *, void *, unsigned, unsigned); /* GOMP_parallel */
 
