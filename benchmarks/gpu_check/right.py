@@ -86,7 +86,9 @@ def involution(found: Findings) -> None:
             exact = [t.to(dtype).double().requires_grad_() for t in (x, k)]
             out = unfolded(exact[0], exact[1], stride)
             wanted = [out, *torch.autograd.grad(out, exact, grad.to(dtype).double())]
-            for place in (torch.Tensor.contiguous, channels_last, gapped):
+            for place in (
+                (torch.Tensor.contiguous, channels_last, gapped) if dtype == torch.float32 else (channels_last,)
+            ):
                 mine = [place(t.to(found.device, dtype)).requires_grad_() for t in (x, k)]
                 out = involution2d(mine[0], mine[1], stride)
                 got = [out, *torch.autograd.grad(out, mine, place(grad.to(found.device, dtype)))]
@@ -169,7 +171,7 @@ def networks(found: Findings) -> None:
             losses[mode], gradients[mode] = far(loss, wanted), far(torch.cat([g.flatten() for g in parts]), flat)
         there.train()
         optimizer = torch.optim.AdamW(there.parameters(), fused=True)
-        loss_of(there, x, labels.to(found.device)).backward()  # type: ignore[no-untyped-call]
+        loss_of(there, x, labels.to(found.device)).backward()
         optimizer.step()
         finite = all(bool(p.isfinite().all()) for p in there.parameters())
         good = losses["float32"] < 1e-4 and gradients["float32"] < 1e-2 and gradients["bfloat16"] < 1 and finite
@@ -220,6 +222,6 @@ def _some_steps(found: Findings, one: Case, mode: str) -> Tensor:
         with computing(mode, found.device):
             loss = loss_of(net, images, labels)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     return torch.cat([p.detach().flatten() for p in net.parameters()])

@@ -54,7 +54,7 @@ def graphed(step: Callable[[], Any], found: Findings, replays: int = 100) -> flo
     """Return the seconds of a step as a CUDA graph, which is what the device takes without waiting for Python."""
     if not found.cuda:
         return math.nan
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):
@@ -192,7 +192,7 @@ def step_of(one: Case, precision: str, found: Findings, compiled: bool = False) 
         with torch.autocast(found.device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
             loss = loss_of(net, floats.to(memory_format=torch.channels_last), labels.index_select(0, place))
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
 
     return step
@@ -363,7 +363,7 @@ def _gradients(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, k: Tenso
 
 
 def _tap_by_tap(x: Tensor, k: Tensor) -> Tensor:
-    return cast("Tensor", _TapByTap.apply(x, k))  # type: ignore[no-untyped-call]
+    return cast("Tensor", _TapByTap.apply(x, k))
 
 
 class _TapByTap(torch.autograd.Function):
@@ -408,7 +408,7 @@ def _measured(
 
 
 # values in registers, pixels at most, warps: of a program of the fused involution
-BLOCKS = ((8192, 128, 4), (8192, 128, 8), (16384, 128, 8), (4096, 64, 4), (4096, 64, 2), (2048, 32, 1))
+BLOCKS = ((2048, 128, 4), (2048, 128, 8), (1024, 64, 4), (1024, 64, 2), (512, 32, 1))
 
 
 def involution_blocks(found: Findings) -> None:
@@ -424,8 +424,8 @@ def involution_blocks(found: Findings) -> None:
 def _blocks(found: Findings, block: tuple[int, int, int]) -> None:
     from lit_models.operators import triton_involution as fused
 
-    before = fused.VALUES, fused.MOST, fused.WARPS
-    fused.VALUES, fused.MOST, fused.WARPS = block
+    before = fused.VALUES, fused.ROW_VALUES, fused.MOST, fused.WARPS
+    fused.VALUES, fused.ROW_VALUES, fused.MOST, fused.WARPS = block[0], 2 * block[0], *block[1:]
     for batch, channels, groups in ((64, 64, 4), (128, 34, 2)):
         for dtype in (torch.bfloat16, torch.float32):
             x = torch.randn(batch, channels, 32, 32, device=found.device, dtype=dtype)
@@ -446,7 +446,7 @@ def _blocks(found: Findings, block: tuple[int, int, int]) -> None:
                 warps=block[2],
                 **{name: 1e6 * graphed_calls(call, found) for name, call in calls.items()},
             )
-    fused.VALUES, fused.MOST, fused.WARPS = before
+    fused.VALUES, fused.ROW_VALUES, fused.MOST, fused.WARPS = before
 
 
 def graphed_calls(call: Callable[[], Any], found: Findings) -> float:
@@ -500,7 +500,7 @@ def environment(found: Findings) -> None:
         import triton
 
         card = torch.cuda.get_device_properties(0)
-        versions |= {"triton": triton.__version__, "cuDNN": str(torch.backends.cudnn.version())}
+        versions |= {"triton": triton.__version__, "cuDNN": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
         found.note(
             f"{card.name}, {card.total_memory / 2**30:.0f} GiB, {card.multi_processor_count} multiprocessors, "
             f"capability {card.major}.{card.minor}; {os.cpu_count()} cores beside it"

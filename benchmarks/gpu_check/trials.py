@@ -171,7 +171,7 @@ def _check_record(name: str, record: records.Record, found: Findings) -> None:
 
 
 def _fit_all(runs: Mapping[str, Sequence[str]], found: Findings) -> dict[str, tuple[int, str, records.Record | None]]:
-    """Run trials in processes forked from this one, on a GPU at the same time; return code, words and record of each."""
+    """Run trials in processes forked from this one, on a GPU at once; return code, words and record."""
     fork = multiprocessing.get_context("fork")
     processes = {}
     for name, words in runs.items():

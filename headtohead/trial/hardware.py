@@ -125,7 +125,7 @@ def gpus() -> list[str]:
 
 
 def gpus_listed(text: str) -> list[str]:
-    """Return the names in what ``nvidia-smi -L`` prints: a line for each card, below it a line for each of its parts."""
+    """Return the names in what ``nvidia-smi -L`` prints: a line for each card, and for each of its parts."""
     cards: list[list[str]] = []
     for line in text.splitlines():
         if found := re.search(r"\(UUID: ([^)]+)\)", line):

@@ -1,4 +1,4 @@
-"""How fast a network answers: the median time of one forward pass; and waiting for a device, without which no time holds."""
+"""How fast a network answers: the median time of one forward pass, with the device waited for."""
 
 from __future__ import annotations
 

@@ -1,0 +1,93 @@
+"""What a trial does for a GPU, as far as it shows without one."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from benchmarks.train import Grey
+from headtohead.trial import callbacks, hardware
+from headtohead.trial import main as train
+from headtohead.trial.recording import seconds_of_an_epoch
+from lit_models import P4CNN, SimpleCNN
+from tests.conftest import ROOT
+
+IMPORTS = """
+import torch
+def refuse(*_):
+    raise AssertionError("CUDA was called")
+for name in ("_cuda_init", "_cuda_getDeviceCount"):
+    setattr(torch._C, name, refuse)
+import headtohead.trial.main, headtohead.runner.main, headtohead.report.main
+assert not torch.cuda.is_initialized()
+"""
+
+
+def test_imports_call_nothing_of_cuda():
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "ddp_fork", "ddp_notebook"])
+def test_strategies_that_cannot_be_are_refused(workplace, capfd, strategy):
+    assert train.main(["fit", "--model=SimpleCNN", "--data=tests.tiny.Few", f"--trainer.strategy={strategy}"]) == 2
+    said = f"train.py: --trainer.strategy: a trial cannot use {strategy!r}; ddp and ddp_spawn work\n"
+    assert capfd.readouterr().err == said
+
+
+def test_weights_lie_as_images_do():
+    net = P4CNN()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    hardware.lay_channels_last(net)
+    weights = [p for p in net.parameters() if p.dim() == 4]
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+@pytest.mark.slow
+def test_a_compiled_maximum_has_a_gradient_in_half_precision():
+    torch.manual_seed(0)
+    net = SimpleCNN()
+    hardware.fuse(net, "default")
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = F.cross_entropy(net(torch.rand(8, 1, 28, 28)), torch.arange(8))
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in net.parameters())
+
+
+def test_the_first_epoch_is_no_time_where_it_warms_up():
+    epochs = [{"seconds": seconds} for seconds in (9.0, 1.0, 2.0, 3.0)]
+    assert seconds_of_an_epoch(epochs, warms_up=True) == 2.0
+    assert seconds_of_an_epoch(epochs, warms_up=False) == 2.5
+    assert seconds_of_an_epoch(epochs[:1], warms_up=True) == 9.0
+
+
+@pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("cuda", True)])
+def test_memory_is_pinned_for_a_gpu_alone(monkeypatch, device, pinned):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    data = Grey(val_size=100)
+    data.count = 200
+    data.setup()
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    data.trainer = SimpleNamespace(global_rank=0, world_size=1, strategy=strategy)
+    assert data.train_dataloader().pin_memory is pinned
+
+
+def test_an_epoch_is_timed_with_the_device_done(monkeypatch, tmp_path):
+    waits = []
+    monkeypatch.setattr(callbacks, "synchronize", waits.append)
+    monkeypatch.setattr(callbacks.ModelCheckpoint, "on_train_epoch_end", lambda *_: None)
+    monkeypatch.setattr(callbacks.ModelCheckpoint, "on_validation_end", lambda *_: None)
+    history, trainer = (
+        callbacks.History(str(tmp_path)),
+        SimpleNamespace(sanity_checking=False, callback_metrics={}, current_epoch=0),
+    )
+    module = SimpleNamespace(device=torch.device("cpu"))
+    for hook in ("on_train_epoch_start", "on_validation_start", "on_validation_end", "on_train_epoch_end"):
+        getattr(history, hook)(trainer, module)
+    assert waits == [module.device] * 4
+    assert history.epochs[0]["seconds"] >= 0
+    assert history.state_dict()["memory"] == history.peak_memory_mb > 0
