@@ -127,7 +127,7 @@ class Check:
                 if seconds < 5:
                     self._findings(name, 0).note("Left out: no time was left.")
                     continue
-                process = multiprocessing.get_context("fork").Process(
+                process: BaseProcess = multiprocessing.get_context("fork").Process(
                     target=_stage, args=(name, self._findings(name, seconds), max(1, cores() // at_once))
                 )
                 process.start()
