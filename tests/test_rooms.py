@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "headtohead.cli": set(),
     "headtohead.report": {"headtohead.records", "headtohead.cli"},
     "headtohead.trial": {"headtohead.records", "headtohead.cli", "lit_models", "datamodules"},
-    "headtohead.runner": {"headtohead.records", "headtohead.cli", "headtohead.trial"},
+    "headtohead.runner": {"headtohead.records", "headtohead.cli", "headtohead.trial", "headtohead.report"},
     "headtohead.pictures": {"headtohead.report", "headtohead.trial", "headtohead.cli", "lit_models", "datamodules"},
 }
 TOP = {"lit_models": {"lit_models"}, "headtohead": {"headtohead"}}  # their own __init__ and __main__ join the rooms
