@@ -76,7 +76,10 @@ Angle = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?$")]
 Scalar = Annotated[Any, PlainValidator(_scalar)]
 
 # The hardware by which trials are told apart: times of two are never averaged.
-HARDWARE = ["device", "devices", "precision", "memory_format", "compiled", "threads", "trials_at_once"]
+HARDWARE = [
+    *("device", "accelerator", "devices", "nodes", "host", "precision", "tf32", "memory_format", "compiled"),
+    *("operators", "threads", "trials_at_once"),
+]
 
 if TYPE_CHECKING:
     Hardware = dict[str, Any]
@@ -114,8 +117,7 @@ class Record:
         config: the resolved arguments by their command-line names, without the seed and without paths.
         config_hash: of ``config``: equal for trials that differ in nothing but the seed.
         commit: of the code, ``-dirty`` appended when it had uncommitted changes; empty when unknown.
-        hardware: what it ran on: ``device, devices, precision, memory_format, compiled, threads, trials_at_once``
-            and ``versions``.
+        hardware: what it ran on: ``HARDWARE``, and what does not tell trials apart, such as ``versions``.
         size: ``params``, ``macs`` for one image, ``bytes`` of parameters and buffers.
         quality: the metrics of :mod:`headtohead.records.metrics`: of the tested checkpoint in validation, and what the
             test found; ``rotation_sweep``, the accuracy by angle in degrees; ``confusion`` and ``class_names``.

@@ -385,24 +385,26 @@ def _multiple(blank: Judged, mine: pd.DataFrame, theirs: pd.DataFrame) -> Judged
     """Compare a cost with a multiple of another's: exact for sizes, for times by Welch's interval of the log ratio."""
     claim = blank.claim
     factor = float(claim.at_most if claim.at_most is not None else claim.at_least or 0)
-    if not COSTS[claim.number].size:
+    size = COSTS[claim.number].size
+    if not size:
         mine, theirs = mine[mine.trials_at_once == 1], theirs[theirs.trials_at_once == 1]
     found = [rows[claim.number].dropna().to_numpy(dtype=float) for rows in (mine, theirs)]
-    values = [np.log(numbers[numbers > 0]) for numbers in found]  # 0 MACs are those of a network that none are known of
+    values = [numbers[numbers > 0] for numbers in found]  # 0 MACs are those of a network of which none are known
     if not all(map(len, values)):
         return blank
-    low = high = middle = float(values[0].mean() - values[1].mean())
-    if not COSTS[claim.number].size:
-        low, high = -math.inf, math.inf
+    if size:
+        low = high = middle = float(values[0][0] / values[1][0])
+    else:
+        logs = [np.log(numbers) for numbers in values]
+        middle, low, high = math.exp(logs[0].mean() - logs[1].mean()), 0.0, math.inf
         if min(map(len, values)) > 1 and mine.device.nunique() == 1 and set(mine.device) == set(theirs.device):
-            half = float(difference(side(values[0]), side(values[1])).half(LEVEL))
-            low, high = middle - half, middle + half
-    bound = math.log(factor)
-    inside = (high <= bound, low > bound) if claim.at_most is not None else (low >= bound, high < bound)
-    interval = f"{math.exp(low):.3g} to {math.exp(high):.3g} ×" if math.isfinite(low) and low < high else "–"
+            half = float(difference(side(logs[0]), side(logs[1])).half(LEVEL))
+            low, high = middle * math.exp(-half), middle * math.exp(half)
+    inside = (high <= factor, low > factor) if claim.at_most is not None else (low >= factor, high < factor)
+    interval = f"{low:.3g} to {high:.3g} ×" if math.isfinite(high) and low < high else "–"
     outcome: Outcome = "holds" if inside[0] else "refuted" if inside[1] else "undecided"
     n = str(min(map(len, values)))
-    return replace(blank, measured=f"{math.exp(middle):.3g} ×", interval=interval, outcome=outcome, n=n)
+    return replace(blank, measured=f"{middle:.3g} ×", interval=interval, outcome=outcome, n=n)
 
 
 def _against(blank: Judged, samples: Samples, one: str, other: str) -> Judged:

@@ -172,11 +172,19 @@ def hardware_name(hardware: Mapping[str, Any] | pd.Series) -> str:
     # in a table what is missing is NaN
     known = {name: hardware.get(name) for name in HARDWARE if pd.notna(hardware.get(name))}
     count, device = known.get("threads"), str(known.get("device", "unknown device"))
-    threads = f", {count} thread{'' if count == 1 else 's'}" if device.endswith("cores)") else ""
+    on_cpu = device.endswith("cores)")
+    parts = [
+        f"{count} thread{'' if count == 1 else 's'}" if on_cpu else "",
+        f"precision {known.get('precision', 'unknown')}",
+        "TF32" if known.get("tf32") is True else "",
+        str(known.get("memory_format", "")),
+        "compiled" if known.get("compiled") is True else "",
+        "operators of PyTorch" if on_cpu and known.get("operators") == "" else "",
+        f"host {known['host']}" if not on_cpu and known.get("host") else "",
+    ]
+    nodes = f"{known['nodes']} machines × " if known.get("nodes", 1) != 1 else ""
     devices = f"{known['devices']} × " if known.get("devices", 1) != 1 else ""
-    layout = f", {known['memory_format']}" if isinstance(known.get("memory_format"), str) else ""
-    compiled = ", compiled" if known.get("compiled") is True else ""
-    return f"{devices}{device}{threads}, precision {known.get('precision', 'unknown')}{layout}{compiled}"
+    return ", ".join([f"{nodes}{devices}{device}", *filter(None, parts)])
 
 
 def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, str, int], str]) -> str | None:

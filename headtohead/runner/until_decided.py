@@ -82,6 +82,8 @@ class UntilDecided:
         so that what is run does not depend on when the sweep was stopped.
         """
         new = list(self.sweep.trials) if not self.given else []
+        if read_looks(folder) is not None:
+            self.note_looks(folder)  # refuses before anything runs
         while True:
             if self.given:
                 self.note_looks(folder)

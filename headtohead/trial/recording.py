@@ -27,6 +27,7 @@ from headtohead.trial.speed import seconds_per_batch
 from headtohead.trial.tracking import TrialLogger
 from lit_models import Classifier, Task
 from lit_models.facts import example_inputs
+from lit_models.operators import vectors
 from lit_models.sizes import size
 from lit_models.tasks.classifier import QUARTER_TURNS
 
@@ -154,6 +155,7 @@ def _hardware(trainer: Trainer, model: Task, memory_format: str) -> dict[str, An
         "precision": str(trainer.precision),
         "memory_format": memory_format,
         "compiled": model.net._compiled_call_impl is not None,
+        "operators": vectors() if device.type == "cpu" else "",  # by what involution and depthwise filters ran
         "threads": torch.get_num_threads(),
         "trials_at_once": trials_at_once(),
         "trials_on_machine": trials_on_machine(),

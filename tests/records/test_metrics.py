@@ -38,7 +38,9 @@ def test_a_metric_is_one_entry(tmp_path, monkeypatch):
     assert cells(markdown_of(comparison), "top 5 %") == ["99.00 ± 0.00", "98.00 ± 0.00"]
     assert "top 5 \\%" in latex_of(comparison)
     assert "top 5 %</th>" in html(comparison)
-    assert "1.00 ± 0.00 points below it in the first five" in comparison.parts[0].verdicts[0]
+    assert comparison.verdicts[2].startswith(
+        "INN against EqCNN in the first five: undecided (−1.00 points, with no spread"
+    )
     assert in_words(found[0].quality) == "test accuracy 90.00%, at 90 degrees 90.00%, top 5 99.0%"
 
 

@@ -78,7 +78,7 @@ def several(tmp_path_factory):
     trials = collect(save(folder / "several", *found))
     trials.problems.append("trial99/record.json: not valid JSON")
     path = folder / "report.html"
-    path.write_text(html(make_comparison(trials), draw_all(trials, folder)))
+    path.write_text(html(make_comparison(trials), draw_all(make_comparison(trials), folder)))
     return path
 
 
@@ -150,7 +150,7 @@ def test_a_click_sorts_and_another_turns_the_order(open_page, several):
 def test_without_javascript_everything_but_sorting_is_there(open_page):
     page = open_page(COMMITTED / "report.html", java_script_enabled=False)
     assert page.locator("th button").count() == 0
-    best = make_comparison(collect(COMMITTED)).parts[0].verdicts_against_best[0]
+    best = make_comparison(collect(COMMITTED)).headline[0].sentences[0]
     assert page.get_by_text(best).first.is_visible()
     page.get_by_text("trials, as in runs.csv").click()
     assert page.locator("table[aria-labelledby=runs]").is_visible()

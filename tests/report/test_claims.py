@@ -1,126 +1,468 @@
-"""Claims of the source documents beside what was measured."""
+"""Claim files: each kind of claim by hand, and what is said of wrong ones."""
 
 import dataclasses
-import re
+import math
 
+import numpy as np
 import pytest
+from scipy import stats
 
+from headtohead.cli.errors import UsageError
 from headtohead.report import claims
-from headtohead.report.claims import Claim, read, reported
-from headtohead.report.collect import collect, runs_table
-from headtohead.report.comparison import make_comparison
-from headtohead.report.write import write
+from headtohead.report.claims import Claim, Question, find_row, in_words, judge, judge_all, name_of, read
+from headtohead.report.collect import collect
+from headtohead.report.comparison import find_pairs, make_comparison
+from headtohead.report.difference import difference, side
+from headtohead.report.figures.forest import claimed as drawn
+from headtohead.report.main import main
 from tests.conftest import ROOT
 from tests.records.examples import filled, make, other_config, save, with_accuracy
-from tests.report.test_tables import FILES
-
-FIELDS = ("source", "model", "data", "quantity", "claim", "note")
+from tests.report.test_verdicts import models
 
 
-def rows(folder, *items):
-    grid = reported(runs_table(collect(folder)), [Claim(**dict(zip(FIELDS, item, strict=False))) for item in items])
-    heads = [column.head for column in grid.columns]
-    return [dict(zip(heads, (cell.text for cell in row), strict=True)) for row in grid.rows]
+def claim(number="test_acc", of="EqCNN", data="MNIST", **said):
+    return Claim(of=of, data=data, number=number, **said)
 
 
-def test_a_claim_beside_three_runs_by_hand(tmp_path):
-    save(tmp_path, *(with_accuracy(accuracy, seed) for seed, accuracy in enumerate([0.96, 0.97, 0.98])))
-    within, low, high = rows(
-        tmp_path, *(("000", "EqCNN", "MNIST", "test_acc", value, "so") for value in (93.0, 90.0, 99.99))
-    )
-    assert within == {
-        "source": "000",
-        "system": "EqCNN",
-        "data": "MNIST",
-        "what": "accuracy, %",
-        "reported": "93.00",
-        "measured": "97.00",
-        "95 % interval": "94.52 to 99.48",
-        "one run": "92.03 to 100.00",
-        "verdict": "holds",
-        "n": "3",
-        "note": "so",
-    }
-    assert low["verdict"] == "lower than here"
-    assert high["verdict"] == "holds"
-    save(tmp_path, *(with_accuracy(accuracy, seed) for seed, accuracy in enumerate([0.91, 0.90, 0.92])))
-    (high,) = rows(tmp_path, ("000", "EqCNN", "MNIST", "test_acc", 97.0))  # one run: 86.03 to 95.97
-    assert high["verdict"] == "higher than here"
-
-
-def test_parameters_hold_or_do_not(tmp_path):
-    save(tmp_path, make())
-    same, other = rows(tmp_path, *(("000", "EqCNN", "MNIST", "params", value) for value in (7834, 13978)))
-    assert (same["measured"], same["verdict"]) == ("7,834", "holds")
-    assert (other["reported"], other["verdict"]) == ("13,978", "does not hold")
+def runs(folder, accuracies):
+    return collect(save(folder, *(with_accuracy(accuracy, seed) for seed, accuracy in enumerate(accuracies))))
 
 
 @pytest.mark.parametrize(
-    ("quantity", "ours", "others", "measured", "verdict"),
+    ("value", "margin", "outcome"),
     [
-        ("test_l1_hole", [0.05, 0.06, 0.07], [0.06, 0.071, 0.08], "-1.03", "holds"),
-        ("test_l1_hole", [0.06, 0.071, 0.08], [0.05, 0.06, 0.07], "+1.03", "does not hold"),
-        ("test_l1_hole", [0.05, 0.08, 0.07], [0.07, 0.06, 0.071], "-0.03", "not shown"),
-        ("test_psnr", [0.05], [0.06], "+0.00", "one seed proves nothing"),
-        ("test_psnr", [0.05], [], "–", "did not run"),
+        (97.0, 2.5, "holds"),  # 94.52 to 99.48 lies within 94.5 to 99.5
+        (97.0, 2.4, "undecided"),
+        (97.1, 2.5, "undecided"),
+        (99.0, 0.5, "undecided"),
+        (100.0, 0.5, "refuted"),  # 99.48 is below 99.5
+        (94.0, 0.5, "refuted"),
+        (94.1, 0.5, "undecided"),
     ],
 )
-def test_a_claim_about_two_systems(tmp_path, quantity, ours, others, measured, verdict):
+def test_a_value_by_hand(tmp_path, value, margin, outcome):
+    """96, 97, 98: mean 97, t(0.975; 2) = 4.303, so 97 ± 2.484."""
+    (found,) = judge([claim(value=value, margin=margin)], runs(tmp_path, [0.96, 0.97, 0.98]))
+    assert (found.measured, found.interval, found.n, found.outcome) == ("97.00", "94.52 to 99.48", "3", outcome)
+
+
+@pytest.mark.parametrize("value", [97.0, 50.0])
+def test_a_wide_interval_never_holds(tmp_path, value):
+    """Two runs of 94 and 100: 97 ± 38; one run has no interval."""
+    (two,) = judge([claim(value=value, margin=1)], runs(tmp_path / "two", [0.94, 1.0]))
+    assert two.outcome == ("undecided" if value == 97 else "refuted" if value < 97 - 38.12 - 1 else "undecided")
+    (one,) = judge([claim(value=value, margin=1)], runs(tmp_path / "one", [0.97]))
+    assert (one.outcome, one.interval, one.n) == ("undecided", "–", "1")
+
+
+def test_the_margin_of_a_value_is_the_data_sets_own_unless_it_says_one(tmp_path):
+    trials = runs(tmp_path, [0.9600, 0.9601, 0.9602])  # 96.01 ± 0.025
+    within, beyond = judge([claim(value=96.17), claim(value=96.25)], trials)
+    assert (within.outcome, beyond.outcome) == ("holds", "refuted")
+
+
+def test_a_claim_that_is_wrong_by_three_deviations_hardly_holds(tmp_path):
+    """At every n from 2, with the functions that judge, of 400 sets of seeds at most 5 % and a simulation's error."""
+    random = np.random.default_rng(0)
+    trials = runs(tmp_path, [0.5])
+    record = next(iter(trials.records.values()))
+    for n in (2, 3):
+        held = 0
+        for _ in range(200):
+            values = 0.9 + 0.01 * random.normal(size=n)
+            found = {
+                str(seed): dataclasses.replace(record, seed=seed, quality={**record.quality, "test_acc": float(value)})
+                for seed, value in enumerate(values)
+            }
+            (line,) = judge([claim(value=93.0, margin=2)], dataclasses.replace(trials, records=found))
+            held += line.outcome == "holds"
+        assert held / 200 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 200)
+
+
+def test_seeds_that_never_learn_do_not_rule_a_value(tmp_path):
+    trials = collect(save(tmp_path, *models([0.45, 0.451, 0.452, 0.1], [0.5])))
+    (found,) = judge([claim(of="A", value=45.1, margin=1)], trials)
+    assert (found.measured, found.n, found.outcome) == ("45.10", "3 of 4 that learnt", "holds")
+
+
+@pytest.mark.parametrize(
+    ("number", "value", "margin", "outcome"),
+    [
+        ("params", 7834, None, "holds"),
+        ("params", 7835, None, "refuted"),
+        ("params", 7835, 1, "holds"),
+        ("bytes", 31_000, 336, "holds"),
+        ("bytes", 31_000, 335, "refuted"),
+    ],
+)
+def test_sizes_are_exact_even_of_one_run(tmp_path, number, value, margin, outcome):
+    (found,) = judge([claim(number, value=value, margin=margin)], collect(save(tmp_path, make())))
+    assert found.outcome == outcome
+    assert found.interval == "–"
+
+
+@pytest.mark.parametrize(
+    ("number", "ours", "others", "measured", "outcome"),
+    [
+        ("test_l1_hole", [0.05, 0.051, 0.052], [0.06, 0.0611, 0.062], "-1.00", "holds"),
+        ("test_l1_hole", [0.06, 0.061, 0.062], [0.05, 0.051, 0.052], "+1.00", "refuted"),
+        ("test_l1_hole", [0.05, 0.08, 0.07], [0.07, 0.06, 0.071], "-0.03", "undecided"),
+        ("test_l1_hole", [0.05, 0.05001, 0.05002], [0.05001, 0.05002, 0.05], "+0.00", "refuted"),  # they are equal
+        ("test_l1_hole", [0.05], [0.06], "-1.00", "undecided"),
+        ("test_l1_hole", [0.05], [], "–", "not run"),
+    ],
+)
+def test_better_than_another(tmp_path, number, ours, others, measured, outcome):
     other = {**other_config(model="ConvUNet"), "model": "ConvUNet"}
     found = [filled(seed, value) for seed, value in enumerate(ours)]
     found += [filled(seed, value, **other) for seed, value in enumerate(others)]
-    claim = Claim("001", "PConvUNet", "CIFAR10", quantity, against="ConvUNet")
-    grid = reported(runs_table(collect(save(tmp_path, *found))), [claim])
-    row = dict(zip([column.head for column in grid.columns], [cell.text for cell in grid.rows[0]], strict=True))
-    assert (row["reported"], row["measured"], row["verdict"]) == ("better than ConvUNet", measured, verdict)
-
-
-def test_what_cannot_be_compared_is_said(tmp_path):
-    save(tmp_path, make(), make(data="CIFAR10", **other_config(a=1)), make(data="CIFAR10", **other_config(a=2)))
-    one, missing, several = rows(
-        tmp_path,
-        ("000", "EqCNN", "MNIST", "test_acc", 96.5),
-        ("001", "FCNet", "MNIST", "test_acc", 98.0),
-        ("002", "EqCNN", "CIFAR10", "test_acc", 98.0),
+    (line,) = judge(
+        [claim(number, of="PConvUNet", data="CIFAR10", better_than="ConvUNet")], collect(save(tmp_path, *found))
     )
-    assert one["verdict"] == "one seed proves nothing"
-    assert (missing["verdict"], missing["n"]) == ("did not run", "0")
-    assert several["measured"] == "several recipes"
+    assert (line.measured.replace("-0.00", "+0.00"), line.outcome) == (measured, outcome)
 
 
-def test_every_claim_names_a_recipe_and_its_data():
-    found = read()
-    assert len({(claim.model, claim.quantity) for claim in found}) == len(found)
-    for claim in found:
-        recipe = (ROOT / "recipes" / f"{claim.model}.yaml").read_text()
-        assert f"class_path: {claim.data}," in recipe
-        assert claim.quantity in claims.QUANTITIES
-        assert re.search(rf"Document {claim.source}\b", recipe)
+@pytest.mark.parametrize(
+    ("theirs", "margin", "outcome"),
+    [
+        ([0.9700, 0.9702, 0.9704], 0.2, "holds"),
+        ([0.9730, 0.9732, 0.9734], 0.2, "refuted"),
+        ([0.9718, 0.9720, 0.9722], 0.2, "undecided"),  # the difference is the margin
+        ([0.90, 0.97, 0.99], 0.2, "undecided"),
+    ],
+)
+def test_equal_to_another(tmp_path, theirs, margin, outcome):
+    trials = collect(save(tmp_path, *models([0.9700, 0.9702, 0.9704], theirs)))
+    (line,) = judge([claim(of="A", equal_to="B", margin=margin)], trials)
+    assert line.outcome == outcome
+    mine = 100 * np.array([0.9700, 0.9702, 0.9704])
+    half = float(difference(side(mine), side(100 * np.array(theirs))).half())
+    value = mine.mean() - 100 * np.mean(theirs)
+    assert line.interval == f"{value - half:.2f} to {value + half:.2f}"
 
 
-@pytest.mark.parametrize("claim", [claim for claim in read() if claim.quantity.startswith("test_acc")], ids=str)
-def test_claims_are_those_that_the_recipes_name(claim):
-    recipe = (ROOT / "recipes" / f"{claim.model}.yaml").read_text()
-    said = {f"{claim.claim:g} %", f"{claim.claim:.2f} %"} | ({"98 %"} if claim.model == "FCNet" else set())
-    assert any(text in recipe for text in said)
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ({"at_most": 2}, "holds"),  # A has 10 parameters, B 20
+        ({"at_most": 1.9}, "refuted"),
+        ({"at_least": 2}, "holds"),
+        ({"at_least": 2.1}, "refuted"),
+    ],
+)
+def test_multiples_of_sizes_are_exact(tmp_path, said, outcome):
+    trials = collect(save(tmp_path, *models([0.5], [0.6])))
+    (line,) = judge([claim("params", of="B", times="A", **said)], trials)
+    assert (line.measured, line.interval, line.outcome) == ("2 ×", "–", outcome)
 
 
-def test_without_a_checkout_there_are_no_claims_and_no_table(tmp_path, monkeypatch):
-    monkeypatch.setattr(claims.read, "__defaults__", (None,))
-    trials = collect(save(tmp_path, make(seed=0), make(seed=1)))
-    assert make_comparison(dataclasses.replace(trials, name="reproduce")).reported is None
+def timed(seconds, others):
+    """Records of A and B with these seconds for an epoch."""
+    found = models([0.5] * len(seconds), [0.5] * len(others))
+    return [
+        dataclasses.replace(record, cost={**record.cost, "epoch_seconds": value})
+        for record, value in zip(found, [*seconds, *others], strict=True)
+    ]
 
 
-def test_only_the_sweep_of_that_name_has_the_table(tmp_path):
-    trials = collect(save(tmp_path / "runs" / "mine", make(seed=0), make(seed=1)))
-    write(make_comparison(trials), tmp_path / "results" / "mine")
-    assert not (tmp_path / "results" / "mine" / "reported.md").exists()
-    write(make_comparison(dataclasses.replace(trials, name="reproduce")), tmp_path / "results" / "reproduce")
-    folder = tmp_path / "results" / "reproduce"
-    text = (folder / "reported.md").read_text()
-    assert "| 000      | EqCNN     | MNIST" in text
-    assert "did not run" in text
-    assert {path.name for path in folder.iterdir()} == FILES | {"reported.md", "reported.png"}
-    report = (folder / "report.html").read_text()
-    assert 'id="reported"' in report
-    assert "a single run of the source document" in report
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ({"at_most": 2.2}, "holds"),
+        ({"at_most": 2}, "undecided"),
+        ({"at_least": 1.8}, "holds"),
+        ({"at_least": 3}, "refuted"),
+    ],
+)
+def test_multiples_of_times_by_welchs_test_of_logarithms(tmp_path, said, outcome):
+    slow, fast = [2.0, 2.02, 2.04], [1.0, 1.01, 1.03]
+    (line,) = judge([claim("epoch_seconds", of="A", times="B", **said)], collect(save(tmp_path, *timed(slow, fast))))
+    logs = np.log(slow), np.log(fast)
+    variances = [x.var(ddof=1) / 3 for x in logs]
+    degrees = sum(variances) ** 2 / sum(v**2 / 4 for v in variances) - 2
+    half = stats.t.ppf(0.975, degrees) * math.sqrt(sum(variances))
+    middle = logs[0].mean() - logs[1].mean()
+    assert line.interval == f"{math.exp(middle - half):.3g} to {math.exp(middle + half):.3g} ×"
+    assert (line.measured, line.outcome) == (f"{math.exp(middle):.3g} ×", outcome)
+
+
+def test_times_of_one_run_or_of_two_machines_decide_nothing(tmp_path):
+    said = [claim("epoch_seconds", of="A", times="B", at_most=9)]
+    (one,) = judge(said, collect(save(tmp_path / "one", *timed([2], [1]))))
+    other = timed([2, 2.1], [1, 1.1])
+    other[3] = dataclasses.replace(other[3], hardware={**other[3].hardware, "device": "another"})
+    (two,) = judge(said, collect(save(tmp_path / "two", *other)))
+    shared = [
+        dataclasses.replace(record, hardware={**record.hardware, "trials_at_once": 2}) for record in timed([2], [1])
+    ]
+    (none,) = judge(said, collect(save(tmp_path / "none", *shared)))
+    assert [line.outcome for line in (one, two, none)] == ["undecided", "undecided", "not run"]
+
+
+def test_macs_that_nobody_could_count_are_not_compared(tmp_path):
+    found = [dataclasses.replace(record, size={**record.size, "macs": 0}) for record in models([0.5], [0.5])]
+    (line,) = judge([claim("macs", of="A", times="B", at_most=4)], collect(save(tmp_path, *found)))
+    assert line.outcome == "not run"
+
+
+def test_runs_of_the_same_configuration_count_from_other_sweeps_too(tmp_path):
+    mine = runs(tmp_path / "mine", [0.96])
+    more = [
+        with_accuracy(0.97, 1),
+        with_accuracy(0.98, 2),
+        with_accuracy(0.5, 0),
+        with_accuracy(0.1, 9, **other_config(a=1)),
+    ]
+    (line,) = judge([claim(value=97.0, margin=3)], mine, more)
+    assert (line.measured, line.n, line.outcome) == ("97.00", "3", "holds")  # seed 0 is there already
+    assert len(mine.records) == 1
+
+
+def test_all_files_are_judged_by_the_sweeps_in_a_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(claims, "CHECKOUT", None)
+    (tmp_path / "claims").mkdir()
+    said = "claims: [{of: EqCNN, data: MNIST, number: test_acc, value: 97, margin: 3, source: me}]"
+    (tmp_path / "claims" / "mine.yaml").write_text(said)
+    (tmp_path / "claims" / "gone.yaml").write_text(said)
+    runs(tmp_path / "results" / "mine", [0.96])
+    save(tmp_path / "results" / "more", with_accuracy(0.97, 1), with_accuracy(0.98, 2))
+    found = judge_all(tmp_path / "results")
+    assert [(line.sweep, line.outcome, line.n) for line in found] == [("gone", "not run", "0"), ("mine", "holds", "3")]
+    assert in_words(found) == "2 claims: 1 × not run, 1 × holds."
+    assert main(["--claims"]) == 0
+    printed = capsys.readouterr().out
+    assert "holds      me: EqCNN on MNIST, test_acc: claimed 97 ± 3; measured 97.00 (94.52 to 99.48), n = 3" in printed
+    assert "| me       | EqCNN | MNIST  | 0° %   | 97 ± 3" in (tmp_path / "results" / "claims.md").read_text()
+
+
+def test_claims_of_an_empty_folder_are_not_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert main(["empty", "--claims"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("not run ") for line in printed[:-2])
+    assert main(["nowhere", "--claims"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    monkeypatch.setattr(claims, "CHECKOUT", None)
+    assert main(["empty", "--claims"]) == 2
+    assert "there is no claim" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("margin", ["nan", "0", "-1", "inf"])
+def test_a_margin_is_a_number_above_0(tmp_path, capsys, margin):
+    assert main([str(tmp_path), f"--margin={margin}"]) == 2
+    assert (
+        capsys.readouterr().err
+        == f"report.py: --margin: must be a number above 0, such as 0.2: got {float(margin):g}\n"
+    )
+
+
+def test_the_users_own_files_stand_before_the_suites(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert set(claims.files()) == {path.stem for path in (ROOT / "claims").glob("*.yaml")}
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "reproduce.yaml").write_text("")
+    (tmp_path / "claims" / "own.yaml").write_text("claims: []")
+    assert {"own", "reproduce", "inpainting"} <= set(claims.files())
+    assert read("reproduce").claims == []  # the user's, which is empty
+    assert read("inpainting").questions
+    assert read("no such sweep") == claims.ClaimFile()
+
+
+CLAIM = "of: A, data: MNIST, number: test_acc"
+ASK = "ask: a, data: MNIST, numbers: [test_acc]"
+BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nclaims: *b"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("claims: [", "not valid YAML"),
+        ("\x00", "not valid YAML"),
+        (BOMB, "aliases are not read here"),
+        ("claims: &a [*a]", "aliases are not read here"),
+        ("- 1", "should be"),
+        ("just words", "should be"),
+        ("claim: []", "claim: Unexpected keyword argument"),
+        ("claims: {a: 1}", "claims: Input should be a valid list"),
+        ("claims: [1]", "claims.0: "),
+        (f"claims: [{{{CLAIM}}}]", "claims.0: one of value, better_than, equal_to, at_most, at_least"),
+        (f"claims: [{{{CLAIM}, value: 1, equal_to: B}}]", "claims.0: one of value"),
+        (f"claims: [{{{CLAIM}, value: x}}]", "claims.0.value: Input should be a valid number"),
+        (f"claims: [{{{CLAIM}, value: .nan}}]", "claims.0.value: Input should be a finite number"),
+        (f"claims: [{{{CLAIM}, value: 1, margin: -1}}]", "claims.0.margin: Input should be greater than 0"),
+        (f"claims: [{{{CLAIM}, value: 1, margin: .nan}}]", "claims.0.margin: Input should be "),
+        (f"claims: [{{{CLAIM}, valeu: 1}}]", "claims.0.valeu: Unexpected keyword argument"),
+        (f"claims: [{{{CLAIM}, better_than: A}}]", "claims.0: of: A: is compared with itself"),
+        ("claims: [{of: {}, data: MNIST, number: test_acc, value: 1}]", "claims.0.of."),
+        ("claims: [{of: A, data: MNIST, number: tset, value: 1}]", "claims.0: number: tset: there are params, "),
+        ("claims: [{of: A, data: MNIST, number: params, better_than: B}]", "claims.0: number: params: is a cost"),
+        ("claims: [{of: A, data: MNIST, number: total_seconds, value: 1}]", "claims.0: margin: missing: total_seconds"),
+        ("claims: [{of: A, data: MNIST, number: macs, at_most: 4}]", "claims.0: at_most and at_least need times"),
+        (
+            "claims: [{of: A, data: MNIST, number: macs, at_most: 0, times: B}]",
+            "claims.0.at_most: Input should be greater",
+        ),
+        (f"claims: [{{{CLAIM}, at_most: 4, times: B}}]", "claims.0: number: test_acc: multiples are of costs"),
+        (f"questions: [{{{ASK}}}]", "questions.0.pairs: Field required"),
+        (f"questions: [{{{ASK}, pairs: []}}]", "questions.0.pairs: "),
+        (f"questions: [{{{ASK}, pairs: [[A]]}}]", "questions.0.pairs.0.1: Field required"),
+        (f"questions: [{{{ASK}, pairs: [[A, A]]}}]", "questions.0: pairs: A: is compared with itself"),
+        (f"questions: [{{{ASK}, pairs: [[A, B]], margin: 0}}]", "questions.0.margin: Input should be greater than 0"),
+        ("questions: [{ask: a, data: MNIST, numbers: [], pairs: [[A, B]]}]", "questions.0.numbers: "),
+        (
+            "questions: [{ask: a, data: MNIST, numbers: [params], pairs: [[A, B]]}]",
+            "questions.0: numbers: params: there are ",
+        ),
+        (
+            "questions: [{ask: a, data: MNIST, numbers: [test_acc, test_psnr], pairs: [[A, B]]}]",
+            "questions.0: numbers: test_psnr: not of the same trials as test_acc",
+        ),
+    ],
+)
+def test_a_wrong_file_is_one_line_that_names_the_key(tmp_path, monkeypatch, capsys, text, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "mine.yaml").write_text(text)
+    save(tmp_path / "runs" / "mine", make())
+    for args in ([], ["runs", "--claims"]):
+        assert main(args) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("report.py: claims/mine.yaml: ")
+        assert error.count("\n") == 1
+        assert said in error
+
+
+def test_a_file_that_is_no_text_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "mine.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"claims/mine.yaml: not a text file"):
+        read("mine")
+
+
+def test_rows_by_model_or_by_arguments(tmp_path):
+    narrow, wide = other_config(**{"model.width": 8}), other_config(**{"model.width": 11})
+    found = [make(seed=0, **narrow), make(seed=0, **wide), make(seed=1, data="CIFAR10")]
+    assert find_row(found, {"model": "EqCNN", "model.width": 11}, "MNIST") == wide["config_hash"]
+    assert find_row(found, {"model.width": 8}, "MNIST") == narrow["config_hash"]
+    assert find_row(found, "EqCNN", "CIFAR10") == make().config_hash
+    assert find_row(found, {"model": "EqCNN", "model.width": 9}, "MNIST") is None
+    assert find_row(found, {"no.such": None}, "CIFAR10") is None  # what is not there is not None
+    with pytest.raises(UsageError, match=r"EqCNN on MNIST is 2 rows, which differ in model.width: name those"):
+        find_row(found, "EqCNN", "MNIST")
+    assert name_of({"model": "EqCNN", "model.width": 11}) == "EqCNN (width 11)"
+    assert name_of({"model.width": 11}) == "width 11"
+
+
+def test_two_rows_that_fit_are_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "mine.yaml").write_text(f"questions: [{{{ASK}, pairs: [[EqCNN, B]]}}]")
+    save(tmp_path / "runs" / "mine", make(), make(**other_config(**{"task.lr": 1})))
+    assert main([]) == 2
+    assert capsys.readouterr().err == (
+        "report.py: claims: EqCNN on MNIST is 2 rows, which differ in task.lr: name those\n"
+    )
+
+
+def test_pairs_of_which_one_did_not_run_or_both_are_the_same_are_left_out(tmp_path):
+    trials = collect(save(tmp_path, *models([0.5], [0.6])))
+    pairs = [("A", "B"), ("A", "C"), ("A", {"model": "A"})]
+    asked = Question("a", pairs, ["test_acc"], "MNIST")
+    keys = {record.model: record.config_hash for record in trials.records.values()}
+    assert find_pairs(trials, asked) == [(keys["A"], keys["B"])]
+    assert find_pairs(trials, dataclasses.replace(asked, data="CIFAR10")) == []
+
+
+def ask(folder, monkeypatch, text):
+    monkeypatch.chdir(folder)
+    (folder / "claims").mkdir()
+    (folder / "claims" / "mine.yaml").write_text(text)
+
+
+def test_a_question_is_the_headline_and_a_family_of_its_own(tmp_path, monkeypatch):
+    ask(tmp_path, monkeypatch, f"questions: [{{{ASK}, pairs: [[B, A]], margin: 0.3}}, {{{ASK}, pairs: [[C, A]]}}]")
+    values = [[0.97 - 0.01 * step + 0.001 * seed for seed in range(3)] for step in range(3)]
+    comparison = make_comparison(collect(save(tmp_path / "mine", *models(*values))))
+    first, second = comparison.headline
+    assert [(pair.model, pair.other, pair.level, pair.margin) for pair in first.pairs] == [("B", "A", 0.05, 0.3)]
+    assert [(pair.model, pair.other, pair.level, pair.margin) for pair in second.pairs] == [("C", "A", 0.05, 0.2)]
+    assert comparison.verdicts[0] == "a"
+    # the rest is of what was not asked: 3 pairs in 2 numbers but those two
+    others = comparison.parts[0].others.pairs
+    assert {(pair.model, pair.other, pair.number) for pair in others} == {
+        ("C", "B", "test_acc"),
+        *((one, other, "test_acc_rot90") for one, other in (("B", "A"), ("C", "A"), ("C", "B"))),
+    }
+    assert {pair.level for pair in others} == {0.05 / 4}
+    changed = make_comparison(comparison.trials, margin=0.7).headline
+    assert [pair.margin for asked in changed for pair in asked.pairs] == [0.7, 0.7]
+
+
+def test_asked_rows_stay_however_they_rank(tmp_path, monkeypatch):
+    """Of 130 rows the best 120 are shown, and the two worst because they are asked about."""
+    pair = "{model: EqCNN, task.lr: 128}, {model: EqCNN, task.lr: 129}"
+    ask(tmp_path, monkeypatch, f"questions: [{{{ASK}, pairs: [[{pair}]]}}]")
+    found = [
+        with_accuracy(0.95 - lr / 1000 + seed / 10_000, seed, **other_config(**{"task.lr": lr}))
+        for lr in range(130)
+        for seed in (0, 1)
+    ]
+    comparison = make_comparison(collect(save(tmp_path / "mine", *found)))
+    assert len(comparison.summary) == 122
+    ((asked,),) = [question.pairs for question in comparison.headline]
+    assert (asked.model, asked.other) == ("EqCNN (task.lr=128)", "EqCNN (task.lr=129)")
+    assert asked.value == pytest.approx(0.1)
+    assert comparison.verdicts[1].startswith("EqCNN (task.lr=128) against EqCNN (task.lr=129) upright")
+    assert "The best 122 of 130 rows are shown" in " ".join(comparison.notes)
+
+
+def test_claims_are_drawn_as_differences_with_their_margin(tmp_path):
+    found = [
+        claim(value=96.0),
+        claim(value=97.5, margin=3),
+        claim("params", value=13978),
+        claim(of="FCNet", value=1),
+        claim("test_acc_rot90", value=96),
+    ]
+    (picture,) = drawn(judge(found, runs(tmp_path, [0.96, 0.97, 0.98])))
+    (axes,) = picture.canvas.axes
+    assert [line.get_xdata()[0] for line in axes.get_lines()[:3]] == pytest.approx([1, -0.5, 1])
+    assert [text.get_text() for text in axes.get_yticklabels()] == [
+        "EqCNN, MNIST, n = 3",
+        "EqCNN, MNIST, n = 3",
+        "EqCNN turned, MNIST, n = 3",
+    ]
+    bands = [path.vertices[:, 0].max() for collection in axes.collections[::2] for path in collection.get_paths()]
+    assert bands == pytest.approx([0.2, 3, 0.2])  # of MNIST where the claim has none
+    assert "EqCNN, MNIST, n = 3: +1.00 ± 2.48, undecided" in picture.caption
+    assert list(drawn(judge(found[2:4], runs(tmp_path, [0.96])))) == []
+
+
+def test_every_claim_of_the_suite_names_a_recipe_and_its_document():
+    found = read("reproduce").claims
+    assert len({(name_of(line.of), line.number) for line in found}) == len(found) == 20
+    for line in found:
+        recipe = (ROOT / "recipes" / f"{line.of}.yaml").read_text()
+        assert f"class_path: {line.data}," in recipe
+        assert f"Document {line.source}" in recipe
+
+
+@pytest.mark.parametrize("name", ["conv_vs_involution", "inpainting", "plain_vs_equivariant"])
+def test_every_question_of_the_suite_is_about_rows_of_its_sweep(name):
+    """Each row is the only one of the sweep file that fits."""
+    from headtohead.runner.sweep_file import read_sweep  # only here: the other tests of claims need no sweep file
+
+    points = [trial.parameters for trial in read_sweep(ROOT / "sweeps" / f"{name}.yaml").trials]
+    for question in read(name).questions:
+        for row in [row for pair in question.pairs for row in pair]:
+            model = row if isinstance(row, str) else row["model"]
+            assert any(model in str(point) for point in points), (name, model)
+
+
+def test_inn_at_60_is_refuted_by_the_committed_seeds():
+    trials = collect(ROOT / "results" / "conv_vs_involution")
+    (line,) = judge([claim(of="INN", data="CIFAR10", value=60.0, margin=1)], trials)
+    assert (line.n, line.outcome) == ("5 of 6 that learnt", "refuted")

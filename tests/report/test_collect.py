@@ -179,7 +179,7 @@ def test_any_wrong_value_is_named_or_shown(tmp_path, capsys):
             name.startswith(("config-", "hardware.")) for name in few.records
         ):  # what only it shows
             assert "</html>" in html(comparison)
-    draw_all(trials, tmp_path)
+    draw_all(make_comparison(trials), tmp_path)
 
 
 def test_names_are_text_in_every_form(tmp_path):

@@ -5,63 +5,62 @@ import math
 import pytest
 
 from headtohead.report import readme as update
-from headtohead.report.claims import Claim, in_words, reported
 from headtohead.report.collect import collect
 from headtohead.report.comparison import make_comparison
 from headtohead.report.readme import PLACE, update_readme
 from tests.conftest import ROOT
-from tests.records.examples import make, other_config, save, with_accuracy
+from tests.records.examples import make, save
+from tests.report.test_verdicts import models
 
 README = """a
-<!-- verdict: mine/MNIST: EqCNN (task.lr=0.1) against EqCNN (task.lr=0.001) -->
+<!-- verdict: mine: Is B better? -->
 old \\1
 <!-- /verdict -->
 b
-<!-- verdict: mine/CIFAR10: EqCNN (task.lr=0.1) against EqCNN (task.lr=0.001) -->
+<!-- verdict: mine: Nobody asks this -->
 kept
 <!-- /verdict -->
 <!-- verdict: other -->
 kept too
 <!-- /verdict -->
 """
+CLAIMS = """
+questions:
+  - {ask: "Is B better?", data: MNIST, numbers: [test_acc, test_acc_rot90], pairs: [[B, A]]}
+claims:
+  - {of: A, data: MNIST, number: test_acc, value: 50, margin: 9}
+  - {of: C, data: MNIST, number: test_acc, value: 50}
+"""
 
 
-def test_a_verdict_is_written_between_its_marks_only(tmp_path):
-    readme = tmp_path / "README.md"
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """A folder with a claim file of the sweep ``mine``."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "mine.yaml").write_text(CLAIMS)
+    return tmp_path
+
+
+def records():
+    return models([0.5, 0.51, 0.52], [0.9, 0.91, 0.92])
+
+
+def test_the_verdicts_of_a_question_are_written_between_its_marks_only(asked):
+    readme = asked / "README.md"
     readme.write_text(README)
-    low = [
-        with_accuracy(accuracy, seed, **other_config(**{"task.lr": 0.1})) for seed, accuracy in enumerate((0.5, 0.6))
-    ]
-    high = [with_accuracy(0.9, seed) for seed in (0, 1)]
-    comparison = make_comparison(collect(save(tmp_path / "mine", *low, *high)))
+    comparison = make_comparison(collect(save(asked / "mine", *records())))
     assert update_readme(readme, comparison)
-    (verdict,) = comparison.parts[0].verdicts
-    assert verdict.startswith(
-        "EqCNN (task.lr=0.1) is not shown to differ from EqCNN (task.lr=0.001) upright (−35.00 ± 63"
-    )
-    assert readme.read_text() == README.replace("old \\1", verdict)
+    one, other = comparison.headline[0].sentences
+    assert one.startswith("B is better than A upright (+40.00 points, ")
+    assert readme.read_text() == README.replace("old \\1", f"- {one}\n- {other}")
 
 
-def test_a_ranking_names_the_first_three_and_how_sure_the_first_place_is(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text("<!-- verdict: mine/MNIST -->\n<!-- /verdict -->")
-    models = [
-        with_accuracy(accuracy + seed / 100, seed, **other_config(**{"task.lr": lr}))
-        for lr, accuracy in ((0.1, 0.5), (0.2, 0.8), (0.3, 0.6), (0.4, 0.7))
-        for seed in (0, 1)
-    ]
-    comparison = make_comparison(collect(save(tmp_path / "mine", *models)))
-    assert update_readme(readme, comparison)
-    # two values a point apart: Student's t of one degree of freedom is 12.706, times 1 / 2 points
-    assert (
-        readme.read_text()
-        .splitlines()[1]
-        .startswith(
-            "Of 4 models by test accuracy on MNIST: EqCNN (task.lr=0.2) (80.50 ± 6.35 %, n = 2), then "
-            "EqCNN (task.lr=0.4) (70.50 ± 6.35 %, n = 2), then EqCNN (task.lr=0.3) (60.50 ± 6.35 %, n = 2). "
-            "EqCNN (task.lr=0.4) is 10.00 ± 0.00 points below EqCNN (task.lr=0.2) upright"
-        )
-    )
+def test_a_sweep_alone_is_a_place_for_how_many_claims_hold(asked):
+    readme = asked / "README.md"
+    readme.write_text("<!-- verdict: mine -->\n<!-- /verdict -->")
+    assert update_readme(readme, make_comparison(collect(save(asked / "mine", *records()))))
+    assert readme.read_text() == ("<!-- verdict: mine -->\n- 2 claims: 1 × holds, 1 × not run.\n<!-- /verdict -->")
 
 
 def test_without_a_place_nothing_is_written(tmp_path):
@@ -74,22 +73,13 @@ def test_without_a_place_nothing_is_written(tmp_path):
     assert readme.read_text() == README
 
 
-def test_claims_in_words(tmp_path):
-    runs = make_comparison(collect(save(tmp_path, *(with_accuracy(0.9 + seed / 1000, seed) for seed in range(3))))).runs
-    claims = [Claim("000", "EqCNN", "MNIST", "test_acc", value) for value in (90.1, 95, 10, 10.5)]
-    grid = reported(runs, [*claims, Claim("001", "FCNet", "MNIST", "test_acc", 1)])
-    assert in_words(grid) == ("5 claims: 2 × lower than here, 1 × holds, 1 × higher than here, 1 × did not run.")
-
-
-def test_the_command_brings_every_place_up_to_date(tmp_path, monkeypatch, capsys):
-    readme = tmp_path / "README.md"
+def test_the_command_brings_every_place_up_to_date(asked, monkeypatch, capsys):
+    readme = asked / "README.md"
     readme.write_text(README.replace("<!-- verdict: other -->\nkept too\n<!-- /verdict -->\n", ""))
-    found = [with_accuracy(0.9 - seed / 100, seed) for seed in (0, 1)]
-    found += [with_accuracy(0.8, seed, **other_config(**{"task.lr": 0.1})) for seed in (0, 1)]
-    save(tmp_path / "results" / "mine", *found)
-    monkeypatch.setattr(update, "CHECKOUT", tmp_path)
+    save(asked / "results" / "mine", *records())
+    monkeypatch.setattr(update, "CHECKOUT", asked)
     assert update.main() == 0
-    assert "\nEqCNN (task.lr=0.1) is 9.50 ± 6.35 points below EqCNN (task.lr=0.001) upright" in readme.read_text()
+    assert "\n- B is better than A upright (+40.00 points, " in readme.read_text()
     monkeypatch.setattr(update, "CHECKOUT", None)
     assert update.main() == 2
     assert "there is no checkout" in capsys.readouterr().err

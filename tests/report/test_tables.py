@@ -20,7 +20,7 @@ COLUMNS = """model data seed params macs bytes
     val_acc test_acc test_acc_rot90 test_acc_rot180 test_acc_rot270 test_acc_rotation_sweep test_ece
     test_loss test_invariance_error test_images
     epoch_seconds total_seconds train_images_per_second inference_images_per_second latency_seconds peak_memory_mb
-    target_seconds target epochs
+    target_seconds learned target epochs
     device devices precision memory_format compiled threads trials_at_once config_hash commit trial"""
 FILES = {"runs.csv", "table.md", "table.tex", "report.html", "records"}
 FILES |= {f"{name}.png" for name in ("validation", "rotation", "rotation_polar")}

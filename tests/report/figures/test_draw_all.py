@@ -3,13 +3,18 @@
 import pytest
 
 from headtohead.records import record as records
+from headtohead.report.comparison import make_comparison
 from headtohead.report.figures.draw import NAMES, draw_all
 from tests.records.examples import filled
 from tests.report.figures.trials import drawn, lines, sweep, trial
 
 
+def compared(*found):
+    return make_comparison(sweep(*found))
+
+
 def test_classifiers_have_every_figure(pair):
-    assert [*pair, "reported"] == list(NAMES)
+    assert {*pair, "claims", "reported"} == set(NAMES)
 
 
 def test_other_kinds_draw_what_they_have():
@@ -27,16 +32,15 @@ def test_other_kinds_draw_what_they_have():
 
 def test_figures_of_an_earlier_call_do_not_stay(tmp_path):
     bare = {"quality": {"test_acc": 0.9}}
-    draw_all(sweep(trial(**bare), trial(data="CIFAR10", **bare)), tmp_path)
+    draw_all(compared(trial(**bare), trial(data="CIFAR10", **bare)), tmp_path)
     assert (tmp_path / "validation-CIFAR10.png").is_file()
     (tmp_path / "notes.png").write_bytes(b"mine")
-    draw_all(sweep(trial(**bare)), tmp_path)
+    draw_all(compared(trial(**bare)), tmp_path)
     names = {"validation", "training_loss"}
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in names} | {"notes.png"}
 
 
 def test_nothing_to_draw_draws_nothing(tmp_path):
     bare = trial(quality={"test_acc": 0.9}, history=[])
-    assert draw_all(sweep(bare), tmp_path) == []
-    assert draw_all(sweep(), tmp_path) == []
+    assert draw_all(compared(bare), tmp_path) == []
     assert list(tmp_path.iterdir()) == []

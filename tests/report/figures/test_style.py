@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import matplotlib
 
+from headtohead.report.comparison import make_comparison
 from headtohead.report.figures.draw import NAMES, draw_all
 from headtohead.report.figures.style import save
 from tests.report.figures.trials import sweep, trial
@@ -23,11 +24,11 @@ def test_svg_keeps_text_and_says_what_it_is(pair, tmp_path):
 
 
 def test_the_same_records_give_the_same_bytes_whatever_the_settings(tmp_path):
-    found = sweep(trial("A"), trial("B", acc=0.8), trial("B", acc=0.7, seed=1))
+    found = make_comparison(sweep(trial("A"), trial("B", acc=0.8), trial("B", acc=0.7, seed=1)))
     draw_all(found, tmp_path / "a")
     with matplotlib.rc_context({"font.size": 20, "axes.grid": False, "svg.fonttype": "path"}):
         draw_all(found, tmp_path / "b")
         assert matplotlib.rcParams["font.size"] == 20  # and the settings are left alone
     first = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
-    assert len(first) == len(NAMES) - 1  # without that of the sources' claims
+    assert len(first) == len(NAMES) - 3  # A has one run: no verdict to draw; no claim; none of an earlier version
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}

@@ -4,6 +4,7 @@ import dataclasses
 
 from headtohead.records import record as records
 from headtohead.report.collect import Trials
+from headtohead.report.comparison import make_comparison
 from headtohead.report.figures.draw import draw
 from tests.records.examples import make
 
@@ -33,7 +34,7 @@ def sweep(*found):
 
 def drawn(*found):
     """Return the pictures of some trials by their names."""
-    return {picture.name: picture for picture in draw(sweep(*found))}
+    return {picture.name: picture for picture in draw(make_comparison(sweep(*found)))}
 
 
 def lines(picture):
