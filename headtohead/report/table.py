@@ -149,9 +149,9 @@ def verdict_table(kind: Kind, title: str, rows: pd.DataFrame, pairs: Sequence[Pa
     models = {row["model"]: row for row in rows.to_dict("records")}
     metrics = [kind.metrics[pair.number] for pair in pairs]
     columns = [
-        _words("", [pair.model for pair in pairs]),
+        _words("model", [pair.model for pair in pairs]),
         _words("verdict", [_verdict(pair) for pair in pairs]),
-        _words("", [pair.other for pair in pairs]),
+        _words("other", [pair.other for pair in pairs]),
         _words("in", [metric.head for metric in metrics]),
         _column(
             "difference",

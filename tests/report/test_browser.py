@@ -199,3 +199,17 @@ def test_one_trial_is_a_report_too(open_page, tmp_path):
     page = open_page(tmp_path / "report.html")
     assert page.get_by_text("There is one model only").is_visible()
     assert page.complaints == []
+
+
+def test_the_table_of_verdicts_can_be_read_by_everyone(open_page, tmp_path):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = [with_accuracy(0.9, seed) for seed in range(3)]
+    found += [with_accuracy(0.8 + seed / 100, seed, **other_config(model="B"), model="B") for seed in range(3)]
+    trials = collect(save(tmp_path / "two", *found))
+    (tmp_path / "report.html").write_text(html(make_comparison(trials)))
+    page = open_page(tmp_path / "report.html")
+    verdicts = page.locator("table[aria-labelledby=verdict-1]")
+    assert verdicts.locator("tbody tr").count() == 2
+    assert verdicts.locator("thead button").all_inner_texts()[:3] == ["model", "verdict", "other"]
+    report = axe.run(page)
+    assert report.violations_count == 0, report.generate_report()
