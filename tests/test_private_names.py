@@ -23,6 +23,7 @@ PRIVATE = {
     "_option_string_actions": (jsonargparse.ArgumentParser(), "the same"),
     "_trainer": (LightningModule(), "whether there is a Trainer: LightningModule.trainer raises where there is none"),
     "_compiled_call_impl": (nn.Module(), "whether a network was compiled in place"),
+    "_inductor": (torch, "whether a compiled network rounds as the plain one does"),
     "_is_amx_tile_supported": (torch.cpu, "whether bfloat16 is fast"),
     "_is_avx512_bf16_supported": (torch.cpu, "the same"),
     "_wandb_init": (WandbLogger(offline=True), "what Lightning gives to wandb.init"),

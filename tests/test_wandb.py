@@ -46,7 +46,7 @@ BROKEN = """
 from lit_models import FCNet
 class Broken(FCNet):
     def forward(self, images):
-        if self.training:
+        if self.training and len(images) > 2:  # not on the two that it is tried on
             raise ArithmeticError("no loss today")
         return super().forward(images)
 """

@@ -70,7 +70,7 @@ def test_numbers_equal_runs_csv():
                 assert float(costs[model][head].replace(",", "")) == pytest.approx(times[name][model], rel=5e-3)
             else:
                 assert costs[model][head] == "–"
-    shown = {(row[0], row[1], row[2]): row[4] for row in tables["table-1-3"][1:]}
+    shown = {(row[0], row[1], row[2]): row[5] for row in tables["table-1-3"][1:]}
     difference = mean.test_acc["EqCNN (model.width=11)"] - mean.test_acc["SimpleCNN"]  # of the same ten seeds
     assert shown["EqCNN (model.width=11)", "SimpleCNN", "0°"] == f"{difference:+.2f}".replace("-", "−")
 
@@ -107,7 +107,7 @@ def test_commands_are_what_train_py_takes():
         "    --model=EqCNN --model.width=8 \\",
         "    --task=Classifier --task.optimizer=adamw --task.lr=0.0005 --task.weight_decay=0.01 --task.momentum=0.9 "
         "--task.schedule=constant \\",
-        "    --data=MNIST --data.batch_size=64 --data.augment=default --data.normalize=false --data.val_size=5000 \\",
+        "    --data=MNIST --data.batch_size=64 --data.augment=none --data.normalize=false --data.val_size=5000 \\",
         "    --trainer.max_epochs=5 --trainer.max_steps=-1 --trainer.accumulate_grad_batches=1 "
         "--trainer.overfit_batches=0.0 --trainer.sync_batchnorm=false \\",
         "    --seed_everything=$seed",

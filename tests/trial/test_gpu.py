@@ -59,7 +59,7 @@ def test_a_compiled_maximum_has_a_gradient_in_half_precision():
 
 
 def test_the_first_epoch_is_no_time_where_it_warms_up():
-    epochs = [{"seconds": seconds} for seconds in (9.0, 1.0, 2.0, 3.0)]
+    epochs = [9.0, 1.0, 2.0, 3.0]
     assert seconds_of_an_epoch(epochs, warms_up=True) == 2.0
     assert seconds_of_an_epoch(epochs, warms_up=False) == 2.5
     assert seconds_of_an_epoch(epochs[:1], warms_up=True) == 9.0
@@ -79,11 +79,14 @@ def test_memory_is_pinned_for_a_gpu_alone(monkeypatch, device, pinned):
 def test_an_epoch_is_timed_with_the_device_done(monkeypatch, tmp_path):
     waits = []
     monkeypatch.setattr(callbacks, "synchronize", waits.append)
-    monkeypatch.setattr(callbacks.ModelCheckpoint, "on_train_epoch_end", lambda *_: None)
-    monkeypatch.setattr(callbacks.ModelCheckpoint, "on_validation_end", lambda *_: None)
-    history, trainer = (
-        callbacks.History(str(tmp_path)),
-        SimpleNamespace(sanity_checking=False, callback_metrics={}, current_epoch=0),
+    history = callbacks.History(tmp_path)
+    trainer = SimpleNamespace(
+        sanity_checking=False,
+        callback_metrics={},
+        current_epoch=0,
+        accumulate_grad_batches=1,
+        state=SimpleNamespace(fn="fit"),
+        save_checkpoint=lambda path: None,
     )
     module = SimpleNamespace(device=torch.device("cpu"))
     for hook in ("on_train_epoch_start", "on_validation_start", "on_validation_end", "on_train_epoch_end"):

@@ -70,7 +70,7 @@ def test_the_test_set_is_predicted_as_the_record_counted(folder, checkpoint, tmp
     rows = list(csv.DictReader(io.StringIO(printed)))
     record = records.read(folder / records.FILE_NAME)
     right = np.array([row["class"] == row["predicted"] for row in rows])
-    assert np.array_equal(right, record.per_image.classified(0))
+    assert np.array_equal(right, record.per_image.values("0"))
     assert [int(row["image"]) for row in rows] == list(range(200))
     for row in rows:
         assert sum(float(row[str(name)]) for name in range(10)) == pytest.approx(1, abs=1e-5)
