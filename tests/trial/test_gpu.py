@@ -86,9 +86,11 @@ def test_an_epoch_is_timed_with_the_device_done(monkeypatch, tmp_path):
         current_epoch=0,
         accumulate_grad_batches=1,
         state=SimpleNamespace(fn="fit"),
+        optimizers=[],
         save_checkpoint=lambda path: None,
     )
     module = SimpleNamespace(device=torch.device("cpu"))
+    history.on_train_batch_start(trainer, module, None, 0)
     for hook in ("on_train_epoch_start", "on_validation_start", "on_validation_end", "on_train_epoch_end"):
         getattr(history, hook)(trainer, module)
     assert waits == [module.device] * 4
