@@ -57,7 +57,7 @@ class Asked:
     @cached_property
     def grid(self) -> Grid:
         """The table of its pairs, with all numbers."""
-        return pairwise(self.kind, f"{self.data}: {self.ask or 'every other two rows'}", self.pairs)
+        return pairwise(self.kind, f"{self.data}, in numbers: {self.ask or 'every other two rows'}", self.pairs)
 
     @cached_property
     def verdicts(self) -> Grid:
