@@ -68,9 +68,8 @@ def distributions() -> dict[str, Draw]:
 
 def pick(sides: Side, index: Sequence[int]) -> Side:
     """Return the sides of some models, along the last axis."""
-    taken = {item.name: getattr(sides, item.name) for item in fields(sides) if item.name != "n"}
-    parts = {name: None if x is None else x[:, index] for name, x in taken.items()}
-    return Side(n=sides.n, **parts)  # type: ignore[arg-type]
+    per_image = None if sides.per_image is None else sides.per_image[:, index]
+    return Side(sides.mean[:, index], sides.between[:, index], sides.n, sides.interaction[:, index], per_image)
 
 
 def all_pairs(values: Floats, per_image: Floats | None = None) -> Difference:

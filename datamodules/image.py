@@ -250,7 +250,7 @@ class ShuffleSampler(DistributedSampler[Any]):
     def __iter__(self) -> Iterator[Any]:
         """Yield this process's indices; the first are repeated where the last round has too few."""
         generator = torch.Generator().manual_seed(stream_seed(self.seed, self.epoch, 0, ORDER))
-        order = torch.randperm(len(self.dataset), generator=generator).tolist()  # type: ignore[arg-type]
+        order = torch.randperm(len(self.dataset), generator=generator).tolist()  # type: ignore[arg-type]  # as below
         order += order[: self.total_size - len(order)]
         return iter(order[self.rank :: self.num_replicas])
 

@@ -81,7 +81,7 @@ def main(args: Sequence[str] | None = None) -> int:
             return _refuse(f"STAGE: must be one of {', '.join(STAGES)}: got {name}")
     if options.device not in ("cuda", "cpu"):
         return _refuse(f"--device: must be cuda or cpu: got {options.device}")
-    if options.device == "cuda" and not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
+    if options.device == "cuda" and not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]  # PyTorch gives it no types
         return _refuse("--device: this PyTorch is built without CUDA; --device=cpu tries the check itself")
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)

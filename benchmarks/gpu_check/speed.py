@@ -54,7 +54,7 @@ def graphed(step: Callable[[], Any], found: Findings, replays: int = 100) -> flo
     """Return the seconds of a step as a CUDA graph, which is what the device takes without waiting for Python."""
     if not found.cuda:
         return math.nan
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # PyTorch gives it no types
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):
@@ -500,7 +500,7 @@ def environment(found: Findings) -> None:
         import triton
 
         card = torch.cuda.get_device_properties(0)
-        versions |= {"triton": triton.__version__, "cuDNN": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
+        versions |= {"triton": triton.__version__, "cuDNN": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]  # PyTorch gives it no types
         found.note(
             f"{card.name}, {card.total_memory / 2**30:.0f} GiB, {card.multi_processor_count} multiprocessors, "
             f"capability {card.major}.{card.minor}; {os.cpu_count()} cores beside it"

@@ -16,7 +16,7 @@ from headtohead.pictures.involutions import heat_maps
 from headtohead.pictures.kernels import kernel_pictures
 from headtohead.pictures.layers import convolutions
 from headtohead.report.figures.style import Picture, save
-from headtohead.trial.opening import CheckpointError, find_data, load
+from headtohead.trial.opening import CheckpointError, add_trusted_classes, find_data, load
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -38,12 +38,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--layer", help="whose outputs and kernels are drawn (default: the first; depthwise: the middle)"
     )
-    parser.add_argument(
-        "--model", help="class of the network, such as mine.Linear; its module will be imported and run"
-    )
-    parser.add_argument(
-        "--data", help="class of the data, such as my_data.Stripes; its module will be imported and run"
-    )
+    add_trusted_classes(parser)
     options = parser.parse_args(args)
     try:
         model, inputs = load(options.checkpoint, options.model)

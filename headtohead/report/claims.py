@@ -40,7 +40,7 @@ from headtohead.records.record import Record
 from headtohead.report.collect import Looks, Trials, collect, find_sweeps, runs_table
 from headtohead.report.difference import difference, side
 from headtohead.report.statistics import LEVEL, mean_interval
-from headtohead.report.verdicts import Samples, compare, margin_of
+from headtohead.report.verdicts import Samples, Verdict, compare, margin_of
 
 FOLDER = "claims"
 Selector = str | Annotated[dict[str, Any], Field(min_length=1)]
@@ -54,6 +54,12 @@ NOTES = [
     "Here the validation split comes from the training set and the best checkpoint on it is tested once; most sources "
     "train on all training images and test the last state.",
 ]
+IF_SAID_TO_BE_BETTER: dict[Verdict, Outcome] = {
+    "better": "holds",
+    "worse": "refuted",
+    "equal": "refuted",
+    "undecided": "undecided",
+}
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -422,7 +428,7 @@ def _against(blank: Judged, samples: Samples, one: str, other: str) -> Judged:
         return replace(blank, measured=measured, outcome="undecided", n=n)
     outcome: Outcome = "undecided"
     if claim.better_than is not None:
-        outcome = {"better": "holds", "worse": "refuted", "equal": "refuted"}.get(pair.verdict, "undecided")  # type: ignore[assignment]
+        outcome = IF_SAID_TO_BE_BETTER[pair.verdict]
     elif pair.verdict == "equal":
         outcome = "holds"
     elif abs(pair.value) - pair.half > margin:

@@ -8,6 +8,7 @@ import pickle
 import sys
 import textwrap
 import zipfile
+from argparse import ArgumentParser
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +24,13 @@ from lit_models.facts import FACTS, default_facts, example_inputs, taken_by
 
 
 class CheckpointError(ValueError):
-    """The figures cannot be drawn; the message is one line and says what would work."""
+    """A checkpoint cannot be used as asked; the message is one line and says what would work."""
+
+
+def add_trusted_classes(parser: ArgumentParser) -> None:
+    """Let a command be told the classes of a checkpoint that are not the suite's own."""
+    for name, what, example in (("--model", "network", "mine.Linear"), ("--data", "data", "my_data.Stripes")):
+        parser.add_argument(name, help=f"class of the {what}, such as {example}; its module will be imported and run")
 
 
 def load(path: Path, name: str | None = None) -> tuple[nn.Module, tuple[Tensor, ...]]:

@@ -26,7 +26,7 @@ from datamodules import ImageDataModule
 from datamodules.checks import checked
 from datamodules.sources import DataUnavailable
 from headtohead.cli.arguments import OneLineParser
-from headtohead.trial.opening import CheckpointError, find_data, load
+from headtohead.trial.opening import CheckpointError, add_trusted_classes, find_data, load
 from lit_models.facts import takes_mask
 
 ENDINGS = (".png", ".jpg", ".jpeg")
@@ -55,12 +55,7 @@ def main(args: Sequence[str]) -> int:
     )
     parser.add_argument("--out", type=Path, help="file for the predictions of the test set (default: standard output)")
     parser.add_argument("--data_dir", help="where the data set is kept, if not where the training found it")
-    parser.add_argument(
-        "--model", help="class of the network, such as mine.Linear; its module will be imported and run"
-    )
-    parser.add_argument(
-        "--data", help="class of the data, such as my_data.Stripes; its module will be imported and run"
-    )
+    add_trusted_classes(parser)
     options = parser.parse_args(args)
     try:
         if options.image and options.out is not None:

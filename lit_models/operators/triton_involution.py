@@ -74,9 +74,9 @@ def _launch(program: Any, x: Tensor, k: Tensor, out: Tensor, stride: int, pixels
         )
 
 
-# Tiles are (channels, pixels); that of the kernel's gradient is (channels, taps of a row, pixels), where SIZE taps are there
-# and ROW is the power of two that holds them. Strides are named by tensor and dimension: kt is the kernel's from tap to tap. A sample may begin beyond
-# 2^31 elements, a place within it may not.
+# Tiles are (channels, pixels); that of the kernel's gradient is (channels, taps of a row, pixels), where SIZE taps are
+# there and ROW is the power of two that holds them. Strides are named by tensor and dimension: kt is the kernel's from
+# tap to tap. A sample may begin beyond 2^31 elements, a place within it may not.
 
 
 @triton.jit
