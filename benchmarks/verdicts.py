@@ -292,11 +292,7 @@ def report(tables: int) -> Iterator[str]:
         f"The same where the test set, 10,000 images, is drawn too (one number, {some:,} tables)",
         ["models equal on all images", "models", *(f"n = {n}" for n in SEEDS)],
         [
-            [
-                name,
-                str(k),
-                *(_percent(on_a_test_set(k, n, 10_000, logits, some if n < MOST else some // 2)) for n in SEEDS),
-            ]
+            [name, str(k), *(_percent(on_a_test_set(k, n, 10_000, logits, some)) for n in SEEDS)]
             for name, logits in TEST_SETS.items()
             for k in (2, 3)
         ],
@@ -304,7 +300,7 @@ def report(tables: int) -> Iterator[str]:
     yield from _table(
         f"The same where one seed in six never learns ({some:,} tables of two models)",
         [f"n = {n}" for n in SEEDS],
-        [[_percent(never_learning(n, some if n <= 6 else some // 3)) for n in SEEDS]],
+        [[_percent(never_learning(n, some)) for n in SEEDS]],
     )
     yield from _table(
         "Coverage of the 95 % interval of one difference: 93 to 97",

@@ -29,6 +29,7 @@ from headtohead.records.per_image import PerImage
 
 SCHEMA = 2
 FILE_NAME = "record.json"
+FAILED = "failed.txt"  # in the folder of a trial that failed: why
 
 
 class RecordError(ValueError):

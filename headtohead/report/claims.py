@@ -35,9 +35,10 @@ from pydantic import dataclasses as checked
 
 from headtohead.cli.checkout import CHECKOUT
 from headtohead.cli.errors import UsageError
+from headtohead.records.looks import Looks
 from headtohead.records.metrics import COSTS, KINDS, Kind
 from headtohead.records.record import Record
-from headtohead.report.collect import Looks, Trials, collect, find_sweeps, runs_table
+from headtohead.report.collect import Trials, collect, find_sweeps, runs_table
 from headtohead.report.difference import difference, side
 from headtohead.report.statistics import LEVEL, mean_interval
 from headtohead.report.verdicts import Samples, Verdict, compare, margin_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,21 +12,13 @@ from typing import Any
 import pandas as pd
 
 from headtohead.records import record as records
+from headtohead.records.looks import Looks, read_looks
 from headtohead.records.metrics import KINDS, Kind, kind_of, sizes, times
 from headtohead.records.record import HARDWARE, Record, RecordError
 from headtohead.report.learning import learned
 from headtohead.report.target import common_level, seconds_to
 
 LEFT_OUT = "left_out.txt"
-LOOKS = "looks.json"  # in the folder of a sweep whose seeds were drawn until its questions were decided
-
-
-@dataclass(frozen=True)
-class Looks:
-    """How often the verdicts of a sweep were looked at while its seeds were drawn: after ``first`` to ``most``."""
-
-    first: int
-    most: int
 
 
 @dataclass
@@ -77,16 +68,6 @@ def collect(folder: Path) -> Trials:
     _name_precisions(trials)
     trials.problems += [f"{name}: failed: {reason}" for name, reason in _failed(folder).items()]
     return trials
-
-
-def read_looks(folder: Path) -> Looks | None:
-    """Return how often a sweep was looked at, or None where that is not written in its folder."""
-    try:
-        kept = json.loads((folder / LOOKS).read_text(encoding="utf-8"))
-        looks = Looks(int(kept["first"]), int(kept["most"]))
-        return looks if 2 <= looks.first <= looks.most else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
@@ -257,7 +238,7 @@ def _row(record: Record, kind: Kind | None, level: float) -> dict[str, Any]:
 
 
 def _is_sweep(folder: Path) -> bool:
-    patterns = "records/*.json", f"*/{records.FILE_NAME}", "*/failed.txt"
+    patterns = "records/*.json", f"*/{records.FILE_NAME}", f"*/{records.FAILED}"
     return any(next(folder.glob(pattern), None) for pattern in patterns)
 
 
@@ -267,4 +248,5 @@ def _trial_files(folder: Path) -> dict[str, Path]:
 
 
 def _failed(folder: Path) -> dict[str, str]:
-    return {path.parent.name: path.read_text(errors="replace").strip() for path in sorted(folder.glob("*/failed.txt"))}
+    paths = sorted(folder.glob(f"*/{records.FAILED}"))
+    return {path.parent.name: path.read_text(errors="replace").strip() for path in paths}

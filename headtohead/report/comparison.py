@@ -9,9 +9,10 @@ from functools import cached_property
 
 import pandas as pd
 
+from headtohead.records.looks import Looks
 from headtohead.records.metrics import Kind
 from headtohead.report import claims, learning
-from headtohead.report.collect import Looks, Trials, mixed_hardware, runs_table
+from headtohead.report.collect import Trials, mixed_hardware, runs_table
 from headtohead.report.ranks import Ranks, mean_ranks
 from headtohead.report.summary import best_rows, by_kind, by_table, notes, summarize
 from headtohead.report.table import Grid, costs, never_learning, pairwise, quality, verdict_table

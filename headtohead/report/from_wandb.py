@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from headtohead.cli.errors import UsageError
+from headtohead.records import looks
 from headtohead.records.record import FILE_NAME
 from headtohead.report.collect import Trials, collect
 
@@ -128,13 +129,15 @@ def _collect(runs: Any, folder: Path) -> Trials:
 
 
 def _download(run: Any, folder: Path) -> str | None:
-    """Download the record of a run; return what is wrong, if something is."""
-    files = [file for file in run.files(names=[FILE_NAME]) if file.name == FILE_NAME]
-    if not files:
+    """Download the record of a run, and how often its sweep is looked at; return what is wrong, if something is."""
+    files = {file.name: file for file in run.files(names=[FILE_NAME, looks.FILE_NAME])}
+    if FILE_NAME not in files:
         return f"finished, but has no {FILE_NAME}"
-    if files[0].size > LARGEST:
-        return f"its {FILE_NAME} has {files[0].size:,} bytes, too many for a record"
-    files[0].download(root=str(folder)).close()
+    if files[FILE_NAME].size > LARGEST:
+        return f"its {FILE_NAME} has {files[FILE_NAME].size:,} bytes, too many for a record"
+    files[FILE_NAME].download(root=str(folder)).close()
+    if looks.FILE_NAME in files and files[looks.FILE_NAME].size <= LARGEST:
+        files[looks.FILE_NAME].download(root=str(folder.parent), exist_ok=True).close()
     return None
 
 

@@ -21,8 +21,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from headtohead.records.looks import Looks
 from headtohead.records.metrics import Kind
-from headtohead.report.collect import Looks, Trials
+from headtohead.report.collect import Trials
 from headtohead.report.difference import Difference, Side, difference, side
 from headtohead.report.statistics import (
     LEVEL,

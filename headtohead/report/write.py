@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
 from headtohead.records import files
+from headtohead.records.looks import write_looks
 from headtohead.report import claims
-from headtohead.report.collect import LEFT_OUT, LOOKS, Trials
+from headtohead.report.collect import LEFT_OUT, Trials
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import draw_all
 from headtohead.report.html import html
@@ -88,7 +87,7 @@ def _keep_records(trials: Trials, folder: Path) -> None:
     for stale in there - {f"{name}.json" for name in trials.records}:
         (kept / stale).unlink()
     if trials.looks:
-        files.write_text(folder / LOOKS, json.dumps(asdict(trials.looks)) + "\n")
+        write_looks(trials.looks, folder)
     if trials.problems:
         files.write_text(folder / LEFT_OUT, "".join(f"{' '.join(problem.split())}\n" for problem in trials.problems))
     else:

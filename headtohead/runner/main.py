@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 POLL = 0.2  # seconds between two looks at the running trials
 REPORT = 15.0  # seconds between two lines on a running trial, where there is no terminal
 BUSY_DELAY = 1.0  # seconds before a trial that another runner has is looked at again
-FAILED = "failed.txt"
 
 
 @lasting_output()
@@ -222,7 +221,7 @@ class Run:
     def _start(self, trial: Trial) -> None:
         folder = self.folder / trial.name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / FAILED).unlink(missing_ok=True)
+        (folder / records.FAILED).unlink(missing_ok=True)
         args = [*trial.args, f"--trainer.default_root_dir={folder}", "--ckpt_path=last"]
         environment = {"WANDB_RUN_GROUP": self.name, "WANDB_NAME": trial.name, "TRIALS_ON_MACHINE": str(self.jobs)}
         slot = self._free_slot()
@@ -260,7 +259,7 @@ class Run:
             code = process.exitcode or 0
             reason = _last_line(folder) if code >= 0 else f"ended by signal {-code}"
             self.failed[trial.name] = reason
-            files.write_text(folder / FAILED, reason + "\n")
+            files.write_text(folder / records.FAILED, reason + "\n")
             self.console.print(f"failed {_label(trial)}: {reason}", highlight=False, markup=False)
 
     def _note_seconds(self, trial: Trial) -> None:
@@ -338,7 +337,8 @@ def _until_decided(
     if options.margin is not None and not 0 < options.margin < math.inf:
         raise UsageError(f"--margin: must be a number above 0, such as 0.2: got {options.margin:g}")
     shard = _shard(options.shard) or (1, 1)
-    return UntilDecided(sweep, options.most, options.margin, lambda trials: _part(trials, *shard), jobs, say)
+    share = None if shard == (1, 1) else lambda trials: _part(trials, *shard)
+    return UntilDecided(sweep, options.most, options.margin, share, jobs, say)
 
 
 def _next(sweep: Sweep, options: argparse.Namespace) -> int:

@@ -13,10 +13,10 @@ from typing import Any
 import yaml
 
 from headtohead.cli.errors import UsageError
-from headtohead.records import files
 from headtohead.records import record as records
+from headtohead.records.looks import Looks, read_looks, write_looks
 from headtohead.report import claims
-from headtohead.report.collect import LOOKS, Looks, Trials, collect, read_looks
+from headtohead.report.collect import Trials, collect
 from headtohead.report.comparison import Asked, make_comparison
 from headtohead.report.verdicts import Pair, sentence
 from headtohead.runner.sweep_file import SEED, Sweep, Trial
@@ -29,16 +29,18 @@ class UntilDecided:
     """The trials of a sweep file, then a seed more of each model whose question is undecided, again and again.
 
     The questions are those of the sweep's claim file; without one, every two rows of a table. It is stopped and started
-    again like any sweep: what it runs follows from the records alone. How often it looks is written down before the
-    first look, in ``looks.json``, because the intervals depend on it (see
-    :func:`headtohead.report.statistics.level_of_each_look`).
+    again like any sweep: what it runs follows from the records alone. How often it looks, and for how many seeds at
+    once, is written down before anything runs, for all runners that share the folder
+    (:mod:`headtohead.records.looks`). A trial that failed is tried again at the next start, where nobody else shares
+    the sweep: others may have looked without it.
 
     Args:
         sweep: the file, a grid with seeds.
         most: seeds of a row, those of the file included.
         margin: what counts as equal; by default what the claim file says.
         share: which of the trials this runner runs, of several that share the folder; all by default.
-        at_once: trials that are run at once: where a look asks for fewer, it asks for further seeds.
+        at_once: trials that are run at once: where a look asks for fewer, it asks for further seeds. What stands in the
+            folder counts for more.
         say: prints a line.
 
     Raises:
@@ -50,26 +52,26 @@ class UntilDecided:
         sweep: Sweep,
         most: int,
         margin: float | None = None,
-        share: Callable[[Sequence[Trial]], list[Trial]] = list,
+        share: Callable[[Sequence[Trial]], list[Trial]] | None = None,
         at_once: int = 1,
         say: Callable[[str], None] = print,
     ) -> None:
-        self.sweep, self.most, self.margin = sweep, most, margin
-        self.share, self.at_once, self.say = share, at_once, say
+        self.sweep, self.margin, self.share, self.say = sweep, margin, share, say
         seeds = {trial.parameters.get(SEED) for trial in sweep.trials}
         if None in seeds:
             raise UsageError(f"--until-decided: the sweep must have parameters.{SEED}, to which it adds values")
         if len(seeds) >= most:
             raise UsageError(f"--most: must be more than the {len(seeds)} seeds of the file: got {most}")
         claims.read(sweep.name)  # what is wrong with it is said before hours of training, not after
-        self.first = max(len(seeds), 2)
+        self.looks = Looks(max(len(seeds), 2), most, at_once)
         self.given: list[Trial] = []  # so far, those of other shards too
         self.own: set[str] = set()  # names of this runner's
+        self.again: set[str] = set()  # names of those that failed before this start
 
     def next_trials(self, folder: Path) -> Sequence[Trial]:
         """Return the trials of the file, then those of the next rounds, as far as they are this runner's."""
         while new := self.next_round(folder):
-            mine = self.share(new)
+            mine = new if self.share is None else self.share(new)
             self.own |= {trial.name for trial in mine}
             if mine:
                 return mine
@@ -81,16 +83,19 @@ class UntilDecided:
         After a restart the rounds that were run before are gone through again, each with the records that its look saw,
         so that what is run does not depend on when the sweep was stopped.
         """
-        new = list(self.sweep.trials) if not self.given else []
-        if read_looks(folder) is not None:
-            self.note_looks(folder)  # refuses before anything runs
+        new = []
+        if not self.given:
+            new = list(self.sweep.trials)
+            if self.share is None:
+                self.again = {path.parent.name for path in folder.glob(f"*/{records.FAILED}")}
+            self.note_looks(folder)
         while True:
             if self.given:
-                self.note_looks(folder)
                 self._wait_for_others(folder)
                 new = self.look(self._seen(folder))
             self.given += new
-            waiting = [trial for trial in new if not _has_ended(folder / trial.name)]
+            waiting = [trial for trial in new if trial.name in self.again or not _has_ended(folder / trial.name)]
+            self.again -= {trial.name for trial in waiting}
             self.own |= {trial.name for trial in new} - {trial.name for trial in waiting}
             if waiting or not new:
                 return waiting
@@ -119,8 +124,13 @@ class UntilDecided:
                 renamed[trial.name] = record
         if missing := [trial.name for trial in self.sweep.trials if trial.name not in renamed]:
             raise UsageError(f"--next: {len(missing)} trials of the file have no record yet: {missing[0]}")
-        looks = Looks(self.first, self.most)
-        points = [trial.parameters for trial in self.look(replace(found, records=renamed, looks=looks))]
+        kept = claims.read(self.sweep.name).looks
+        if kept is None or (kept.first, kept.most) != (self.looks.first, self.looks.most):
+            self.say(
+                f"write looks: {{first: {self.looks.first}, most: {self.looks.most}}} into "
+                f"{claims.FOLDER}/{self.sweep.name}.yaml: the report's intervals depend on it"
+            )
+        points = [trial.parameters for trial in self.look(replace(found, records=renamed, looks=self.looks))]
         if not points:
             return None
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -132,19 +142,21 @@ class UntilDecided:
         return head + str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
     def note_looks(self, folder: Path) -> None:
-        """Write down how often the questions are looked at, before the first look.
+        """Write down how often the questions are looked at, before anything runs, or take over what stands there.
 
         Raises:
             UsageError: the sweep was started with another number of looks.
         """
         before = read_looks(folder)
-        if before is not None and (before.first, before.most) != (self.first, self.most):
+        if before is None:
+            write_looks(self.looks, folder)
+            return
+        if (before.first, before.most) != (self.looks.first, self.looks.most):
             raise UsageError(
                 f"--most: {folder} was begun with {before.first} seeds in its file and --most {before.most}, on which "
-                f"its intervals depend: got {self.first} and {self.most}"
+                f"its intervals depend: got {self.looks.first} and {self.looks.most}"
             )
-        if before is None:
-            files.write_text(folder / LOOKS, json.dumps({"first": self.first, "most": self.most}) + "\n")
+        self.looks = before
 
     def look(self, trials: Trials) -> list[Trial]:
         """Say how the questions stand, and return the trials that they ask for."""
@@ -162,7 +174,7 @@ class UntilDecided:
         new = []
         for key in wanted:
             drawn = [trial.parameters[SEED] for trial in self.given if _alike(trial.parameters, rows[key])]
-            count = min(max(1, self.at_once // len(wanted)), self.most - len(drawn))
+            count = min(max(1, self.looks.at_once // len(wanted)), self.looks.most - len(drawn))
             new += [self.sweep.trial({**rows[key], SEED: max(drawn) + step}) for step in range(1, count + 1)]
         self.say(f"next: {len(new)} trials" if new else "nothing left to run")
         return new
@@ -174,7 +186,7 @@ class UntilDecided:
             self.say(question.ask)
         for pair in question.pairs:
             hopeless = min(pair.n) >= ENOUGH and pair.difference is not None and pair.seeds_to_decide() is None
-            at_cap = min(n + never for n, never in zip(pair.n, pair.never, strict=True)) >= self.most
+            at_cap = min(n + never for n, never in zip(pair.n, pair.never, strict=True)) >= self.looks.most
             self.say(f"  {sentence(question.kind, pair, question.looks)}; n = {pair.n[0]} and {pair.n[1]}")
             if not pair.decided and not hopeless and not at_cap:
                 found.append(pair)
@@ -204,4 +216,4 @@ def _alike(a: dict[str, Any], b: dict[str, Any]) -> bool:
 
 def _has_ended(folder: Path) -> bool:
     """Tell whether a trial has a record or has failed: it is not waited for, nor run again in this round."""
-    return (folder / records.FILE_NAME).is_file() or (folder / "failed.txt").is_file()
+    return (folder / records.FILE_NAME).is_file() or (folder / records.FAILED).is_file()

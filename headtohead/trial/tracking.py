@@ -13,6 +13,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import WandbLogger
 
+from headtohead.records import looks
 from headtohead.records.files import write_text
 from headtohead.trial.errors import TERMINATED
 
@@ -62,15 +63,19 @@ class TrialLogger(WandbLogger):
     def attach(self, path: Path, numbers: Mapping[str, float]) -> None:
         """Give the run a record's numbers as its summary, so that W&B's table compares them, and the record as a file.
 
+        How often the sweep's verdicts are looked at goes with it, where that is written beside the trials.
+
         Args:
             path: of the record.
             numbers: of the record, by name.
         """
         run = self.experiment
         run.summary.update(dict(numbers))
-        # a copy: a link would be lost when an offline run is taken to another machine
-        copy = write_text(Path(run.dir) / path.name, path.read_text(encoding="utf-8"))
-        run.save(str(copy), base_path=run.dir, policy="now")
+        for file in (path, path.absolute().parents[1] / looks.FILE_NAME):
+            if file.is_file():
+                # a copy: a link would be lost when an offline run is taken to another machine
+                copy = write_text(Path(run.dir) / file.name, file.read_text(encoding="utf-8"))
+                run.save(str(copy), base_path=run.dir, policy="now")
 
 
 def start_run(**arguments: Any) -> wandb.Run:

@@ -73,14 +73,13 @@ def test_false_verdicts(name, n, models):
 @pytest.mark.parametrize("models", [2, 3])
 @pytest.mark.parametrize("name", TEST_SETS)
 def test_false_verdicts_on_a_test_set(name, models, n):
-    tables = 600 if n < MOST else 200
-    assert verdicts.on_a_test_set(models, n, 10_000, TEST_SETS[name], tables) <= most(0.05, tables)
+    assert verdicts.on_a_test_set(models, n, 10_000, TEST_SETS[name], 3_000) <= most(0.05, 3_000)
 
 
 @pytest.mark.nightly
 @COUNTS
 def test_false_verdicts_where_one_seed_in_six_never_learns(n):
-    assert verdicts.never_learning(n, 600) <= most(0.05, 600)
+    assert verdicts.never_learning(n, 3_000) <= most(0.05, 3_000)
 
 
 @pytest.mark.nightly

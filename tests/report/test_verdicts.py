@@ -9,7 +9,8 @@ from scipy import stats
 
 from headtohead.records.metrics import CLASSIFICATION, INPAINTING
 from headtohead.records.per_image import of_classifier
-from headtohead.report.collect import Looks, collect, runs_table
+from headtohead.records.looks import Looks
+from headtohead.report.collect import collect, runs_table
 from headtohead.report.comparison import make_comparison
 from headtohead.report.difference import difference, side
 from headtohead.report.statistics import level_of_each_look, permutation_test

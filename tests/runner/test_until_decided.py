@@ -12,7 +12,9 @@ import pytest
 
 from headtohead.cli.errors import UsageError
 from headtohead.records import record as records
-from headtohead.report.collect import LOOKS, Looks, collect, read_looks
+from headtohead.records.looks import FILE_NAME as LOOKS
+from headtohead.records.looks import Looks, read_looks
+from headtohead.report.collect import collect
 from headtohead.report.comparison import make_comparison
 from headtohead.runner import main as sweep
 from headtohead.runner import until_decided
@@ -57,12 +59,13 @@ class Played:
         accuracy = self.play(model, data, seed)
         place = self.folder / trial.name
         if accuracy is None:
-            place.mkdir(parents=True)
+            place.mkdir(parents=True, exist_ok=True)
             (place / "failed.txt").write_text("no\n")
         else:
             config = other_config(model=model, data=data)
             record = with_accuracy(accuracy, seed, model=model, data=data, **config)
             records.write(record, place)
+            (place / "failed.txt").unlink(missing_ok=True)  # the runner does so at the start
 
     def run(self, strategy, rounds=100):
         """Go on until nothing is left, or for some rounds; return what each ran, as model and seed."""
@@ -165,6 +168,26 @@ def test_what_fails_is_no_seed_and_is_not_run_again(workplace, sweep_of):
 
     rounds = Played(workplace / "mine", play).run(UntilDecided(sweep_of(), 6))
     assert rounds == [FIRST, ["A3", "B3"], ["A4", "B4"], ["A5", "B5"]]
+
+
+def test_what_failed_is_tried_again_at_the_next_start(workplace, sweep_of):
+    broken = {("A", 1), ("B", 3)}
+    middles = spread({"A": 90.3, "B": 90, "C": 9})
+    found = Played(workplace / "mine", lambda *trial: None if trial[::2] in broken else middles(*trial))
+    found.run(UntilDecided(sweep_of(), 4))
+    found.play = middles
+    found.rounds = []
+    assert found.run(UntilDecided(sweep_of(), 4)) == [["A1"], ["B3"]]
+    assert found.run(UntilDecided(sweep_of(), 4)) == [["A1"], ["B3"]]  # nothing more
+
+
+def test_all_runners_ask_for_as_many_at_once_as_the_first(workplace, sweep_of):
+    """Else two shards would wait for trials that none of them runs."""
+    found = Played(workplace / "mine", spread({"A": 90.3, "B": 90, "C": 90}))
+    found.run(UntilDecided(sweep_of(), 29, at_once=4), rounds=2)
+    third = found.run(UntilDecided(sweep_of(), 29, at_once=1), rounds=1)[-1]
+    assert third == ["A5", "A6", "B5", "B6"]
+    assert read_looks(found.folder) == Looks(3, 29, at_once=4)
 
 
 def test_where_all_fail_nothing_is_left(workplace, sweep_of):
