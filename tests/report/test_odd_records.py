@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headtohead.records.per_image import of_classifier
 from headtohead.records.looks import Looks
+from headtohead.records.per_image import of_classifier
 from headtohead.report.collect import Trials
 from headtohead.report.comparison import make_comparison
 from headtohead.report.write import markdown_of

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from headtohead.records.looks import Looks
 from headtohead.records.metrics import CLASSIFICATION, INPAINTING
 from headtohead.records.per_image import of_classifier
-from headtohead.records.looks import Looks
 from headtohead.report.collect import collect, runs_table
 from headtohead.report.comparison import make_comparison
 from headtohead.report.difference import difference, side
