@@ -52,7 +52,7 @@ clean: ## remove .venv and caches; data, runs and results stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
 
 # pip, not another installer: it takes a torch that is already on the machine's disk, where there is one
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml $(wildcard lit_models/operators/native/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: PYTHON must be 3.11 or later: got $(PYTHON)"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --editable .

@@ -1,4 +1,4 @@
-"""The README's own section on bringing one's own, followed."""
+"""The page on bringing one's own, followed."""
 
 import re
 import subprocess
@@ -10,15 +10,15 @@ import pytest
 from tests.conftest import ROOT
 
 
-def blocks(section: str) -> dict[str, str]:
-    """Return the code blocks of a section by the file name in the line above them."""
-    text = (ROOT / "README.md").read_text().split(f"## {section}\n")[1].split("\n## ")[0]
+def blocks() -> dict[str, str]:
+    """Return the code blocks of the page by the file name in the line above them."""
+    text = (ROOT / "docs" / "own.md").read_text()
     return dict(re.findall(r"`([\w.]+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL))
 
 
 @pytest.mark.slow
 def test_bring_your_own(workplace, monkeypatch):
-    files = blocks("Bring your own")
+    files = blocks()
     assert set(files) == {"mine.py", "my_data.py", "mine.yaml"}
     # as they stand, but for one seed and a test on one batch: a ResNet on a CPU takes minutes for more
     assert "{values: [0, 1]}" in files["mine.yaml"]
