@@ -113,7 +113,7 @@ def test_apt_is_asked_when_torchvision_fails(tmp_path, source, monkeypatch, capf
         (b"!<arch>\n" + member("data.tar.zst", b"x"), "no data.tar.xz"),
         (deb(lzma.compress(tar({})), size=-60), "no data.tar.xz"),  # which would be read again and again
         (deb(lzma.compress(tar({"other": b"x"}))), "has no file"),
-        (deb(lzma.compress(tar(dict.fromkeys(IN_PACKAGE.values(), b"x")))), ""),  # not gzip
+        (deb(lzma.compress(tar(dict.fromkeys(IN_PACKAGE.values(), b"x")))), "gzip"),  # not gzip
         (deb(b"not xz at all"), "."),
     ],
 )
