@@ -110,9 +110,11 @@ def check(words):
             assert args[-1] in ("timm", *(f".[{extra}]" for extra in extras))
         case "pip":
             assert args == ["wheel", "--no-deps", "."]
-        case "sbatch":
+        case "sbatch" | "srun":
             assert (ROOT / args[1]).is_file()
             check_sweep(args[2])
+        case "agents.sh":
+            assert (ROOT / "examples" / program).is_file()
         case "source":
             assert args == [".venv/bin/activate"]
         case _:

@@ -34,6 +34,7 @@ from headtohead.cli.arguments import OneLineParser, is_address
 from headtohead.cli.checkout import CHECKOUT
 from headtohead.cli.errors import UsageError
 from headtohead.cli.output import lasting_output
+from headtohead.cli.slurm import forget_the_rank
 from headtohead.records import files
 from headtohead.records import record as records
 from headtohead.records.metrics import in_words
@@ -61,6 +62,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0 when every trial has a record, 1 when one failed, 2 when the file or an argument is wrong,
         130 when it was interrupted.
     """
+    forget_the_rank()  # several runners may be tasks of one job, each with trials of its own
     options = _parser().parse_args(args)
     shard = _shard(options.shard)
     if shard is None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.cli.output import lasting_output
+from headtohead.cli.slurm import forget_the_rank
 from headtohead.trial.errors import TERMINATED, Terminated, TrialFailed
 from headtohead.trial.first_look import first_look
 
@@ -44,6 +45,9 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if args is None else args)
     _own_modules_last()
+    # an agent's trial is no rank of another's; and one task is not all the ranks that there are to be
+    if "WANDB_SWEEP_ID" in os.environ or os.environ.get("SLURM_NTASKS") == "1":
+        forget_the_rank()
     if given[:1] == ["predict"]:
         from headtohead.trial import predict
 
@@ -119,8 +123,6 @@ def _prepare(args: Sequence[str] | None) -> None:
     sys.argv[1:] = [_none_as_null(arg) for arg in sys.argv[1:] if not arg.startswith("--_wandb=")]
     _files_first(sys.argv)
     _name_classes_first(sys.argv)
-    if os.environ.get("SLURM_NTASKS") == "1":  # Lightning would take the one task for all the ranks there are to be
-        del os.environ["SLURM_NTASKS"]
     _own_modules_last()
     for message in (
         "does not have many workers",

@@ -51,6 +51,20 @@ def test_a_task_runs_its_shard_and_says_how_it_went(slurm, workplace, code):
     assert (workplace / "calls.txt").read_text().splitlines() == ["python sweep.py sweeps/quick.yaml --shard 2/4"]
 
 
+def test_a_task_of_one_job_runs_its_shard_too(slurm, workplace, monkeypatch):
+    for name in ("ARRAY_TASK_ID", "ARRAY_TASK_COUNT", "ARRAY_JOB_ID"):
+        monkeypatch.delenv(f"SLURM_{name}")
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("SLURM_NTASKS", "8")
+    process = slurm(20, 0)
+    while not Path("started").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 130
+    # it is no job of an array, which alone can be queued again
+    assert (workplace / "calls.txt").read_text().splitlines() == ["python sweep.py sweeps/quick.yaml --shard 1/8"]
+
+
 def test_a_task_whose_time_is_up_is_queued_again(slurm, workplace):
     process = slurm(20, 0)
     while not Path("started").exists():
