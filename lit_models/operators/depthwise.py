@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import register_flop_formula
 
-from lit_models.operators import _native
+from lit_models.operators import _native, _transforms
 
 LARGEST = 7  # kernel of the compiled passes
 COLUMNS = 3  # of a kernel at once: oneDNN takes six times as long for the weights of a 5x5 kernel as for those of a 5x3
@@ -39,7 +39,7 @@ class DepthwiseConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """Maps (B, C, H, W) to (B, C, H_out, W_out), sizes as for ``nn.Conv2d``."""
         output: Tensor
-        if input.device.type not in ("cpu", "meta") or input.dim() != 4:
+        if input.device.type not in ("cpu", "meta") or input.dim() != 4 or _transforms.active():
             output = super().forward(input)
             return output
         weight, bias = self.weight, self.bias

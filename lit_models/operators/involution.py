@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import register_flop_formula
 
-from lit_models.operators import _check, _native
+from lit_models.operators import _check, _native, _transforms
 
 # Elements of workspace per thread on a CPU. A chunk of samples this large (2 MB in float32) stays in the
 # second-level cache over all K^2 taps; a smaller one pays more for launching operations than for arithmetic.
@@ -45,7 +45,8 @@ def involution2d(input: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
         stride: Step between output pixels, in input pixels.
 
     Returns:
-        (B, C, H_out, W_out), in the dtype of the arguments. Differentiable once with respect to both.
+        (B, C, H_out, W_out), in the dtype of the arguments. Differentiable once with respect to both; within a
+        transform of ``torch.func`` in any way, by slower operations.
 
     Raises:
         ValueError: if the shapes, dtypes or the stride do not fit together.
@@ -60,8 +61,19 @@ def involution2d(input: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
         input, kernel = (t if t.dtype == torch.float64 else t.to(dtype) for t in (input, kernel))
     if input.dtype != kernel.dtype:
         raise ValueError(f"kernel must have the dtype of input, {input.dtype}: got {kernel.dtype}")
+    if _transforms.active():
+        return _by_definition(input, kernel, stride)
     output: Tensor = torch.ops.lit_models.involution2d(input, kernel, stride)
     return output
+
+
+def _by_definition(input: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """The same by operations that PyTorch can transform and differentiate in any way: K^2 copies of the input."""
+    batch, groups, taps, height, width = kernel.shape
+    size, dtype = _root(taps), _accumulation_dtype(input.dtype)
+    copies = F.unfold(input.to(dtype), size, padding=(size - 1) // 2, stride=stride)
+    copies = copies.view(batch, groups, input.shape[1] // groups, taps, height, width)
+    return (copies * kernel.to(dtype).unsqueeze(2)).sum(3).flatten(1, 2).to(input.dtype)
 
 
 class Involution2d(nn.Module):
