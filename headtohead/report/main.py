@@ -108,6 +108,7 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
         if not trials.records:
             print(f"{trials.name}: no trial that can be used", file=sys.stderr)
             continue
+        claims.check_labels(trials)
         folder = options.out / trials.name
         comparison = make_comparison(trials, options.target, options.margin)
         show(comparison, write(comparison, folder))
@@ -127,11 +128,9 @@ def _judge(folder: Path) -> int:
         raise UsageError("--claims: there is no claim: claims/<sweep>.yaml in this folder or in the suite's holds them")
     for line in judged:
         claim = line.claim
-        what = (
-            f"{claim.source + ': ' if claim.source else ''}{claims.name_of(claim.of)} on {claim.data}, {claim.number}"
-        )
+        what = f"{claim.source + ': ' if claim.source else ''}{line.of} on {claim.data}, {claim.number}"
         measured = f"measured {line.measured} ({line.interval}), n = {line.n}"
-        print(f"{line.outcome:9}  {what}: claimed {claim.in_words()}; {measured}")
+        print(f"{line.outcome:9}  {what}: claimed {line.said}; {measured}")
     print(claims.in_words(judged))
     print(f"wrote {files.write_text(folder / 'claims.md', markdown([claimed(judged)], [], claims.NOTES))}")
     return 0

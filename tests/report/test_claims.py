@@ -352,8 +352,8 @@ def test_rows_by_model_or_by_arguments(tmp_path):
     assert find_row(found, {"no.such": None}, "CIFAR10") is None  # what is not there is not None
     with pytest.raises(UsageError, match=r"EqCNN on MNIST is 2 rows, which differ in model.width: name those"):
         find_row(found, "EqCNN", "MNIST")
-    assert name_of({"model": "EqCNN", "model.width": 11}) == "EqCNN (width 11)"
-    assert name_of({"model.width": 11}) == "width 11"
+    assert name_of({"model": "EqCNN", "model.width": 11}) == "EqCNN ×11"
+    assert name_of({"model.width": 11}) == "×11"
 
 
 def test_two_rows_that_fit_are_one_line(tmp_path, monkeypatch, capsys):

@@ -130,7 +130,7 @@ def test_what_differs_between_rows_is_shown(tmp_path):
 def test_what_belongs_to_an_architecture_is_no_difference_of_recipe(tmp_path):
     small, large = other_config(**{"model.width": 8}), other_config(**{"model.width": 11})
     comparison = make_comparison(collect(save(tmp_path, make(**small), make(**large))))
-    assert sorted(comparison.summary.model) == ["EqCNN (model.width=11)", "EqCNN (model.width=8)"]
+    assert sorted(comparison.summary.model) == ["EqCNN ×11", "EqCNN ×8"]
     assert set(comparison.summary.setting) == {""}
     assert "Recipe or hardware differ" not in markdown_of(comparison)
     limited = other_config(model="INN", **{"trainer.limit_train_batches": 9})
