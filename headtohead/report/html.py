@@ -53,7 +53,7 @@ def html(comparison: Comparison, figures: Sequence[Figure] = ()) -> str:
         comparison=comparison,
         notes=[*comparison.notes, *(claims.NOTES if comparison.judged else [])],
         claimed=claimed(comparison.judged) if comparison.judged else None,
-        lead=_lead(comparison),
+        lead=lead(comparison),
         answers=[figure for figure in figures if figure.name.partition("-")[0] in ANSWERS],
         figures=_sorted(figures),
         data_uri=_data_uri,
@@ -100,7 +100,8 @@ def _over_seeds(call: str, seeds: list[int]) -> str:
     return f"for seed in {listed}; do\n  {indented} \\\n    --seed_everything=$seed\ndone"
 
 
-def _lead(comparison: Comparison) -> str:
+def lead(comparison: Comparison) -> str:
+    """Return how many rows, trials and seeds a sweep has, and on which data."""
     data = ", ".join(dict.fromkeys(part.data for part in comparison.parts))
     rows, trials = comparison.runs.config_hash.nunique(), len(comparison.runs)
     seeds = comparison.runs.seed.nunique()

@@ -17,10 +17,11 @@ from headtohead.records import files
 from headtohead.report import claims
 from headtohead.report.collect import Trials, collect, find_sweeps
 from headtohead.report.comparison import make_comparison
+from headtohead.report.index import write_index
 from headtohead.report.table import claimed, markdown
 from headtohead.report.write import show, write
 
-USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--claims]"
+USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--claims | --index]"
 
 
 @lasting_output()
@@ -76,6 +77,12 @@ def _main(args: Sequence[str] | None) -> int:
         help="judge the claims of all claim files by the records in RUNS (default here: results)",
     )
     parser.add_argument(
+        "--index",
+        action="store_true",
+        help="list all sweeps in RUNS with their verdicts, in RUNS/index.html and RUNS/README.md (default here: "
+        "results)",
+    )
+    parser.add_argument(
         "--push", action="store_true", help="log table, figures and report to the project that the runs are read from"
     )
     options = parser.parse_args(args)
@@ -87,6 +94,10 @@ def _main(args: Sequence[str] | None) -> int:
             raise UsageError(f"--margin: must be a number above 0, such as 0.2: got {options.margin:g}")
         if options.claims:
             return _judge(Path(options.runs or "results"))
+        if options.index and remote:
+            raise UsageError(f"--index: RUNS must be a folder of sweeps: got {options.runs}")
+        if options.index:
+            return _list(Path(options.runs or "results"), options)
         if options.push and not remote:
             raise UsageError(f"--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got {options.runs}")
         if not remote:
@@ -117,6 +128,14 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
 
             print(f"pushed to {from_wandb.push(options.runs, trials.name, folder, comparison.runs)}")
     return 0 if any(trials.records for trials in sweeps) else 2
+
+
+def _list(folder: Path, options: Namespace) -> int:
+    """Write the list of all sweeps in a folder."""
+    sweeps = [trials for trials in _collect(folder) if trials.records]
+    paths = write_index([make_comparison(trials, options.target, options.margin) for trials in sweeps], folder)
+    print(f"{len(sweeps)} {'sweep' if len(sweeps) == 1 else 'sweeps'} in {' and '.join(map(str, paths))}")
+    return 0
 
 
 def _judge(folder: Path) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 from rich import box
-from rich.console import Console, Group
+from rich.cells import cell_len
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +17,7 @@ from headtohead.report.summary import by_table
 from headtohead.report.table import Cell, Column, costs, quality
 
 WIDTH = 100
+LONGEST = 36  # of a name in one line
 LEGEND = "* the best of its column; no test stands behind it"
 
 
@@ -35,7 +37,7 @@ def terminal(name: str, summary: pd.DataFrame) -> Iterator[Group]:
         shown: list[Column] = []
         for column in sorted(columns, key=lambda column: _importance(column, kind, columns)):
             wider = [other for other in columns if other in [*shown, column]]
-            if column not in alike and _width(_table(wider)) <= WIDTH:
+            if column not in alike and _width(wider) <= WIDTH:
                 shown = wider
         yield Group(Text(title, style="italic"), _table(shown or columns[:1]))
 
@@ -56,7 +58,7 @@ def _table(columns: list[Column]) -> Table:
     table = Table(box=box.SIMPLE, padding=(0, 0), pad_edge=False)
     for column in columns:
         if column.words:
-            table.add_column(escape(column.head), overflow="fold", max_width=36)
+            table.add_column(escape(column.head), overflow="fold", max_width=LONGEST)
         else:
             table.add_column(escape(column.head), justify="right", overflow="fold")
     marked = [any(cell.best for cell in column.cells) for column in columns]
@@ -65,8 +67,18 @@ def _table(columns: list[Column]) -> Table:
     return table
 
 
-def _width(table: Table) -> int:
-    return Console(width=10 * WIDTH).measure(table).maximum
+def _width(columns: list[Column]) -> int:
+    """Return how wide a table of these columns is: each with a space, and one at its left."""
+    widths = [
+        max(cell_len(text) for text in (column.head, *(cell.text + "*" * cell.best for cell in column.cells)))
+        + (any(cell.best for cell in column.cells) and not column.words)
+        for column in columns
+    ]
+    return (
+        1
+        + sum(min(width, LONGEST) if column.words else width for column, width in zip(columns, widths, strict=True))
+        + len(columns)
+    )
 
 
 def _cell(cell: Cell, room: bool) -> str:

@@ -413,11 +413,9 @@ def test_asked_rows_stay_however_they_rank(tmp_path, monkeypatch):
     comparison = make_comparison(collect(save(tmp_path / "mine", *found)))
     assert len(comparison.summary) == 122
     ((asked,),) = [question.pairs for question in comparison.headline]
-    assert (asked.model, asked.other) == ("EqCNN (task.lr=128)", "EqCNN (task.lr=129)")
+    assert (asked.model, asked.other) == ("EqCNN lr=128", "EqCNN lr=129")
     assert asked.value == pytest.approx(0.1)
-    assert comparison.verdicts[1].startswith(
-        "EqCNN (task.lr=128) and EqCNN (task.lr=129) are equal upright within ± 0.2"
-    )
+    assert comparison.verdicts[1].startswith("EqCNN lr=128 and EqCNN lr=129 are equal upright within ± 0.2")
     assert "The best 122 of 130 rows are shown" in " ".join(comparison.notes)
 
 

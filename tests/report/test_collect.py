@@ -85,7 +85,7 @@ def test_trials_of_two_precisions_are_two_rows_whoever_chose_them(tmp_path):
     trials = collect(save(tmp_path, *found))
     assert not trials.problems
     rows = make_comparison(trials).summary.set_index("model")
-    assert rows.n.to_dict() == {"EqCNN (trainer.precision=32-true)": 2, "EqCNN (trainer.precision=bf16-mixed)": 2}
+    assert rows.n.to_dict() == {"EqCNN precision=32-true": 2, "EqCNN precision=bf16-mixed": 2}
     assert rows.setting.str.contains("precision bf16-mixed").to_list() == ["bf16" in name for name in rows.index]
 
 

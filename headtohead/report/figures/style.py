@@ -39,7 +39,7 @@ STYLE = {
     "lines.markersize": 4.5,
 }
 WIDTH, HEIGHT = 6.4, 4.2  # of a figure of one panel, in inches
-DPI = 150
+DPI = 120
 
 
 @dataclass(frozen=True)

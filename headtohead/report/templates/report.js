@@ -99,7 +99,9 @@ for (const [suffix, figures] of Object.entries(fronts)) {
     choice.addEventListener("change", () => { show(cost); keep(name, cost); });
     field.append(make("label", {}, choice, ` ${axes[cost]} `));
   }
-  figures[costs[0]].before(make("div", { className: "front" }, field, ...Object.values(figures)));
+  const front = make("div", {}, field);
+  figures[costs[0]].before(front);
+  front.append(...Object.values(figures));
   show(first);
 }
 
