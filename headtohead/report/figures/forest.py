@@ -115,7 +115,7 @@ def _forest(name: str, title: str, panels: Sequence[_Panel]) -> Picture:
 
 
 def _draw(axes: Axes, panel: _Panel) -> None:
-    axes.set_title(textwrap.fill(panel.title, 58))
+    axes.set_title(textwrap.fill(panel.title, 62))
     for place, line in enumerate(panel.lines):
         color, marker, label = LOOKS[line.decided]
         axes.fill_betweenx([place - 0.35, place + 0.35], -line.margin, line.margin, color=GREY, alpha=0.5, linewidth=0)

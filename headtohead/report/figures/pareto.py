@@ -11,7 +11,7 @@ import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -52,8 +52,8 @@ def pareto_fronts(group: Group) -> Iterator[Picture]:
             continue
         fronts = pareto_fronts_of(points, group.goal)
         best = "; ".join(", ".join(points.label[i] for i in front) for front, _ in fronts)
-        rest = sum(beaten for _, beaten in fronts)
-        single = len(points.label) - rest - sum(len(front) for front, _ in fronts)
+        rest = sum(len(alike) - len(front) for front, alike in fronts)
+        single = len(points.label) - sum(len(alike) for _, alike in fronts)
         a_front = "the front" if len(fronts) == 1 else "a front for each recipe that several models have"
         caption = (
             f"{capital(called)} on {group.data} against {what}. "
@@ -70,11 +70,13 @@ def pareto_fronts(group: Group) -> Iterator[Picture]:
             canvas = Canvas(figsize=(WIDTH, HEIGHT + 0.05 * len(points.label)), layout="constrained")
             axes = canvas.subplots()
             axes.set_title(title, y=1)
-            stairs = _scatter(axes, points, [front for front, _ in fronts], group)
+            stairs = _scatter(axes, points, fronts, group)
             axes.set(xlabel=f"{what} (log scale)", ylabel=f"{called}{unit}")
             log_ticks(axes.xaxis)
             if cost != "time":
                 axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+            if len(fronts) > 1:
+                canvas.legend(loc="outside lower center", handlelength=3.2)
             _name_points(canvas, axes, points, stairs)
         spots = [
             Spot(axes, x, mean, f"{label}: {with_interval(mean, low, high)}{unit.strip(',')} at {x:,.4g} {what}")
@@ -134,17 +136,14 @@ def pareto_front(costs: Sequence[float], scores: Sequence[float], goal: Literal[
     return sorted((i for i, point in enumerate(points) if not beaten(point)), key=lambda i: (*points[i], i))
 
 
-def pareto_fronts_of(points: Points, goal: Literal["max", "min"]) -> list[tuple[list[int], int]]:
-    """Return the front of each recipe that several models have, and how many of them are beaten."""
+def pareto_fronts_of(points: Points, goal: Literal["max", "min"]) -> list[tuple[list[int], list[int]]]:
+    """Return for each recipe that several models have those on its front, the cheapest first, and all of them."""
     by_recipe: dict[str, list[int]] = {}
     for index, recipe in enumerate(points.recipe):
         by_recipe.setdefault(recipe, []).append(index)
-    several = [np.array(indices) for indices in by_recipe.values() if len(indices) > 1]
-    fronts = [
-        indices[pareto_front(points.x[indices].tolist(), points.mean[indices].tolist(), goal)].tolist()
-        for indices in several
-    ]
-    return [(front, len(indices) - len(front)) for front, indices in zip(fronts, several, strict=True)]
+    several = [indices for indices in by_recipe.values() if len(indices) > 1]
+    found = [pareto_front(points.x[alike].tolist(), points.mean[alike].tolist(), goal) for alike in several]
+    return [([alike[i] for i in front], alike) for front, alike in zip(found, several, strict=True)]
 
 
 def _recipe(record: Record) -> str:
@@ -159,7 +158,7 @@ def _comparable(group: Group) -> bool:
     return len({tuple(str(record.hardware.get(name)) for name in HARDWARE) for record in timed}) == 1
 
 
-def _scatter(axes: Axes, points: Points, fronts: Sequence[list[int]], group: Group) -> list[Floats]:
+def _scatter(axes: Axes, points: Points, fronts: Sequence[tuple[list[int], list[int]]], group: Group) -> list[Floats]:
     """Draw the points, filled on a front, and each front as a staircase, the best that a budget buys; return those."""
     axes.set_xscale("log")
     cheapest, dearest = float(points.x.min()), float(points.x.max())
@@ -168,7 +167,7 @@ def _scatter(axes: Axes, points: Points, fronts: Sequence[list[int]], group: Gro
     axes.margins(y=0.16)
     has_bar = ~np.isnan(points.low)
     axes.vlines(points.x[has_bar], points.low[has_bar], points.high[has_bar], color="#777777", linewidth=1)
-    filled = {index for front in fronts for index in front}
+    filled = {index for front, _ in fronts for index in front}
     for index, label in enumerate(points.label):
         look = group.looks.get(label)
         color, marker = ("#555555", "o") if look is None else (COLORS[look], MARKERS[look])
@@ -183,10 +182,18 @@ def _scatter(axes: Axes, points: Points, fronts: Sequence[list[int]], group: Gro
     right, worst = axes.get_xlim()[1], axes.get_ylim()[0 if group.goal == "max" else 1]
     axes.autoscale(False)
     stairs = []
-    for front, line in zip(fronts, itertools.cycle(LINES)):
+    for (front, alike), line in zip(fronts, itertools.cycle(LINES)):
         x, y = points.x[front], points.mean[front]
         stairs.append(np.column_stack([[x[0], *x, right], [worst, *y, y[-1]]]))
-        axes.plot(*stairs[-1].T, color="#555555", linewidth=1.1, linestyle=line, drawstyle="steps-post", zorder=1.8)
+        names = textwrap.shorten(", ".join(points.label[i] for i in alike), 60, placeholder=" …")
+        drawn: dict[str, Any] = {
+            "color": "#555555",
+            "linewidth": 1.1,
+            "linestyle": line,
+            "zorder": 1.8,
+            "label": f"recipe of {names}",
+        }
+        axes.plot(*stairs[-1].T, drawstyle="steps-post", **drawn)
     return stairs
 
 

@@ -72,12 +72,15 @@ def test_a_front_never_mixes_recipes():
     (group,) = groups(sweep(*found))
     points = cost_points(group, "params")
     fronts = pareto_fronts_of(points, "max")
-    assert sorted(([points.label[i] for i in front], beaten) for front, beaten in fronts) == [
-        (["A", "B"], 1),  # C costs more than B and is worse; D and E would beat all three
-        (["D", "E"], 0),
+    names = [[[points.label[i] for i in indices] for indices in found] for found in fronts]
+    assert sorted(names) == [
+        [["A", "B"], ["B", "A", "C"]],  # C costs more than B and is worse; D and E would beat all three
+        [["D", "E"], ["E", "D"]],
     ]
     picture = drawn(*found)["pareto_params"]
     assert "1 model is beaten in both by another. 1 model has a recipe that no other has: no front." in picture.caption
+    legend = [text.get_text() for text in picture.canvas.legends[0].get_texts()]
+    assert sorted(legend) == ["recipe of B, A, C", "recipe of E, D"]
     stairs = [line for line in picture.canvas.axes[0].get_lines() if line.get_drawstyle() == "steps-post"]
     assert sorted(line.get_ydata()[-1] for line in stairs) == pytest.approx([60, 95])
 
