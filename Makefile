@@ -20,7 +20,7 @@ install: .venv/installed ## make .venv and install the suite into it
 
 compare: .venv/installed ## fetch the data, run SWEEP, print and write its tables
 	@$(BIN)/python sweep.py $(SWEEP) $(if $(JOBS),--jobs $(JOBS)); status=$$?; \
-	if [ $$status -le 1 ]; then $(BIN)/python report.py runs/$(NAME) || status=$$?; fi; exit $$status
+	if [ $$status -le 1 ]; then $(BIN)/python report.py runs/$(NAME) && $(BIN)/python report.py results --index || status=$$?; fi; exit $$status
 
 readme: .venv/installed ## bring the verdicts in README.md up to date with results/*/records
 	$(BIN)/python -m headtohead.report.readme

@@ -85,12 +85,12 @@ def test_a_sweep_runs_each_trial_once_and_then_none(workplace, offline, capfd):
 
 
 def test_time_left_is_of_what_has_been_timed(workplace):
-    """The mean of a model's finished trials for each of its own; of a model without any nothing is guessed."""
+    """The mean of a model's finished trials for each of its own; a model without any is taken to last as long."""
     trials = read_sweep(write(workplace)).trials  # two of SimpleCNN, two of EqCNN
     state = sweep.Run("tiny", AsListed(trials), workplace, jobs=2)
-    assert state._time_left() == "time left: known after the first trial of each model"
+    assert state._time_left() == "time left: known after the first steps"
     state.seconds[sweep._kind(trials[0])] = [90.0, 110.0]
-    assert state._time_left() == "0:01:40 left besides 2 trials of models not timed yet"
+    assert state._time_left() == "about 0:03:20 left"
     state.seconds[sweep._kind(trials[-1])] = [10.0]
     assert state._time_left() == "0:01:50 left"
 

@@ -14,6 +14,9 @@
       - {source: "001", of: PConvUNet, data: CIFAR10, number: test_l1_hole, better_than: ConvUNet}
       - {source: "000", of: EqCNN, data: MNIST, number: macs, at_most: 4, times: SimpleCNN}
 
+    labels:                        # what tables and figures call a row; others are called by what sets them apart
+      Equivariant: {model: EqCNN, model.width: 11}
+
 A row is named by its model, or by arguments of its configuration where that is not enough. All pairs and numbers of a
 question share one error rate of 5 %; each claim has 5 % of its own.
 """
@@ -40,12 +43,14 @@ from headtohead.records.metrics import COSTS, KINDS, Kind
 from headtohead.records.record import Record
 from headtohead.report.collect import Trials, collect, find_sweeps, runs_table
 from headtohead.report.difference import difference, side
+from headtohead.report.labels import label_rows, short
 from headtohead.report.statistics import LEVEL, mean_interval
 from headtohead.report.verdicts import Samples, Verdict, compare, margin_of
 
 FOLDER = "claims"
 Selector = str | Annotated[dict[str, Any], Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Label = Annotated[str, Field(pattern=r"^\S(.{0,38}\S)?$")]
 Outcome = Literal["holds", "refuted", "undecided", "not run"]
 NOTES = [
     "A value holds if the 95 % interval of the mean over seeds (of those that learnt) lies within its margin, is "
@@ -166,18 +171,18 @@ class Claim:
         """The row that it is compared with."""
         return next((row for row in (self.better_than, self.equal_to, self.times) if row is not None), None)
 
-    def in_words(self) -> str:
-        """Return what it says."""
+    def in_words(self, other: str) -> str:
+        """Return what it says, where the row that it is compared with is called ``other``."""
         if self.value is not None:
             exact = self.number in COSTS
             within = f" ± {self.margin:,g}" if self.margin else ""
             return (f"{self.value:,.0f}" if exact else f"{self.value:g}") + within
         if self.better_than is not None:
-            return f"better than {name_of(self.better_than)}"
+            return f"better than {other}"
         if self.equal_to is not None:
-            return f"equal to {name_of(self.equal_to)}"
+            return f"equal to {other}"
         bound, factor = ("at most", self.at_most) if self.at_most is not None else ("at least", self.at_least)
-        return f"{bound} {factor:g} × {name_of(self.times or '')}"
+        return f"{bound} {factor:g} × {other}"
 
 
 @checked.dataclass(frozen=True, config=_STRICT)
@@ -189,11 +194,13 @@ class ClaimFile:
         claims: that it tests.
         looks: how often the verdicts are looked at while seeds are added, where agents run the sweep; a runner keeps it
             beside the records.
+        labels: rows by the names that tables and figures are to give them.
     """
 
     questions: list[Question] = Field(default_factory=list)
     claims: list[Claim] = Field(default_factory=list)
     looks: Looks | None = None
+    labels: dict[Label, Selector] = Field(default_factory=dict)
 
 
 _FILE = TypeAdapter(ClaimFile)
@@ -206,6 +213,8 @@ class Judged:
     Args:
         claim: the claim.
         sweep: whose file it stands in.
+        of: what its row is called.
+        said: the claim in words.
         measured: the number found, in words.
         interval: its 95 % interval, in words.
         outcome: what follows.
@@ -214,6 +223,8 @@ class Judged:
 
     claim: Claim
     sweep: str
+    of: str
+    said: str
     measured: str = "–"
     interval: str = "–"
     outcome: Outcome = "not run"
@@ -259,11 +270,41 @@ def read(sweep: str) -> ClaimFile:
 
 
 def name_of(row: Selector) -> str:
-    """Return a row's name in words."""
+    """Return a row's name in words, as tables have it."""
     if isinstance(row, str):
         return row
-    details = ", ".join(f"{key.partition('.')[2] or key} {value}" for key, value in row.items() if key != "model")
-    return f"{row['model']} ({details})" if "model" in row and details else str(row.get("model", details))
+    return short(str(row.get("model", "")), {key: value for key, value in row.items() if key != "model"})
+
+
+def named_rows(labels: Mapping[str, Selector], trials: Trials) -> dict[str, str]:
+    """Return the names that a claim file gives to rows, by ``config_hash``, without those of rows that did not run.
+
+    Raises:
+        UsageError: one fits several rows of a data set, or two fit the same.
+    """
+    found: dict[str, str] = {}
+    data = dict.fromkeys(record.data for record in trials.records.values()) if labels else {}
+    for name, row in labels.items():
+        for key in filter(None, (find_row(trials.records.values(), row, where) for where in data)):
+            if key in found:
+                raise UsageError(f"claims: labels: {found[key]} and {name} are the same row")
+            found[key] = name
+    return found
+
+
+def check_labels(trials: Trials) -> None:
+    """Check that every name in the claim file of a sweep is that of a row.
+
+    Raises:
+        UsageError: one fits no row.
+    """
+    names = read(trials.name).labels
+    used = named_rows(names, trials).values()
+    for name in names:
+        if name not in used:
+            rows = ", ".join(dict.fromkeys(label_rows(trials.records.values(), {}).values()))
+            said = f"no row of {trials.name} is {name_of(names[name])}: its rows are {rows}"
+            raise UsageError(f"claims: labels: {name}: {said}")
 
 
 def find_row(records: Iterable[Record], row: Selector, data: str) -> str | None:
@@ -303,7 +344,11 @@ def judge_all(folder: Path) -> list[Judged]:
     """
     sweeps = {path.name: collect(path) for path in find_sweeps(folder)} if folder.is_dir() else {}
     pool = [record for trials in sweeps.values() for record in trials.records.values()]
-    return [line for sweep in files() for line in judge(read(sweep).claims, sweeps.get(sweep, Trials(sweep)), pool)]
+    judged = []
+    for sweep in files():
+        file, trials = read(sweep), sweeps.get(sweep, Trials(sweep))
+        judged += judge(file.claims, replace(trials, named=named_rows(file.labels, trials)), pool)
+    return judged
 
 
 def beside(trials: Trials) -> list[Record]:
@@ -330,7 +375,7 @@ def judge(claims: Iterable[Claim], trials: Trials, pool: Iterable[Record] = ()) 
         if record.config_hash in wanted and key not in seen:
             seen.add(key)
             records[f"pool-{index}"] = record
-    every = Trials(trials.name, records)
+    every = replace(trials, records=records)
     runs = runs_table(every)
     return [_judge(claim, every, runs) for claim in claims]
 
@@ -342,9 +387,11 @@ def in_words(found: Iterable[Judged]) -> str:
 
 
 def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame) -> Judged:
-    blank = Judged(claim, trials.name)
     one = find_row(trials.records.values(), claim.of, claim.data)
     other = find_row(trials.records.values(), claim.other, claim.data) if claim.other is not None else None
+    rows = (one, claim.of), (other, claim.other)
+    of, than = (trials.named.get(key or "") or name_of(row or "") for key, row in rows)
+    blank = Judged(claim, trials.name, of, claim.in_words(than))
     if one is None or (claim.other is not None and other is None):
         return blank
     mine = runs[runs.config_hash == one]
@@ -418,8 +465,7 @@ def _against(blank: Judged, samples: Samples, one: str, other: str) -> Judged:
     claim = blank.claim
     kind = samples.kind
     margin = margin_of(kind, claim.number, claim.data) if claim.margin is None else claim.margin
-    names: Mapping[str, str] = {one: name_of(claim.of), other: name_of(claim.other or "")}
-    pairs = compare(samples, [(one, other)], [claim.number], {claim.number: margin}, names)
+    pairs = compare(samples, [(one, other)], [claim.number], {claim.number: margin}, {one: blank.of, other: ""})
     if not pairs:
         return blank
     pair, digits = pairs[0], kind.metrics[claim.number].digits

@@ -15,6 +15,7 @@ from headtohead.records import record as records
 from headtohead.records.looks import Looks, read_looks
 from headtohead.records.metrics import KINDS, Kind, kind_of, sizes, times
 from headtohead.records.record import HARDWARE, Record, RecordError
+from headtohead.report.labels import label_rows
 from headtohead.report.learning import learned
 from headtohead.report.target import common_level, seconds_to
 
@@ -31,6 +32,7 @@ class Trials:
         problems: a line each.
         paths: of the records' files, by trial name.
         looks: how often its verdicts were looked at while seeds were drawn; None where their number was fixed.
+        named: the rows, by ``config_hash``, that its claim file names.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Trials:
     problems: list[str] = field(default_factory=list)
     paths: dict[str, Path] = field(default_factory=dict)
     looks: Looks | None = None
+    named: dict[str, str] = field(default_factory=dict)
 
 
 def find_sweeps(path: Path) -> list[Path]:
@@ -94,33 +97,8 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
 
 
 def labels(trials: Trials) -> dict[str, str]:
-    """Return for each ``config_hash`` the model's name, with what sets it apart from others of that name and data.
-
-    ``EqCNN`` alone, or ``EqCNN (model.width=11)`` beside another EqCNN: two recipes are never one row.
-    """
-    alike: dict[tuple[str, str], dict[str, Record]] = {}
-    for record in trials.records.values():
-        alike.setdefault((record.model, record.data), {})[record.config_hash] = record
-    result = {}
-    for (model, _), configs in alike.items():
-        differing = [name for name, values in values_of(configs.values()).items() if len(values) > 1]
-        for key, record in configs.items():
-            details = ", ".join(f"{name}={record.config.get(name)}" for name in differing)
-            result[key] = f"{model} ({details})" if details else model
-    return result
-
-
-def values_of(records: Iterable[Record]) -> dict[str, set[str]]:
-    """Return by argument, in the order of their names, which values some records have, as Python writes them.
-
-    What a record does not have has the value None there.
-
-    Args:
-        records: one per configuration.
-    """
-    configs = [record.config for record in records]
-    names = sorted({name for config in configs for name in config})
-    return {name: {repr(config.get(name)) for config in configs} for name in names}
+    """Return the name of each row by ``config_hash``, from :func:`headtohead.report.labels.label_rows`."""
+    return label_rows(trials.records.values(), trials.named)
 
 
 def mixed_hardware(trials: Trials) -> list[str]:

@@ -164,6 +164,7 @@ def make_comparison(trials: Trials, target: float | None = None, margin: float |
     file = claims.read(trials.name)
     if trials.looks is None and file.looks is not None:
         trials = replace(trials, looks=file.looks)
+    trials = replace(trials, named=claims.named_rows(file.labels, trials))
     asked = {key for question in file.questions for pair in find_pairs(trials, question) for key in pair}
     shown = best_rows(trials, runs, MOST_ROWS, asked)
     summary = summarize(shown, runs)

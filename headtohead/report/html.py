@@ -8,7 +8,6 @@ import hashlib
 import io
 import itertools
 import json
-import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -27,6 +26,14 @@ from headtohead.report.figures import Figure
 from headtohead.report.table import Cell, Column, Grid, claimed
 
 MOST_TRIALS = 1000  # in the table of every trial: with ten thousand no browser is quick
+ANSWERS = ("verdicts", "claims", "ranks")  # the figures of what is asked, beside the verdicts
+TITLES = {
+    "pareto": "What a cost buys",
+    "validation": "Training",
+    "training": "Training",
+    "rotation": "Turned images",
+    "confusion": "Which classes are taken for which",
+}
 TEMPLATES = Path(__file__).parent / "templates"
 # autoescape: a name such as <script> is text
 ENVIRONMENT = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
@@ -39,15 +46,18 @@ def html(comparison: Comparison, figures: Sequence[Figure] = ()) -> str:
         comparison: the tables and verdicts.
         figures: become part of the file.
     """
-    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "sort.js"))
+    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     shown = list(comparison.shown.records.values())
     sweep = f"sweeps/{comparison.trials.name}.yaml"
     text = ENVIRONMENT.get_template("report.html").render(
         comparison=comparison,
         notes=[*comparison.notes, *(claims.NOTES if comparison.judged else [])],
         claimed=claimed(comparison.judged) if comparison.judged else None,
-        lead=_lead(comparison),
-        figures=[(figure, _data_uri(figure.svg), _is_wide(figure.svg)) for figure in figures],
+        lead=lead(comparison),
+        answers=[figure for figure in figures if figure.name.partition("-")[0] in ANSWERS],
+        figures=_sorted(figures),
+        data_uri=_data_uri,
+        spots=_json({figure.name: figure.spots for figure in figures if figure.spots}),
         commands=commands(shown),
         sweep_command=f"python sweep.py {sweep}" if CHECKOUT and (CHECKOUT / sweep).is_file() else "",
         recipes=_recipes(shown, labels(comparison.shown)),
@@ -90,7 +100,8 @@ def _over_seeds(call: str, seeds: list[int]) -> str:
     return f"for seed in {listed}; do\n  {indented} \\\n    --seed_everything=$seed\ndone"
 
 
-def _lead(comparison: Comparison) -> str:
+def lead(comparison: Comparison) -> str:
+    """Return how many rows, trials and seeds a sweep has, and on which data."""
     data = ", ".join(dict.fromkeys(part.data for part in comparison.parts))
     rows, trials = comparison.runs.config_hash.nunique(), len(comparison.runs)
     seeds = comparison.runs.seed.nunique()
@@ -165,12 +176,21 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _is_wide(svg: str) -> bool:
-    """Return whether a figure is much wider than high: beside another it would be too small."""
-    width = re.search(r'<svg[^>]*\swidth="([\d.]+)pt"', svg)
-    height = re.search(r'<svg[^>]*\sheight="([\d.]+)pt"', svg)
-    return bool(width and height and float(width[1]) > 1.6 * float(height[1]))
+def _sorted(figures: Sequence[Figure]) -> list[tuple[str, list[Figure]]]:
+    """Return the figures under the titles below which they are folded."""
+    found: dict[str, list[Figure]] = {}
+    for start, title in TITLES.items():
+        for figure in figures:
+            if figure.name.startswith(start) and figure.name.partition("-")[0] not in ANSWERS:
+                found.setdefault(title, []).append(figure)
+    return list(found.items())
 
 
-def _data_uri(svg: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+def _data_uri(figure: Figure) -> str:
+    return f"data:image/png;base64,{base64.b64encode(figure.png.read_bytes()).decode()}"
+
+
+def _json(value: Any) -> Markup:
+    """Return JSON that stands in a script: no sign in it ends that."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return Markup(text)  # noqa: S704 - nothing in it is HTML

@@ -17,10 +17,11 @@ from headtohead.records import files
 from headtohead.report import claims
 from headtohead.report.collect import Trials, collect, find_sweeps
 from headtohead.report.comparison import make_comparison
+from headtohead.report.index import write_index
 from headtohead.report.table import claimed, markdown
 from headtohead.report.write import show, write
 
-USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--claims]"
+USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--claims | --index]"
 
 
 @lasting_output()
@@ -76,6 +77,12 @@ def _main(args: Sequence[str] | None) -> int:
         help="judge the claims of all claim files by the records in RUNS (default here: results)",
     )
     parser.add_argument(
+        "--index",
+        action="store_true",
+        help="list all sweeps in RUNS with their verdicts, in RUNS/index.html and RUNS/README.md (default here: "
+        "results)",
+    )
+    parser.add_argument(
         "--push", action="store_true", help="log table, figures and report to the project that the runs are read from"
     )
     options = parser.parse_args(args)
@@ -87,6 +94,10 @@ def _main(args: Sequence[str] | None) -> int:
             raise UsageError(f"--margin: must be a number above 0, such as 0.2: got {options.margin:g}")
         if options.claims:
             return _judge(Path(options.runs or "results"))
+        if options.index and remote:
+            raise UsageError(f"--index: RUNS must be a folder of sweeps: got {options.runs}")
+        if options.index:
+            return _list(Path(options.runs or "results"), options)
         if options.push and not remote:
             raise UsageError(f"--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got {options.runs}")
         if not remote:
@@ -108,6 +119,7 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
         if not trials.records:
             print(f"{trials.name}: no trial that can be used", file=sys.stderr)
             continue
+        claims.check_labels(trials)
         folder = options.out / trials.name
         comparison = make_comparison(trials, options.target, options.margin)
         show(comparison, write(comparison, folder))
@@ -116,6 +128,14 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
 
             print(f"pushed to {from_wandb.push(options.runs, trials.name, folder, comparison.runs)}")
     return 0 if any(trials.records for trials in sweeps) else 2
+
+
+def _list(folder: Path, options: Namespace) -> int:
+    """Write the list of all sweeps in a folder."""
+    sweeps = [trials for trials in _collect(folder) if trials.records]
+    paths = write_index([make_comparison(trials, options.target, options.margin) for trials in sweeps], folder)
+    print(f"{len(sweeps)} {'sweep' if len(sweeps) == 1 else 'sweeps'} in {' and '.join(map(str, paths))}")
+    return 0
 
 
 def _judge(folder: Path) -> int:
@@ -127,11 +147,9 @@ def _judge(folder: Path) -> int:
         raise UsageError("--claims: there is no claim: claims/<sweep>.yaml in this folder or in the suite's holds them")
     for line in judged:
         claim = line.claim
-        what = (
-            f"{claim.source + ': ' if claim.source else ''}{claims.name_of(claim.of)} on {claim.data}, {claim.number}"
-        )
+        what = f"{claim.source + ': ' if claim.source else ''}{line.of} on {claim.data}, {claim.number}"
         measured = f"measured {line.measured} ({line.interval}), n = {line.n}"
-        print(f"{line.outcome:9}  {what}: claimed {claim.in_words()}; {measured}")
+        print(f"{line.outcome:9}  {what}: claimed {line.said}; {measured}")
     print(claims.in_words(judged))
     print(f"wrote {files.write_text(folder / 'claims.md', markdown([claimed(judged)], [], claims.NOTES))}")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import pandas as pd
 
 from headtohead.records.metrics import KINDS, Kind, kind_of, sizes, times
 from headtohead.records.record import HARDWARE, Record
-from headtohead.report.collect import Trials, hardware_name, labels, values_of
+from headtohead.report.collect import Trials, hardware_name, labels
+from headtohead.report.labels import values_of
 from headtohead.report.statistics import mean_interval, sampling_error, too_high
 
 
@@ -32,7 +34,7 @@ def best_rows(trials: Trials, runs: pd.DataFrame, most: int, asked: Iterable[str
             ranked = means.sort_values(kind.main, ascending=kind.shown[kind.main].goal == "min", kind="stable")
             kept |= set(ranked.groupby("data").head(most).config_hash)
     found = {name: record for name, record in trials.records.items() if record.config_hash in kept}
-    return Trials(trials.name, found, trials.problems, trials.paths)
+    return replace(trials, records=found)
 
 
 def summarize(trials: Trials, runs: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from functools import cached_property
 import pandas as pd
 
 from headtohead.records.metrics import COSTS, KINDS, Kind
-from headtohead.report.claims import Judged, name_of
+from headtohead.report.claims import Judged
 from headtohead.report.statistics import share_interval
 from headtohead.report.verdicts import Pair
 
@@ -181,10 +181,10 @@ def claimed(found: Sequence[Judged]) -> Grid:
         "Claimed and measured",
         [
             _words("source", [line.claim.source for line in found]),
-            _words("of", [name_of(line.claim.of) for line in found]),
+            _words("of", [line.of for line in found]),
             _words("data", [line.claim.data for line in found]),
             _words("what", [_what(line.claim.number) for line in found]),
-            _words("claimed", [line.claim.in_words() for line in found]),
+            _words("claimed", [line.said for line in found]),
             _words("measured", [line.measured.replace("-", "−") for line in found]),
             _words("95 % interval", [line.interval.replace("-", "−") for line in found]),
             _words("n", [line.n for line in found]),

@@ -163,6 +163,7 @@ class Samples:
     runs: pd.DataFrame
     kind: Kind
     _sides: dict[tuple[str, str, str], Side] = field(default_factory=dict)
+    _values: dict[tuple[str, str, bool], Floats] = field(default_factory=dict)
     _groups: dict[str, pd.DataFrame] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -170,8 +171,11 @@ class Samples:
 
     def values(self, key: str, number: str, learned: bool = True) -> Floats:
         """Return the numbers of a row's seeds, of those that learnt or of all, without those that were not measured."""
-        group = self._measured(key, number)
-        return np.asarray((group[group.learned] if learned else group)[number], dtype=float)
+        where = key, number, learned
+        if where not in self._values:
+            group = self._measured(key, number)
+            self._values[where] = np.asarray((group[group.learned] if learned else group)[number], dtype=float)
+        return self._values[where]
 
     def test_set(self, key: str, number: str) -> str:
         """Return what identifies the test set of which all seeds of a row keep single images, else nothing.

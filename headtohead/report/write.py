@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from rich.console import Console
@@ -53,27 +54,25 @@ def latex_of(comparison: Comparison) -> str:
 
 
 def show(comparison: Comparison, paths: list[Path]) -> None:
-    """Print the tables, then what they decide, and which files were written."""
+    """Print what the sweep decides, a table of each data set, and where the report is, in no more than 100 columns."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
+    lines = comparison.verdicts or ["No claim file asks a question of this sweep: choose two rows in its report."]
+    if comparison.judged:
+        lines = [claims.in_words(comparison.judged), *lines]
+    questions = {asked.ask for asked in comparison.headline}
+    for line in lines:
+        indent = "" if line in questions else "  "
+        print(textwrap.fill(line, min(WIDTH, console.width), initial_indent=indent, subsequent_indent=2 * indent))
+    print()
     for shown in terminal(comparison.trials.name, comparison.summary):
         console.print(shown)
-    judged = [claims.in_words(comparison.judged)] if comparison.judged else []
-    undecided = (
-        [] if comparison.headline else ["No claim file asks a question of this sweep: see the pairs in its report."]
-    )
-    lines = (
-        LEGEND,
-        *comparison.notes,
-        *(f"wrote {path}" for path in paths),
-        "",
-        *judged,
-        *undecided,
-        *comparison.verdicts,
-    )
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=line.startswith("wrote"))
+    print(LEGEND)
+    for path in paths:
+        if path.name == "report.html":
+            count = len(paths) + len(comparison.trials.records)
+            print(f"{count} files in {path.parent}; open {path}")
 
 
 def _keep_records(trials: Trials, folder: Path) -> None:

@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from headtohead.runner.until_decided import UntilDecided
 
 POLL = 0.2  # seconds between two looks at the running trials
-REPORT = 15.0  # seconds between two lines on a running trial, where there is no terminal
+REPORT = 60.0  # seconds between two lines on a running trial, where there is no terminal
 BUSY_DELAY = 1.0  # seconds before a trial that another runner has is looked at again
 
 
@@ -270,17 +271,27 @@ class Run:
             self.seconds.setdefault(_kind(trial), []).append(total)
 
     def _time_left(self) -> str:
-        """Estimate from finished trials of the same model and data; nothing is guessed of those that have none yet."""
+        """Estimate from finished trials of the same model and data, else from the steps of one that runs.
+
+        Of a model of which neither is known yet, a trial is taken to last as long as those of the others do.
+        """
         # once for each kind, not for each of what may be thousands of trials
         expected = {kind: statistics.fmean(times) for kind, times in self.seconds.items()}
-        ahead = sum(expected.get(_kind(trial), 0.0) for trial in self.waiting)
+        now = time.monotonic()
+        ahead = {trial.name: _seconds_left(_last_line(self.folder / trial.name)) for trial, _ in self.running.values()}
         for trial, started in self.running.values():
-            ahead += max(0.0, expected.get(_kind(trial), 0.0) - (time.monotonic() - started))
-        unknown = sum(_kind(trial) not in expected for trial in (*self.waiting, *(t for t, _ in self.running.values())))
-        if not ahead and unknown:
-            return "time left: known after the first trial of each model"
-        besides = f" besides {unknown} trial{'s' * (unknown > 1)} of models not timed yet" if unknown else ""
-        return f"{timedelta(seconds=round(ahead / self.jobs))} left{besides}"
+            if (left := ahead[trial.name]) is not None:
+                expected.setdefault(_kind(trial), now - started + left)
+        if not expected:
+            return "time left: known after the first steps"
+        usual = statistics.fmean(expected.values())
+        total = sum(expected.get(_kind(trial), usual) for trial in self.waiting)
+        for trial, started in self.running.values():
+            left = ahead[trial.name]
+            total += max(0.0, expected.get(_kind(trial), usual) - (now - started)) if left is None else left
+        every = [*self.waiting, *(trial for trial, _ in self.running.values())]
+        about = "" if all(_kind(trial) in expected for trial in every) else "about "
+        return f"{about}{timedelta(seconds=round(total / self.jobs))} left"
 
 
 def _parser() -> OneLineParser:
@@ -499,6 +510,15 @@ def _last_line(folder: Path) -> str:
     except OSError:
         return "starting"
     return next((line.strip() for line in reversed(lines) if line.strip()), "starting")
+
+
+def _seconds_left(line: str) -> float | None:
+    """Return the seconds that a trial's progress line says are left, or None where it does not say."""
+    found = re.search(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d) left$", line)
+    if found is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
 
 
 def _usage_error(problems: Sequence[str]) -> int:

@@ -377,6 +377,21 @@ class LineProgress(ProgressBar):
         super().on_test_start(trainer, pl_module)
         if self._enabled:
             print("testing the best checkpoint", flush=True)
+        self._printed = time.perf_counter()
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Print where the test stands, if the last line is old enough."""
+        if self._enabled and time.perf_counter() - self._printed >= self.interval:
+            self._printed = time.perf_counter()
+            print(f"testing · step {batch_idx + 1}/{int(self.total_test_batches_current_dataloader)}", flush=True)
 
     def _line(self, trainer: Trainer, step: int) -> None:
         self._printed = time.perf_counter()

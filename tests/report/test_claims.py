@@ -352,8 +352,8 @@ def test_rows_by_model_or_by_arguments(tmp_path):
     assert find_row(found, {"no.such": None}, "CIFAR10") is None  # what is not there is not None
     with pytest.raises(UsageError, match=r"EqCNN on MNIST is 2 rows, which differ in model.width: name those"):
         find_row(found, "EqCNN", "MNIST")
-    assert name_of({"model": "EqCNN", "model.width": 11}) == "EqCNN (width 11)"
-    assert name_of({"model.width": 11}) == "width 11"
+    assert name_of({"model": "EqCNN", "model.width": 11}) == "EqCNN ×11"
+    assert name_of({"model.width": 11}) == "×11"
 
 
 def test_two_rows_that_fit_are_one_line(tmp_path, monkeypatch, capsys):
@@ -413,11 +413,9 @@ def test_asked_rows_stay_however_they_rank(tmp_path, monkeypatch):
     comparison = make_comparison(collect(save(tmp_path / "mine", *found)))
     assert len(comparison.summary) == 122
     ((asked,),) = [question.pairs for question in comparison.headline]
-    assert (asked.model, asked.other) == ("EqCNN (task.lr=128)", "EqCNN (task.lr=129)")
+    assert (asked.model, asked.other) == ("EqCNN lr=128", "EqCNN lr=129")
     assert asked.value == pytest.approx(0.1)
-    assert comparison.verdicts[1].startswith(
-        "EqCNN (task.lr=128) and EqCNN (task.lr=129) are equal upright within ± 0.2"
-    )
+    assert comparison.verdicts[1].startswith("EqCNN lr=128 and EqCNN lr=129 are equal upright within ± 0.2")
     assert "The best 122 of 130 rows are shown" in " ".join(comparison.notes)
 
 

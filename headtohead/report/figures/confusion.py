@@ -10,47 +10,48 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 
 from headtohead.records.record import Record
 from headtohead.report.figures.captions import count
 from headtohead.report.figures.groups import Floats, Group
-from headtohead.report.figures.style import COLUMNS, Picture, panel_grid, style
+from headtohead.report.figures.style import Picture, style
 
+COLUMNS = 3
+MOST_MATRICES = 6  # of many models the best: each has a hundred numbers
 LONGEST_NAME = 14  # of a class, in letters
 CLASSES_WITH_NUMBERS = 12  # more in a confusion matrix leave no room for a number in each cell
 
 
 def confusion_matrices(group: Group) -> Iterator[Picture]:
-    """Draw a confusion matrix per model, summed over its seeds."""
-    matrices = {label: total for label, found in group.models.items() if (total := confusion(found)) is not None}
-    if not matrices:
+    """Draw a confusion matrix for each of the best models, summed over its seeds."""
+    every = {label: total for label, found in group.models.items() if (total := confusion(found)) is not None}
+    if not every:
         return
+    matrices = {label: every[label] for label in list(every)[:MOST_MATRICES]}
     shares = {label: 100 * total / np.maximum(total.sum(1, keepdims=True), 1) for label, total in matrices.items()}
     errors = {label: share - np.diag(np.diag(share)) for label, share in shares.items()}
     title = f"Confusion matrices on the test set of {group.data}"
     names = class_names(group, len(next(iter(matrices.values()))))
     worst = "; ".join(_worst_error(label, wrong, names) for label, wrong in list(errors.items())[:4])
-    of_many = " (the four best models)" if len(errors) > 4 else ""
-    caption = f"{title}, in per cent of each true class, over all seeds. Most frequent error: {worst}{of_many}."
+    of_many = f" (the best {len(matrices)} of {len(every)} models)" if len(matrices) < len(every) else ""
+    caption = f"{title}{of_many}, in per cent of each true class, over all seeds. Most frequent error: {worst}."
     top = max(1e-9, *(float(wrong.max()) for wrong in errors.values()))
     columns = min(COLUMNS, len(matrices))
-    last_row = (len(matrices) - 1) // columns * columns
-    side = 3.8 if columns == 1 else 3.3 if columns == 2 else 3.0
-    heads = []
-    for label in matrices:
-        seeds = sum(confusion([record]) is not None for record in group.models[label])
-        heads.append(textwrap.fill(f"{label}, {count(seeds, 'seed', 'seeds')}", 34))
-    longest = min(LONGEST_NAME, max(map(len, names)))
-    margin = (0.45 + 0.07 * longest, 1.0, 0.5 + 0.06 * longest)  # inches; below the matrices the names lean
+    rows = math.ceil(len(matrices) / columns)
+    room = 0.08 * min(LONGEST_NAME, max(map(len, names)))  # for the names of classes
     with style(), matplotlib.rc_context({"axes.grid": False}):
-        canvas, panels = panel_grid(title, heads, (side, side), (0.2, 0), margin)
-        for index, (axes, label, head) in enumerate(zip(panels, matrices, heads, strict=True)):
+        canvas = Canvas(figsize=(1.4 + room + 2.9 * columns, 1.4 + room + 3.1 * rows), layout="constrained")
+        canvas.suptitle(textwrap.fill(title, 14 + 34 * columns))
+        panels = list(canvas.subplots(rows, columns, squeeze=False).flat)
+        for index, (axes, label) in enumerate(zip(panels, matrices, strict=False)):
+            seeds = sum(confusion([record]) is not None for record in group.models[label])
             image = _matrix(axes, shares[label], errors[label], top)
-            _name_classes(axes, names, left=index % columns == 0, bottom=index >= last_row)
-            axes.set_title(head, y=1)
-        width = canvas.get_figwidth()
-        first = panels[0].get_position()
-        bar = canvas.colorbar(image, cax=canvas.add_axes((1 - 0.85 / width, first.y0, 0.12 / width, first.height)))
+            _name_classes(axes, names, left=index % columns == 0, bottom=index + columns >= len(matrices))
+            axes.set_title(textwrap.fill(f"{label}, {count(seeds, 'seed', 'seeds')}", 34))
+        for axes in panels[len(matrices) :]:
+            axes.remove()
+        bar = canvas.colorbar(image, ax=panels[: len(matrices)], aspect=30, shrink=1 / rows)
         bar.set_label("wrong answers, % of the true class")
     yield Picture(f"confusion{group.suffix}", title, caption, canvas)
 
@@ -88,7 +89,7 @@ def _name_classes(axes: Axes, names: list[str], left: bool, bottom: bool) -> Non
     axes.tick_params(length=0)
     if bottom:
         axes.set_xlabel("predicted class")
-        axes.set_xticklabels(shown, rotation=0 if upright else 45, ha="center" if upright else "right")
+        axes.set_xticklabels(shown, rotation=0 if upright else 90)
     if left:
         axes.set_ylabel("true class")
         axes.set_yticklabels(shown)
@@ -101,7 +102,7 @@ def _matrix(axes: Axes, share: Floats, wrong: Floats, top: float) -> Any:
     axes.spines[["top", "right"]].set_visible(True)
     if classes <= CLASSES_WITH_NUMBERS:
         for (true, predicted), value in np.ndenumerate(share):
-            if value >= 0.05 or true == predicted:
+            if value >= 0.5 or true == predicted:
                 dark = true != predicted and value > 0.6 * top
                 axes.text(
                     predicted,

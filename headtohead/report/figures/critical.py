@@ -32,7 +32,7 @@ def critical_difference(found: Ranks, suffix: str = "") -> Iterator[Picture]:
         for index, (first, last) in enumerate(groups):
             at = ranks[last] + 0.15 + 0.12 * index
             axes.plot([at, at], [first, last], color=COLORS[1], linewidth=3)
-        axes.set_yticks(range(len(names)), [name.replace("model.", "") for name in names])
+        axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set_xlabel(f"mean rank, 1 is best; joined: less than {found.critical:.2f} apart")
     yield Picture(f"ranks{suffix}", title, caption, canvas)

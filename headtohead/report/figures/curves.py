@@ -10,24 +10,22 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from headtohead.records.record import Record
-from headtohead.report.figures.captions import bands, capital, ranking
+from headtohead.report.figures.captions import bands, capital, ranking, with_interval
 from headtohead.report.figures.groups import Floats, Group, band, has_numbers
 from headtohead.report.figures.style import (
     COLORS,
-    COLUMNS,
     GREY,
     HEIGHT,
     LINES,
     MARKERS,
     WIDTH,
     Picture,
+    Spot,
     log_ticks,
-    panel_grid,
     style,
 )
 
@@ -68,13 +66,12 @@ def learning_curves(group: Group) -> Iterator[Picture]:
         with style():
             low = min(float(np.nanmin(curve.mean)) for curve in curves)
             log = metric == "train_loss" and low > 0
-            canvas, panels = _panels(curves, title, {"yscale": "log"} if log else {})
-            _name_axes(panels, "epoch", what)
-            for axes in panels:
-                axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-                if log:
-                    log_ticks(axes.yaxis)
-        yield Picture(name + group.suffix, title, caption, canvas)
+            canvas, axes = _draw(group, curves, title, **({"yscale": "log"} if log else {}))
+            axes.set(xlabel="epoch", ylabel=what)
+            axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+            if log:
+                log_ticks(axes.yaxis)
+        yield Picture(name + group.suffix, title, caption, canvas, _spots(axes, curves, "epoch {:.0f}"))
 
 
 def epoch_curves(group: Group, metric: str) -> list[Curve]:
@@ -106,20 +103,17 @@ def rotation(group: Group) -> Iterator[Picture]:
     )
     title = f"Test accuracy over the angle on {group.data}"
     with style():
-        canvas, panels = _panels(curves, title, {})
-        _name_axes(panels, "test images turned by, degrees", "test accuracy, %")
-        for axes in panels:
-            axes.set(xticks=range(0, 361, 90), xlim=(0, 360), ylim=(0, 100))
-    yield Picture(f"rotation{group.suffix}", title, caption, canvas)
+        canvas, axes = _draw(group, curves, title)
+        axes.set(xticks=range(0, 361, 90), xlim=(0, 360), ylim=(0, 100))
+        axes.set(xlabel="test images turned by, degrees", ylabel="test accuracy, %")
+    yield Picture(f"rotation{group.suffix}", title, caption, canvas, _spots(axes, curves, "{:.0f}°"))
     title += ", as a circle"
     with style():
-        canvas, panels = _panels(curves, title, {"projection": "polar"})
-        for axes in panels:
-            polar: Any = axes
-            polar.set_theta_zero_location("N")  # upright images at the top, turned counter-clockwise as they are
-            step = 45 if len(panels) == 1 else 90
-            axes.set(ylim=(0, 100), yticks=(25, 50, 75, 100), xticks=np.deg2rad(range(0, 360, step)))
-            axes.tick_params(labelsize=8)
+        canvas, axes = _draw(group, curves, title, projection="polar")
+        polar: Any = axes
+        polar.set_theta_zero_location("N")  # upright images at the top, turned counter-clockwise as they are
+        axes.set(ylim=(0, 100), yticks=(25, 50, 75, 100), xticks=np.deg2rad(range(0, 360, 45)))
+        axes.tick_params(labelsize=8)
     yield Picture(f"rotation_polar{group.suffix}", title, f"{caption} Radius: accuracy in %.", canvas)
 
 
@@ -136,63 +130,46 @@ def angle_curves(group: Group) -> list[Curve]:
     return curves
 
 
-def _panels(curves: Sequence[Curve], title: str, kind: dict[str, Any]) -> tuple[Canvas, list[Axes]]:
-    """Draw curves into one panel; if they are too many to tell apart, each into its own before the others in grey."""
+def _draw(group: Group, curves: Sequence[Curve], title: str, **kind: Any) -> tuple[Canvas, Axes]:
+    """Draw curves: the best models in colors, named in the order in which they end, the others in grey."""
     polar = "projection" in kind
-    if len(curves) <= len(COLORS):
-        height = HEIGHT + 0.17 * len(curves) + (1.2 if polar else 0)
-        canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
-        axes = canvas.subplots(subplot_kw=kind)
-        axes.set_title(title, y=ABOVE_POLAR if polar else 1)
-        order = sorted(curve.label for curve in curves)
-        for curve in curves:
-            _draw(axes, curve, order.index(curve.label), polar)
-        longest = max(len(curve.label) for curve in curves)
-        canvas.legend(
-            loc="outside lower center", ncols=1 if longest > 36 else 2 if longest > 18 else 4, handlelength=3.2
+    ends = sorted((curve for curve in curves if curve.label in group.looks), key=lambda curve: -curve.mean[-1])
+    names = [textwrap.fill(curve.label, 26) for curve in ends]
+    longest = max(len(line) for name in names for line in name.split("\n")) if names else 0
+    canvas = Canvas(figsize=(WIDTH + 0.08 * longest, HEIGHT + 0.8 * polar), layout="constrained")
+    axes = canvas.subplots(subplot_kw=kind)
+    axes.set_title(title, y=ABOVE_POLAR if polar else 1)
+    for curve in curves:
+        x, index = np.deg2rad(curve.x) if polar else curve.x, group.looks.get(curve.label)
+        if index is None:
+            axes.plot(x, curve.mean, color=GREY, linewidth=0.8, zorder=1.5)
+            continue
+        every = max(1, len(x) // 8)
+        axes.plot(
+            x,
+            curve.mean,
+            color=COLORS[index],
+            linestyle=LINES[index],
+            marker=MARKERS[index],
+            markevery=(index % every, every),  # markers of curves that lie on each other do not
+            label=curve.label,
         )
-        return canvas, [axes]
-    names = [textwrap.fill(curve.label, 36) for curve in curves]
-    if polar:
-        canvas, panels = panel_grid(title, names, (2.1, 2.1), (0.9, 0.4), (0.5, 0.5, 0.35), **kind)
-    else:
-        canvas, panels = panel_grid(title, names, (2.6, 1.7), (0.3, 0), (0.7, 0.15, 0.5), **kind)
-    for axes, curve, name in zip(panels, curves, names, strict=True):
-        others = [np.column_stack([np.deg2rad(other.x) if polar else other.x, other.mean]) for other in curves]
-        axes.add_collection(LineCollection(others, colors=GREY, linewidths=0.7, zorder=1.5))
-        _draw(axes, curve, 0, polar)
-        axes.set_title(name, y=ABOVE_POLAR if polar else 1, fontsize=9)
-    if not polar:
-        limits = np.array([(*axes.get_xlim(), *axes.get_ylim()) for axes in panels])
-        (left, _, low, _), (_, right, _, high) = limits.min(0), limits.max(0)
-        for index, axes in enumerate(panels):
-            axes.set(xlim=(left, right), ylim=(low, high))
-            axes.tick_params(labelbottom=index + COLUMNS >= len(panels), labelleft=index % COLUMNS == 0)
-    return canvas, panels
+        low, high = (np.clip(curve.low, 0, 100), np.clip(curve.high, 0, 100)) if polar else (curve.low, curve.high)
+        axes.fill_between(x, low, high, color=COLORS[index], alpha=0.2, linewidth=0)
+    handles, labels = axes.get_legend_handles_labels()
+    handles = [handles[labels.index(curve.label)] for curve in ends]
+    title = f"the best {len(ends)} of {len(curves)}" if len(ends) < len(curves) else ""
+    canvas.legend(handles, names, loc="outside right upper", handlelength=3.2, title=title or None)
+    return canvas, axes
 
 
-def _draw(axes: Axes, curve: Curve, index: int, polar: bool) -> None:
-    """Draw one curve and its band."""
-    x = np.deg2rad(curve.x) if polar else curve.x
-    every = max(1, len(x) // 8)
-    axes.plot(
-        x,
-        curve.mean,
-        color=COLORS[index],
-        linestyle=LINES[index],
-        marker=MARKERS[index],
-        markevery=(index % every, every),  # markers of curves that lie on each other do not
-        label=textwrap.fill(curve.label, 70),
-    )
-    low, high = (np.clip(curve.low, 0, 100), np.clip(curve.high, 0, 100)) if polar else (curve.low, curve.high)
-    axes.fill_between(x, low, high, color=COLORS[index], alpha=0.2, linewidth=0)
-
-
-def _name_axes(panels: list[Axes], x: str, y: str) -> None:
-    """Say what the axes are, in a grid of panels at its edge only."""
-    for index, axes in enumerate(panels):
-        axes.set_ylabel("" if index % COLUMNS else y)
-        axes.set_xlabel("" if index + COLUMNS < len(panels) else x)
+def _spots(axes: Axes, curves: Sequence[Curve], at: str) -> list[Spot]:
+    """Return what the points of curves stand for."""
+    return [
+        Spot(axes, x, mean, f"{curve.label}, {at.format(x)}: {with_interval(mean, low, high)}")
+        for curve in curves
+        for x, mean, low, high in zip(curve.x, curve.mean, curve.low, curve.high, strict=True)
+    ]
 
 
 def _rotation_sweep(record: Record) -> dict[float, float]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from headtohead.report.comparison import Comparison
@@ -14,6 +18,8 @@ from headtohead.report.figures.groups import groups
 from headtohead.report.figures.pareto import COSTS, pareto_fronts
 from headtohead.report.figures.style import Figure, Picture, save
 
+Job = Callable[[], Iterator[Picture]]
+FEW = 8  # jobs, those of one data set: it takes longer to start processes than to draw them
 NAMES = (
     "verdicts",
     "claims",
@@ -41,7 +47,14 @@ def draw_all(comparison: Comparison, folder: Path) -> list[Figure]:
         ``rotation_polar``), Pareto fronts (``pareto_params``, ``pareto_macs``, ``pareto_time``) and ``confusion``. With
         several data sets their names end in that of the data set.
     """
-    figures = [save(picture, folder) for picture in draw(comparison)]
+    jobs = _jobs(comparison)
+    if len(jobs) > FEW and "fork" in multiprocessing.get_all_start_methods():
+        # each process has the comparison by being forked: to pickle it would take longer than to draw
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(os.cpu_count(), context, _begin, (jobs, folder)) as pool:
+            figures = [figure for found in pool.map(_draw_job, range(len(jobs))) for figure in found]
+    else:
+        figures = [save(picture, folder) for job in jobs for picture in job()]
     written = {figure.png for figure in figures}
     for name in NAMES:
         for pattern in (f"{name}.png", f"{name}-*.png"):
@@ -52,10 +65,30 @@ def draw_all(comparison: Comparison, folder: Path) -> list[Figure]:
 
 def draw(comparison: Comparison) -> Iterator[Picture]:
     """Draw every figure for which the records have the numbers; nothing is written."""
-    yield from forest.verdicts(comparison.headline)
-    yield from forest.claimed(comparison.judged)
+    for job in _jobs(comparison):
+        yield from job()
+
+
+def _jobs(comparison: Comparison) -> list[Job]:
+    """Return what draws the figures, a few each; those of a data set can be drawn at once."""
+    jobs: list[Job] = [partial(forest.verdicts, comparison.headline), partial(forest.claimed, comparison.judged)]
     for ranks in comparison.ranks:
-        yield from critical_difference(ranks, f"-{ranks.kind.main}" * (len(comparison.ranks) > 1))
+        jobs.append(partial(critical_difference, ranks, f"-{ranks.kind.main}" * (len(comparison.ranks) > 1)))
     for group in groups(comparison.shown):
-        for pictures in (learning_curves, rotation, pareto_fronts, confusion_matrices):
-            yield from pictures(group)
+        jobs += [
+            partial(pictures, group) for pictures in (learning_curves, rotation, pareto_fronts, confusion_matrices)
+        ]
+    return jobs
+
+
+_forked: tuple[list[Job], Path] = [], Path()  # of a process that draws
+
+
+def _begin(jobs: list[Job], folder: Path) -> None:
+    global _forked
+    _forked = jobs, folder
+
+
+def _draw_job(index: int) -> list[Figure]:
+    jobs, folder = _forked
+    return [save(picture, folder) for picture in jobs[index]()]

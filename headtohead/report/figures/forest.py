@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from headtohead.records.metrics import CLASSIFICATION
-from headtohead.report.claims import Judged, name_of
+from headtohead.report.claims import Judged
 from headtohead.report.comparison import Asked
 from headtohead.report.figures.captions import count
-from headtohead.report.figures.style import COLORS, GREY, WIDTH, Picture, style
+from headtohead.report.figures.style import COLORS, GREY, WIDTH, Picture, Spot, style
 from headtohead.report.verdicts import margin_of, unit_of
 
 # by what is decided, with a marker of its own for those who see no colours
@@ -49,7 +50,7 @@ def verdicts(asked: Sequence[Asked]) -> Iterator[Picture]:
     for question in asked:
         lines = [
             _Line(
-                f"{_short(pair.model)}\nagainst {_short(pair.other)}, {question.kind.metrics[pair.number].head}",
+                f"{pair.model}\nagainst {pair.other}, {question.kind.metrics[pair.number].head}",
                 pair.value,
                 pair.half,
                 pair.margin,
@@ -75,7 +76,7 @@ def claimed(judged: Sequence[Judged]) -> Iterator[Picture]:
             where = "" if claim.number == "test_acc" else " turned"
             lines.append(
                 _Line(
-                    f"{_short(name_of(claim.of))}{where}, {claim.data}, n = {line.n}",
+                    f"{line.of}{where}, {claim.data}, n = {line.n}",
                     (low + high) / 2 - claim.value,
                     (high - low) / 2,
                     margin_of(CLASSIFICATION, claim.number, claim.data) if claim.margin is None else claim.margin,
@@ -94,9 +95,10 @@ def _forest(name: str, title: str, panels: Sequence[_Panel]) -> Picture:
     )
     more = f"; and {len(every) - 6} more" if len(every) > 6 else ""
     caption = f"{title}, {count(len(every), 'line', 'lines')}; grey: the margin. {said}{more}.".replace("-", "−")
+    longest = max(len(part) for line in every for part in line.label.split("\n"))
     heights = [0.42 * len(panel.lines) + 0.5 for panel in panels]
     with style():
-        canvas = Canvas(figsize=(WIDTH, 0.6 + sum(heights) + 0.5 * len(panels)), layout="constrained")
+        canvas = Canvas(figsize=(WIDTH + 0.06 * longest, 0.6 + sum(heights) + 0.5 * len(panels)), layout="constrained")
         for axes, panel in zip(np.atleast_1d(canvas.subplots(len(panels), height_ratios=heights)), panels, strict=True):
             _draw(axes, panel)
         # one legend for all panels, each look once
@@ -104,11 +106,16 @@ def _forest(name: str, title: str, panels: Sequence[_Panel]) -> Picture:
             text: mark for axes in canvas.axes for mark, text in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         canvas.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
-    return Picture(name, title, caption, canvas)
+        spots = [
+            Spot(axes, line.value, place, f"{line.label}: {line.value:+.2f} ± {line.half:.2f}, {line.decided}")
+            for axes, panel in zip(canvas.axes, panels, strict=True)
+            for place, line in enumerate(panel.lines)
+        ]
+    return Picture(name, title, caption, canvas, spots)
 
 
 def _draw(axes: Axes, panel: _Panel) -> None:
-    axes.set_title(panel.title)
+    axes.set_title(textwrap.fill(panel.title, 62))
     for place, line in enumerate(panel.lines):
         color, marker, label = LOOKS[line.decided]
         axes.fill_betweenx([place - 0.35, place + 0.35], -line.margin, line.margin, color=GREY, alpha=0.5, linewidth=0)
@@ -119,7 +126,3 @@ def _draw(axes: Axes, panel: _Panel) -> None:
     axes.set_yticks(range(len(panel.lines)), [line.label for line in panel.lines], fontsize=8)
     axes.set_ylim(len(panel.lines) - 0.4, -0.6)
     axes.set_xlabel(panel.unit)
-
-
-def _short(name: str) -> str:
-    return name.replace("model.", "").replace("task.", "")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import stats
 from headtohead.records.metrics import Kind, is_number, kind_of
 from headtohead.records.record import Record
 from headtohead.report.collect import Trials, labels
+from headtohead.report.figures.style import COLORS
 
 Floats = npt.NDArray[np.float64]
 MOST_MODELS = 15  # in a figure: the names of more have no room
@@ -27,12 +29,14 @@ class Group:
         data: name of the data set; of very many models also how many are shown.
         kind: of its trials.
         models: their records by what the model is called.
+        looks: for the best of them the index of color, line and marker, the same in all figures of a sweep.
         suffix: of the names of its figures, where there is more than one group.
     """
 
     data: str
     kind: Kind
     models: Mapping[str, Sequence[Record]]
+    looks: Mapping[str, int]
     suffix: str = ""
 
     @property
@@ -54,9 +58,8 @@ def groups(trials: Trials) -> list[Group]:
         if kind := kind_of(record.quality):
             kinds[kind.main] = kind
             models = found.setdefault((record.data, kind.main), {})
-            # shown in full beside the model's own name, so that its options need not say whose they are
-            models.setdefault(names[record.config_hash].replace("model.", "").replace("task.", ""), []).append(record)
-    result = []
+            models.setdefault(names[record.config_hash], []).append(record)
+    result: list[Group] = []
     for (data, main), models in found.items():
         sign = -1 if kinds[main].metrics[main].goal == "max" else 1
         means = {name: sign * np.mean([record.quality[main] for record in models[name]]) for name in models}
@@ -66,8 +69,27 @@ def groups(trials: Trials) -> list[Group]:
         if len(models) > MOST_MODELS:
             data += f" (the best {MOST_MODELS} of {len(models)})"
         shown = {name: models[name] for name in ranked[:MOST_MODELS]}
-        result.append(Group(data, kinds[main], shown, re.sub(r"[^\w-]+", "_", suffix)))
-    return result
+        result.append(Group(data, kinds[main], shown, {}, re.sub(r"[^\w-]+", "_", suffix)))
+    looks = choose_looks([list(group.models)[: len(COLORS)] for group in result])
+    return [replace(group, looks={name: looks[name] for name in list(group.models)[: len(COLORS)]}) for group in result]
+
+
+def choose_looks(figures: Sequence[Sequence[str]]) -> dict[str, int]:
+    """Give each model one look for all figures, and within a figure each another where there are enough.
+
+    Args:
+        figures: which models each shows, no more than there are looks.
+
+    Returns:
+        The index of its color, line and marker by model. Those that stand in most figures choose first, as in a greedy
+        coloring of the graph of models that share a figure.
+    """
+    count = Counter(name for names in figures for name in names)
+    looks: dict[str, int] = {}
+    for name in sorted(count, key=lambda name: (-count[name], name)):
+        taken = {looks[other] for names in figures if name in names for other in names if other in looks}
+        looks[name] = next((i for i in range(len(COLORS)) if i not in taken), len(looks) % len(COLORS))
+    return looks
 
 
 def band(values: Floats) -> tuple[Floats, Floats, Floats]:

@@ -1,4 +1,8 @@
-"""Draws what a model reaches against what it costs, and the Pareto front: the models that no other beats in both."""
+"""Draws what a model reaches against what it costs, and Pareto fronts: the models that no other beats in both.
+
+Models are compared in this way under one recipe: those trained for other epochs, or otherwise, have a front of their
+own, and a model whose recipe no other has is on none.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,20 +20,21 @@ from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter
 from matplotlib.transforms import Bbox
 
-from headtohead.records.record import HARDWARE
+from headtohead.records.record import HARDWARE, Record
 from headtohead.report.collect import alone
-from headtohead.report.figures.captions import capital, count
+from headtohead.report.figures.captions import capital, count, with_interval
 from headtohead.report.figures.groups import Floats, Group, band, has_numbers
-from headtohead.report.figures.style import COLORS, HEIGHT, WIDTH, Picture, log_ticks, style
+from headtohead.report.figures.style import COLORS, HEIGHT, LINES, MARKERS, WIDTH, Picture, Spot, log_ticks, style
 
 COSTS = {"params": "parameters", "macs": "MACs for one image", "time": "seconds per epoch"}
 
 
 @dataclass(frozen=True)
 class Points:
-    """Models as points: their names, what they cost, and their main number with its interval."""
+    """Models as points: their names and recipes, what they cost, and their main number with its interval."""
 
     label: list[str]
+    recipe: list[str]
     x: Floats
     mean: Floats
     low: Floats
@@ -45,12 +50,19 @@ def pareto_fronts(group: Group) -> Iterator[Picture]:
         points = cost_points(group, cost)
         if len(points.label) < 2:
             continue
-        front = pareto_front(points.x.tolist(), points.mean.tolist(), group.goal)
-        best = ", ".join(points.label[i] for i in front)
-        rest = len(points.label) - len(front)
+        fronts = pareto_fronts_of(points, group.goal)
+        best = "; ".join(", ".join(points.label[i] for i in front) for front, _ in fronts)
+        rest = sum(len(alike) - len(front) for front, alike in fronts)
+        single = len(points.label) - sum(len(alike) for _, alike in fronts)
+        a_front = "the front" if len(fronts) == 1 else "a front for each recipe that several models have"
         caption = (
-            f"{capital(called)} on {group.data} against {what}. On the front, from the cheapest to the best: {best}"
+            f"{capital(called)} on {group.data} against {what}. "
+            + (f"On {a_front}, from the cheapest to the best: {best}" if fronts else "Every model has its own recipe")
             + (f"; {count(rest, 'model is', 'models are')} beaten in both by another. " if rest else ". ")
+            + (
+                f"{count(single, 'model has', 'models have')} a recipe that no other has: no front. "
+                * bool(single and fronts)
+            )
             + "Bars: 95 % interval of the mean over the seeds (Student's t)."
         )
         title = f"{capital(called)} against {what}, {group.data}"
@@ -58,13 +70,21 @@ def pareto_fronts(group: Group) -> Iterator[Picture]:
             canvas = Canvas(figsize=(WIDTH, HEIGHT + 0.05 * len(points.label)), layout="constrained")
             axes = canvas.subplots()
             axes.set_title(title, y=1)
-            stairs = _scatter(axes, points, front, group.goal)
+            stairs = _scatter(axes, points, fronts, group)
             axes.set(xlabel=f"{what} (log scale)", ylabel=f"{called}{unit}")
             log_ticks(axes.xaxis)
             if cost != "time":
                 axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+            if len(fronts) > 1:
+                canvas.legend(loc="outside lower center", handlelength=3.2)
             _name_points(canvas, axes, points, stairs)
-        yield Picture(f"pareto_{cost}{group.suffix}", title, caption, canvas)
+        spots = [
+            Spot(axes, x, mean, f"{label}: {with_interval(mean, low, high)}{unit.strip(',')} at {x:,.4g} {what}")
+            for label, x, mean, low, high in zip(
+                points.label, points.x, points.mean, points.low, points.high, strict=True
+            )
+        ]
+        yield Picture(f"pareto_{cost}{group.suffix}", title, caption, canvas, spots)
 
 
 def cost_points(group: Group, cost: str) -> Points:
@@ -79,7 +99,7 @@ def cost_points(group: Group, cost: str) -> Points:
         are compared only where all of these ran on one hardware: otherwise there is no point.
     """
     comparable = _comparable(group)
-    names, rows = [], []
+    names, recipes, rows = [], [], []
     for label, found in group.models.items():
         if cost == "time":
             times = [
@@ -91,8 +111,9 @@ def cost_points(group: Group, cost: str) -> Points:
         if x > 0:
             values = group.scaled(group.kind.main, np.array([[record.quality[group.kind.main]] for record in found]))
             names.append(label)
+            recipes.append(_recipe(found[0]))
             rows.append([x, *(part[0] for part in band(values))])
-    return Points(names, *np.array(rows, dtype=float).reshape(-1, 4).T)
+    return Points(names, recipes, *np.array(rows, dtype=float).reshape(-1, 4).T)
 
 
 def pareto_front(costs: Sequence[float], scores: Sequence[float], goal: Literal["max", "min"] = "max") -> list[int]:
@@ -115,15 +136,30 @@ def pareto_front(costs: Sequence[float], scores: Sequence[float], goal: Literal[
     return sorted((i for i, point in enumerate(points) if not beaten(point)), key=lambda i: (*points[i], i))
 
 
+def pareto_fronts_of(points: Points, goal: Literal["max", "min"]) -> list[tuple[list[int], list[int]]]:
+    """Return for each recipe that several models have those on its front, the cheapest first, and all of them."""
+    by_recipe: dict[str, list[int]] = {}
+    for index, recipe in enumerate(points.recipe):
+        by_recipe.setdefault(recipe, []).append(index)
+    several = [indices for indices in by_recipe.values() if len(indices) > 1]
+    found = [pareto_front(points.x[alike].tolist(), points.mean[alike].tolist(), goal) for alike in several]
+    return [([alike[i] for i in front], alike) for front, alike in zip(found, several, strict=True)]
+
+
+def _recipe(record: Record) -> str:
+    """Return all arguments but those of the model, and but the precision, which the hardware chooses."""
+    own = {name: value for name, value in record.config.items() if name.partition(".")[0] != "model"}
+    return repr(sorted((name, repr(value)) for name, value in own.items() if name != "trainer.precision"))
+
+
 def _comparable(group: Group) -> bool:
     """Say whether times can be compared: the trials that had the machine to themselves ran on one hardware."""
     timed = [record for found in group.models.values() for record in alone(found)]
     return len({tuple(str(record.hardware.get(name)) for name in HARDWARE) for record in timed}) == 1
 
 
-def _scatter(axes: Axes, points: Points, front: list[int], goal: Literal["max", "min"]) -> Floats:
-    """Draw the points, filled on the front, and the front as a staircase, the best that a budget buys; return that."""
-    x, y = points.x[front], points.mean[front]
+def _scatter(axes: Axes, points: Points, fronts: Sequence[tuple[list[int], list[int]]], group: Group) -> list[Floats]:
+    """Draw the points, filled on a front, and each front as a staircase, the best that a budget buys; return those."""
     axes.set_xscale("log")
     cheapest, dearest = float(points.x.min()), float(points.x.max())
     room = max(1.2, (dearest / cheapest) ** 0.16)
@@ -131,16 +167,37 @@ def _scatter(axes: Axes, points: Points, front: list[int], goal: Literal["max", 
     axes.margins(y=0.16)
     has_bar = ~np.isnan(points.low)
     axes.vlines(points.x[has_bar], points.low[has_bar], points.high[has_bar], color="#777777", linewidth=1)
-    axes.plot(points.x, points.mean, "o", color="#555555", markerfacecolor="white", markersize=5.5)
-    axes.plot(x, y, "o", color=COLORS[0], markersize=6.5)
-    right, worst = axes.get_xlim()[1], axes.get_ylim()[0 if goal == "max" else 1]
+    filled = {index for front, _ in fronts for index in front}
+    for index, label in enumerate(points.label):
+        look = group.looks.get(label)
+        color, marker = ("#555555", "o") if look is None else (COLORS[look], MARKERS[look])
+        axes.plot(
+            points.x[index],
+            points.mean[index],
+            marker,
+            color=color,
+            markerfacecolor=color if index in filled else "white",
+            markersize=6.5,
+        )
+    right, worst = axes.get_xlim()[1], axes.get_ylim()[0 if group.goal == "max" else 1]
     axes.autoscale(False)
-    stairs = np.column_stack([[x[0], *x, right], [worst, *y, y[-1]]])
-    axes.plot(*stairs.T, color=COLORS[0], linewidth=1.2, drawstyle="steps-post")
+    stairs = []
+    for (front, alike), line in zip(fronts, itertools.cycle(LINES)):
+        x, y = points.x[front], points.mean[front]
+        stairs.append(np.column_stack([[x[0], *x, right], [worst, *y, y[-1]]]))
+        names = textwrap.shorten(", ".join(points.label[i] for i in alike), 60, placeholder=" …")
+        drawn: dict[str, Any] = {
+            "color": "#555555",
+            "linewidth": 1.1,
+            "linestyle": line,
+            "zorder": 1.8,
+            "label": f"recipe of {names}",
+        }
+        axes.plot(*stairs[-1].T, drawstyle="steps-post", **drawn)
     return stairs
 
 
-def _name_points(canvas: Canvas, axes: Axes, points: Points, stairs: Floats) -> None:
+def _name_points(canvas: Canvas, axes: Axes, points: Points, stairs: Sequence[Floats]) -> None:
     """Write each model's name near its point, where it covers no point, bar, line or other name."""
     canvas.draw_without_rendering()  # sets where the axes lie, in pixels
     frame, scale = axes.get_window_extent(), canvas.dpi / 72
@@ -151,8 +208,9 @@ def _name_points(canvas: Canvas, axes: Axes, points: Points, stairs: Floats) -> 
         for y in (points.low, points.high)
     )
     taken += [Bbox(list(ends)).padded(scale) for ends in zip(low, high, strict=True)]
-    for (x, y), (next_x, next_y) in itertools.pairwise(axes.transData.transform(stairs)):
-        taken += [Bbox([(x, y), (next_x, y)]).padded(scale), Bbox([(next_x, y), (next_x, next_y)]).padded(scale)]
+    for front in stairs:
+        for (x, y), (next_x, next_y) in itertools.pairwise(axes.transData.transform(front)):
+            taken += [Bbox([(x, y), (next_x, y)]).padded(scale), Bbox([(next_x, y), (next_x, next_y)]).padded(scale)]
     # the most crowded first: the others find a place more easily
     crowd = [float(np.sort(np.hypot(*(places - place).T))[1:4].sum()) for place in places]
     for i in sorted(range(len(places)), key=lambda i: crowd[i]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas  # not pyplot's: no window, no state that a caller would share
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from PIL import Image
@@ -39,11 +37,19 @@ STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
-    # Letters stay letters: smaller than outlines, found by a search and read aloud by a screen reader.
-    "svg.fonttype": "none",
 }
-WIDTH, HEIGHT = 6.4, 4.2  # of a single panel, in inches
-COLUMNS = 3  # of panels, where there are several
+WIDTH, HEIGHT = 6.4, 4.2  # of a figure of one panel, in inches
+DPI = 120
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A point of a figure and the numbers that it stands for, which a report shows where the pointer is."""
+
+    axes: Axes
+    x: float
+    y: float
+    said: str
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Picture:
     title: str
     caption: str
     canvas: Canvas
+    spots: Sequence[Spot] = ()
 
 
 @dataclass(frozen=True)
@@ -64,15 +71,17 @@ class Figure:
         name: of the file, without its suffix.
         title: a heading for it.
         caption: what there is to see, in a sentence or two; it stands in for the figure where that is not seen.
-        svg: the figure as SVG, for the report.
         png: the file.
+        size: width and height in pixels.
+        spots: what the points of it stand for: how far from the left and from the top, in thousandths, and the numbers.
     """
 
     name: str
     title: str
     caption: str
-    svg: str
     png: Path
+    size: tuple[int, int]
+    spots: Sequence[tuple[int, int, str]] = ()
 
 
 def style() -> AbstractContextManager[None]:
@@ -80,68 +89,33 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.style.context(["default", STYLE])
 
 
-def panel_grid(
-    title: str,
-    heads: Sequence[str],
-    panel: tuple[float, float],
-    gap: tuple[float, float],
-    margin: tuple[float, float, float],
-    **kind: Any,
-) -> tuple[Canvas, list[Axes]]:
-    """Lay out panels in rows, at places that are given and not, as a layout engine would, measured: that is slow.
-
-    Args:
-        title: above them all.
-        heads: what will stand above each panel, its lines broken.
-        panel: width and height of each, in inches, without what is written around it.
-        gap: between panels beside and below each other, in inches, without the room for the heads.
-        margin: left of the panels, right of them and below, in inches.
-        kind: of the panels, such as ``projection="polar"``.
-    """
-    columns = min(COLUMNS, len(heads))
-    rows = math.ceil(len(heads) / columns)
-    (wide, high), (across, down), (left, right, below) = panel, gap, margin
-    down += 0.2 + 0.16 * max(head.count("\n") + 1 for head in heads)
-    width = left + columns * wide + (columns - 1) * across + right
-    title = textwrap.fill(title, int(10 * width))
-    above = 0.3 + 0.18 * title.count("\n")
-    height = below + rows * (high + down) + above
-    canvas = Canvas(figsize=(width, height))
-    canvas.suptitle(title, x=(left + (width - left - right) / 2) / width, y=1 - 0.08 / height, va="top")
-    canvas.subplots_adjust(
-        left=left / width,
-        right=1 - right / width,
-        bottom=below / height,
-        top=1 - (above + down) / height,
-        wspace=across / wide,
-        hspace=down / high,
-    )
-    return canvas, [canvas.add_subplot(rows, columns, 1 + index, **kind) for index in range(len(heads))]
-
-
 def save(picture: Picture, folder: Path) -> Figure:
-    """Draw a figure as SVG, in memory, and write it as PNG; drawn again, it gives the same bytes.
+    """Draw a figure and write it as PNG; drawn again, it gives the same bytes.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    name, title, caption, canvas = picture.name, picture.title, picture.caption, picture.canvas
-    svg, png = io.StringIO(), io.BytesIO()
-    about = {"Title": title, "Description": caption, "Date": None, "Creator": None}
-    backends: Any = FigureCanvasSVG, FigureCanvasAgg  # which have no types; savefig would draw it twice for each
-    with style(), matplotlib.rc_context({"svg.hashsalt": name}):
-        if (engine := canvas.get_layout_engine()) is not None:
-            engine.execute(canvas)
-        canvas.set_layout_engine("none")  # it has done its work, and would do it again for either file
-        backends[0](canvas).print_svg(svg, metadata=about)
-        canvas.set_dpi(150)
-        pixels = backends[1](canvas)
+    canvas = picture.canvas
+    backend: Any = FigureCanvasAgg  # which has no types; savefig would draw twice
+    canvas.set_dpi(DPI)
+    with style():
+        pixels = backend(canvas)
         pixels.draw()
-    # 256 colours are plenty, and half the bytes; this way of choosing them is quick, and keeps white white
+    # 128 colors are plenty, and fewer bytes; this way of choosing them is quick, and keeps white white
     drawn = Image.fromarray(np.asarray(pixels.buffer_rgba())).convert("RGB")
-    drawn.quantize(256, Image.Quantize.MAXCOVERAGE).save(png, "png")
-    path = write_bytes(folder / f"{name}.png", png.getvalue(), durable=False)
-    return Figure(name, title, caption, svg.getvalue(), path)
+    png = io.BytesIO()
+    drawn.quantize(128, Image.Quantize.MAXCOVERAGE).save(png, "png", optimize=True)
+    path = write_bytes(folder / f"{picture.name}.png", png.getvalue(), durable=False)
+    return Figure(picture.name, picture.title, picture.caption, path, drawn.size, _places(picture.spots, drawn.size))
+
+
+def _places(spots: Sequence[Spot], size: tuple[int, int]) -> list[tuple[int, int, str]]:
+    found = []
+    for spot in spots:
+        x, y = spot.axes.transData.transform((spot.x, spot.y))
+        if np.isfinite([x, y]).all():
+            found.append((round(1000 * x / size[0]), round(1000 - 1000 * y / size[1]), spot.said))
+    return found
 
 
 def log_ticks(axis: Any) -> None:

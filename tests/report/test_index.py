@@ -1,0 +1,68 @@
+"""The list of all sweeps: their verdicts as in their own reports, links that lead somewhere, nothing loaded."""
+
+import re
+
+import pytest
+
+from headtohead.report.collect import collect
+from headtohead.report.comparison import make_comparison
+from headtohead.report.main import main
+from tests.conftest import ROOT
+from tests.records.examples import make, other_config, save, with_accuracy
+
+
+@pytest.fixture
+def listed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = [with_accuracy(0.9 + seed / 1000, seed, model="A", **other_config(model="A")) for seed in range(3)]
+    found += [with_accuracy(0.8 + seed / 1000, seed, model="B", **other_config(model="B")) for seed in range(3)]
+    save(tmp_path / "results" / "two <of them>", *found)
+    save(tmp_path / "results" / "one", make())
+    return tmp_path / "results"
+
+
+def test_every_sweep_is_listed_with_its_verdicts(listed, capsys):
+    assert main(["results", "--index"]) == 0
+    assert capsys.readouterr().out == "2 sweeps in results/index.html and results/README.md\n"
+    page, text = ((listed / name).read_text() for name in ("index.html", "README.md"))
+    (asked,) = make_comparison(collect(listed / "two <of them>")).headline
+    difference = asked.verdicts.columns[4].cells[0].text
+    assert re.fullmatch(r"−10\.00 \(−10\.\d\d to −9\.\d\d\)", difference)
+    for said in (page, text):
+        assert difference in said
+        assert "worse than" in said
+        assert "1 row on MNIST; 1 trial of 1 seed." in said
+    assert '<a href="one/report.html">one</a>' in page
+    assert '<a href="two%20%3Cof%20them%3E/report.html">two &lt;of them&gt;</a>' in page
+    assert not re.search(r"https?://|<script|<link|style=", page)
+    assert text.startswith("# Results\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["nowhere", "--index"], "RUNS: no folder nowhere"),
+        (["team/project/sweep", "--index"], "--index: RUNS must be a folder of sweeps: got team/project/sweep"),
+    ],
+)
+def test_a_wrong_folder_is_one_line(listed, capsys, args, said):
+    assert main(args) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_the_committed_list_names_every_committed_sweep():
+    folder = ROOT / "results"
+    page, text = ((folder / name).read_text() for name in ("index.html", "README.md"))
+    linked = re.findall(r'href="([^"]+)"', page)
+    assert sorted(linked) == sorted(
+        f"{path.parent.name}/report.html" for path in folder.glob("*/records") if path.is_dir()
+    )
+    assert all((folder / path).is_file() for path in linked)
+    assert all((folder / path).is_file() for path in re.findall(r"\]\(([^)]+)\)", text))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*/report.html")), ids=lambda path: path.parent.name)
+def test_a_committed_report_is_smaller_than_a_megabyte(path):
+    assert path.stat().st_size < 1_000_000
