@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from headtohead.cli.checkout import CHECKOUT
 from headtohead.records.files import write_text
 from headtohead.report import claims
 from headtohead.report.collect import collect
-from headtohead.report.comparison import Comparison, make_comparison
+from headtohead.report.comparison import Asked, Comparison, make_comparison
+from headtohead.report.table import brief, markdown
 
 PLACE = re.compile(
-    r"(<!-- verdict: (?P<sweep>\w+)(?:: (?P<ask>[^\n]+?))? -->\n).*?(?P<end><!-- /verdict -->)",
+    r"(<!-- (?P<what>verdict|rows): (?P<sweep>\w+)(?:: (?P<ask>[^\n]+?))? -->\n).*?(?P<end><!-- /(?P=what) -->)",
     re.DOTALL,
 )
 
@@ -34,8 +36,9 @@ def update_readme(readme: Path, comparison: Comparison) -> bool:
     """Write a sweep's verdicts into their places in a Markdown file.
 
     A place is what stands between ``<!-- verdict: sweep: question -->`` and ``<!-- /verdict -->``, for the verdicts of
-    a question of the sweep's claim file; ``sweep`` alone is for how many of its claims hold. A place for what did not
-    run is left as it is.
+    a question of the sweep's claim file; ``sweep`` alone is for how many of its claims hold. Between ``<!-- rows: sweep:
+    question -->`` and ``<!-- /rows -->`` is the place for the table of the rows that a question is about, without a
+    question for those of all. A place for what did not run is left as it is.
 
     Args:
         readme: the file; it need not exist.
@@ -53,8 +56,11 @@ def update_readme(readme: Path, comparison: Comparison) -> bool:
     def said(place: re.Match[str]) -> str:
         if place["sweep"] != comparison.trials.name:
             return place[0]
+        about = [asked for asked in comparison.headline if place["ask"] in (None, asked.ask)]
+        if place["what"] == "rows":
+            return f"{place[1]}{_rows(about)}{place['end']}" if about else place[0]
         if place["ask"]:
-            lines = [line for asked in comparison.headline if asked.ask == place["ask"] for line in asked.sentences]
+            lines = [line for asked in about for line in asked.sentences]
         else:
             lines = [claims.in_words(comparison.judged)] if comparison.judged else []
         return f"{place[1]}{''.join(f'- {line}{chr(10)}' for line in lines)}{place['end']}" if lines else place[0]
@@ -63,6 +69,13 @@ def update_readme(readme: Path, comparison: Comparison) -> bool:
     if changed != text:
         write_text(readme, changed)
     return True
+
+
+def _rows(about: Sequence[Asked]) -> str:
+    """Return the table of the rows that questions on one data set are about."""
+    names = {name for asked in about for pair in asked.pairs for name in (pair.model, pair.other)}
+    rows = about[0].rows[about[0].rows.model.isin(names)]
+    return markdown([brief(about[0].kind, about[0].data, rows)], [], []).strip() + "\n"
 
 
 if __name__ == "__main__":

@@ -95,6 +95,15 @@ def costs(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> Gr
     return Grid(f"{data}: what it costs", columns)
 
 
+def brief(kind: Kind, data: str, rows: pd.DataFrame) -> Grid:
+    """Return a small table of rows: seeds, the numbers that are compared, sizes and the time of an epoch."""
+    measured, paid = quality(kind, data, rows), costs(kind, data, rows)
+    heads = [kind.metrics[name].head + kind.metrics[name].unit for name in kind.compared]
+    heads += [COSTS[name].head for name in ("params", "macs", "epoch_seconds")]
+    rest = [column for column in measured.columns[2:] + paid.columns[1:] if column.head in heads]
+    return Grid(measured.title, measured.columns[:2] + rest)
+
+
 def never_learning(kind: Kind, data: str, rows: pd.DataFrame) -> Grid | None:
     """Return the table of the rows of which some seeds never learnt; None if all did."""
     some = [row for row in rows.to_dict("records") if row["learned"] < row["n"]]

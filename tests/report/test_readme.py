@@ -63,6 +63,20 @@ def test_a_sweep_alone_is_a_place_for_how_many_claims_hold(asked):
     assert readme.read_text() == ("<!-- verdict: mine -->\n- 2 claims: 1 × holds, 1 × not run.\n<!-- /verdict -->")
 
 
+def test_the_rows_of_a_question_have_a_small_table(asked):
+    readme = asked / "README.md"
+    readme.write_text("<!-- rows: mine: Is B better? -->\nold\n<!-- /rows -->\n<!-- rows: mine: no -->\n<!-- /rows -->")
+    third = make(model="C", config_hash="c")
+    assert update_readme(readme, make_comparison(collect(save(asked / "mine", *records(), third))))
+    lines = readme.read_text().splitlines()
+    assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")] == ["model", "B", "A"]
+    heads, best = (line.replace("*", "").split("|") for line in lines[3:6:2])
+    found = {head.strip(): cell.strip() for head, cell in zip(heads, best, strict=True)}
+    assert (found["0° %"], found["n"]) == ("91.00 ± 1.00", "3")
+    assert set(found) == {"", "model", "n", "0° %", "90° %", "parameters", "MACs", "s/epoch"}
+    assert lines[-2:] == ["<!-- rows: mine: no -->", "<!-- /rows -->"]
+
+
 def test_without_a_place_nothing_is_written(tmp_path):
     comparison = make_comparison(collect(save(tmp_path / "third", make())))
     readme = tmp_path / "README.md"
