@@ -36,9 +36,9 @@ def update_readme(readme: Path, comparison: Comparison) -> bool:
     """Write a sweep's verdicts into their places in a Markdown file.
 
     A place is what stands between ``<!-- verdict: sweep: question -->`` and ``<!-- /verdict -->``, for the verdicts of
-    a question of the sweep's claim file; ``sweep`` alone is for how many of its claims hold. Between ``<!-- rows: sweep:
-    question -->`` and ``<!-- /rows -->`` is the place for the table of the rows that a question is about, without a
-    question for those of all. A place for what did not run is left as it is.
+    a question of the sweep's claim file; ``sweep`` alone is for how many of its claims hold. ``rows`` in place of
+    ``verdict`` is for the table of the rows that a question is about, without a question of all of them. A place for
+    what did not run is left as it is.
 
     Args:
         readme: the file; it need not exist.

@@ -40,6 +40,7 @@ from headtohead.records import files
 from headtohead.records import record as records
 from headtohead.records.metrics import in_words
 from headtohead.runner import process as processes
+from headtohead.runner.matched import matched_file
 from headtohead.runner.strategy import AsListed, Strategy
 from headtohead.runner.sweep_file import MODULE, SEED, Sweep, SweepError, Trial, read_sweep
 from headtohead.trial.hardware import cores, gpus
@@ -72,6 +73,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return _usage_error([f"--per-gpu: must be 1 or more: got {options.per_gpu}"])
     try:
         sweep = read_sweep(options.file)
+        if options.match:
+            print(matched_file(options.file, options.match, options.like), end="")
+            return 0
         slots = _slots(sweep, options.per_gpu)
         most, what = (len(slots), "GPUs times --per-gpu") if slots else (cores(), "the number of cores")
         jobs = (len(slots) or 1) if options.jobs is None else options.jobs
@@ -335,6 +339,12 @@ def _parser() -> OneLineParser:
         help="with --until-decided: the difference that counts as none, in the units of the table (default: what the "
         "claim file says, else 0.2 points of accuracy on MNIST, 0.5 elsewhere)",
     )
+    parser.add_argument(
+        "--match",
+        choices=["params", "macs"],
+        help="print the file with every model at the width at which it is as large as that of --like, and stop",
+    )
+    parser.add_argument("--like", default="SimpleCNN", help="with --match: the model to equal (default: SimpleCNN)")
     parser.add_argument("--dry-run", action="store_true", help="check the file, list its trials and stop")
     return parser
 
