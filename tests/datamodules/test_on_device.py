@@ -1,4 +1,4 @@
-"""Images lie where they are gathered, loaders yield indices, and what a loader of one's own yields is moved as it is."""
+"""Images lie where they are gathered; loaders yield indices; batches of a loader of one's own are moved as they are."""
 
 from types import SimpleNamespace
 
