@@ -89,6 +89,12 @@ def ready(count: int = 10_000, batch_size: int = BATCH, **arguments: Any) -> Ran
     return data
 
 
+def seen(data: ImageDataModule, index: Tensor, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+    """Return the batch that a network sees for the indices that a loader yields."""
+    gathered = data.transfer_batch_to_device(index, device or torch.device("cpu"), 0)
+    return data.on_after_batch_transfer(gathered, 0)
+
+
 def run(tiny: bool = False) -> list[Row]:
     """Measure images per second, from the data set to what the network takes."""
     data = ready(500 if tiny else 10_000)
@@ -98,8 +104,10 @@ def run(tiny: bool = False) -> list[Row]:
     workers = DataLoader(dataset, BATCH, shuffle=True, num_workers=2, persistent_workers=True)
 
     sides: dict[str, Callable[[], Iterable[Any]]] = {
-        "ours": lambda: (data.on_after_batch_transfer(batch, 0) for batch in loader),
-        "kornia": lambda: (kornias(images.float().div_(255)) for images, _ in loader),
+        "ours": lambda: (seen(data, index) for index in loader),
+        "kornia": lambda: (
+            kornias(data.train.pool.gather(index, index.device)[0].float().div_(255)) for index in loader
+        ),
         "torchvision": lambda: workers,
     }
     rates: dict[str, list[float]] = {side: [] for side in sides}

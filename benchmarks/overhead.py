@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
+from benchmarks.augment import seen
 from benchmarks.timing import Rate, Row, autocast, compare, rate
 from benchmarks.train import Grey, trainer
 from lit_models import Classifier, SimpleCNN
@@ -33,8 +34,8 @@ def bare(model: nn.Module, data: Grey, precision: str | None = None) -> float:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(loader))
     model.train()
     ends = []
-    for batch in loader:
-        images, labels = data.on_after_batch_transfer(batch, 0)
+    for index in loader:
+        images, labels = seen(data, index)
         with autocast(precision):
             loss = F.cross_entropy(model(images), labels)
         optimizer.zero_grad()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 
-from benchmarks.augment import PerImage, Random, per_image
+from benchmarks.augment import PerImage, Random, per_image, seen
 from benchmarks.timing import Measure, Rate, Row, apart, compare, rate
 from datamodules import ImageDataModule
 from datamodules.image import Augment
@@ -212,6 +212,6 @@ def check() -> None:
     theirs.load_state_dict(ours.net.state_dict())
     trainer(Rate(8), precision="32-true").fit(ours, datamodule=data)
     loader = data.train_dataloader()
-    document_002([data.on_after_batch_transfer(batch, 0) for batch in loader], theirs, 8)
+    document_002([seen(data, index) for index in loader], theirs, 8)
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)

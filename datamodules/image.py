@@ -1,11 +1,11 @@
-"""The base of every data module: images in memory, a fixed split, augmentation on the device."""
+"""The base of every data module: images on the device that trains, a fixed split, augmentation there."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import kornia.augmentation as K
 import numpy as np
@@ -27,16 +27,21 @@ Batch = tuple[Tensor, Tensor]
 
 SPLIT_SEED = 20_260  # of the validation split and the rotated test images, which are the same for every trial
 ROTATION_SWEEP_SIZE = 1_000  # test images that are turned by every angle of a rotation sweep
-EVAL_BATCH_SIZE = 128  # fits into the caches of a CPU: twice as fast as 1,000 there; no result depends on it
+# Images of one forward pass in validation and test; no result depends on it. On a CPU so many fit into its caches,
+# which is twice as fast as 1,000; other devices get more, so that fewer operations are launched.
+EVAL_BATCH_SIZE = {"cpu": 128, "other": 1_024}
+SHARE = 0.25  # of a GPU's free memory that the images may take: the rest is for the network
 
 
 class ImageDataModule(LightningDataModule):
     """Any data set of labelled square images that fits into memory.
 
     A data set subclasses it and states its facts as class attributes: where it is published, as its ``source``, or,
-    where it comes from elsewhere, a :meth:`load` of its own. Images stay uint8 until they are on the device, where they
-    become floats in [0, 1], are augmented (in training only), then normalised: this order, because kornia's
-    colour operations clamp to [0, 1]. What only moves pixels is done on the bytes: there are fewer of them.
+    where it comes from elsewhere, a :meth:`load` of its own. All images go to the device once, as uint8; what a loader
+    yields is indices ``(B,)``, by which a batch is gathered there. It becomes floats in [0, 1], is augmented (in
+    training only), then normalised: this order, because kornia's colour operations clamp to [0, 1]. What only moves
+    pixels is done on the bytes: there are fewer of them. A data set that would take more than a quarter of a GPU's free
+    memory stays in the host's, from where batches are copied; ``images_on`` says which it is.
 
     Args:
         data_dir: folder in which the data set is kept; it is fetched when it is not there.
@@ -47,7 +52,6 @@ class ImageDataModule(LightningDataModule):
         val_size: training images set aside for validation, stratified by class.
         split_seed: another number draws another validation split; by default it is the same in every trial. ``seed``
             stands for the trial's own random seed, so that a sweep over seeds varies the split with them.
-        num_workers: processes that load batches. 0 is right for images in memory.
         memory_format: how images lie in memory, which convolutions keep for all that follows: ``contiguous``, channel
             by channel, or ``channels_last``, pixel by pixel, with which convolutions and poolings are faster. No
             result depends on it but for rounding.
@@ -75,7 +79,6 @@ class ImageDataModule(LightningDataModule):
         augment: Augment | nn.Module = "default",
         normalize: bool = True,
         val_size: int = 5_000,
-        num_workers: int = 0,
         memory_format: MemoryFormat = "channels_last",
         split_seed: int | Literal["seed"] = 0,
     ) -> None:
@@ -83,7 +86,6 @@ class ImageDataModule(LightningDataModule):
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("val_size", val_size, 1),
-            ("num_workers", num_workers, 0),
             ("split_seed", 0 if split_seed == "seed" else split_seed, 0),
         ):
             if value < least:
@@ -91,12 +93,12 @@ class ImageDataModule(LightningDataModule):
         check_facts(type(self))
         if augment == "color" and self.in_channels != 3:
             raise ValueError(f"augment: color changes hue and saturation, and needs 3 channels: got {self.in_channels}")
-        self.data_dir, self.batch_size, self.val_size, self.num_workers = data_dir, batch_size, val_size, num_workers
+        self.data_dir, self.batch_size, self.val_size = data_dir, batch_size, val_size
         self.memory_format, self.split_seed = memory_format, split_seed
         augment = self.default_augment if augment == "default" else augment
         self.augment = augment if isinstance(augment, nn.Module) else augmentation(augment)
         self.normalize = normalize
-        self._statistics = torch.tensor([self.mean, self.std]).view(2, -1, 1, 1)
+        self._statistics: dict[tuple[torch.device, float], tuple[Tensor, ...]] = {}
         self._arrays: Arrays | None = None
 
     def load(self) -> Arrays:
@@ -124,10 +126,11 @@ class ImageDataModule(LightningDataModule):
         split = int(os.environ.get("PL_GLOBAL_SEED", "0")) if self.split_seed == "seed" else self.split_seed
         is_val[stratified_sample(arrays.train_labels, self.val_size, (SPLIT_SEED + split) % 2**32)] = True
         sweep = stratified_sample(arrays.test_labels, ROTATION_SWEEP_SIZE, SPLIT_SEED, balanced=True)
-        self.train = Images(arrays.train_images[~is_val], arrays.train_labels[~is_val])
-        self.val = Images(arrays.train_images[is_val], arrays.train_labels[is_val])
-        self.test = Images(arrays.test_images, arrays.test_labels)
-        self.rotation_sweep = Images(arrays.test_images[sweep], arrays.test_labels[sweep])
+        self._pool = Pool(arrays)
+        self.train = Images(self._pool, np.flatnonzero(~is_val))
+        self.val = Images(self._pool, np.flatnonzero(is_val))
+        self.test = Images(self._pool, np.arange(count, count + len(arrays.test_labels)))
+        self.rotation_sweep = Images(self._pool, count + sweep)
 
     @property
     def test_set(self) -> str:
@@ -137,8 +140,13 @@ class ImageDataModule(LightningDataModule):
             digest.update(part.numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Return shuffled training batches of ``batch_size / devices`` images for this process."""
+    @property
+    def images_on(self) -> Literal["device", "host"]:
+        """Where batches are gathered: on the device that trains, or in the host's memory."""
+        return self._pool.place
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return the indices of shuffled batches of ``batch_size / devices`` training images for this process."""
         rank, world = self._world()
         if self.batch_size % world:
             raise MisconfigurationException(
@@ -146,17 +154,23 @@ class ImageDataModule(LightningDataModule):
             )
         return self._loader(self.train, ShuffleSampler(self.train, world, rank), self.batch_size // world)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Return the validation split."""
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return the indices of the validation split."""
         return self._eval_loader(self.val)
 
-    def test_dataloader(self) -> list[DataLoader[Batch]]:
-        """Return the test set, and the class-balanced subset that is turned by every angle of the rotation sweep."""
+    def test_dataloader(self) -> list[DataLoader[Any]]:
+        """Return the indices of the test set, and of the class-balanced subset of it that the rotation sweep turns."""
         return [self._eval_loader(self.test), self._eval_loader(self.rotation_sweep)]
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        """Return the test set."""
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Return the indices of the test set."""
         return self._eval_loader(self.test)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Gather uint8 images ``(B, C, H, W)`` and labels ``(B,)`` by their indices; move any other batch as it is."""
+        if isinstance(batch, Tensor):
+            return self._pool.gather(batch, device)
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Turn uint8 images ``(B, C, H, W)`` into what the network sees; runs on the device."""
@@ -165,7 +179,7 @@ class ImageDataModule(LightningDataModule):
         if isinstance(
             augment, RandomCropFlip | RandomQuarterTurns | nn.Identity
         ):  # on bytes, whose white is 255: one pass less
-            images = self.normalized(augment(images).float(), white=255)
+            images = self.normalized(augment(images), white=255)
         else:
             images = self.normalized(augment(images.float().div_(255)))
         # that of the weights, which precision=bf16-true and others change
@@ -176,66 +190,109 @@ class ImageDataModule(LightningDataModule):
         return images, labels
 
     def normalized(self, images: Tensor, white: float = 1.0) -> Tensor:
-        """Normalise float images ``(B, C, H, W)`` in [0, ``white``], if so asked, and else scale them to [0, 1].
+        """Normalise images ``(B, C, H, W)`` in [0, ``white``], if so asked, and else scale them to [0, 1].
 
         The statistics go to the device once, not each time.
         """
         if not self.normalize:
             return images if white == 1 else images / white
-        if self._statistics.device != images.device:
-            self._statistics = self._statistics.to(images.device)
-        mean, std = self._statistics * white
+        if (key := (images.device, white)) not in self._statistics:
+            both = torch.tensor([self.mean, self.std]).view(2, -1, 1, 1) * white
+            self._statistics[key] = both.to(images.device).unbind()
+        mean, std = self._statistics[key]
         normalised: Tensor = (images - mean).div_(std)
         return normalised
 
-    def _eval_loader(self, images: Images) -> DataLoader[Batch]:
+    def _eval_loader(self, images: Images) -> DataLoader[Any]:
         rank, world = self._world()
-        return self._loader(images, ShardSampler(images, world, rank), -(-EVAL_BATCH_SIZE // world))
+        size = EVAL_BATCH_SIZE["cpu" if self._device().type == "cpu" else "other"]
+        return self._loader(images, ShardSampler(images, world, rank), -(-size // world))
 
-    def _loader(self, images: Images, sampler: Sampler[Any], batch_size: int) -> DataLoader[Batch]:
-        return DataLoader(
-            images,
-            batch_size,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            collate_fn=_as_it_is,
-            # Its own: an iterator draws a number when it is made, which from the global stream would shift the
-            # augmentations of a trial that resumes.
-            generator=torch.Generator(),
-            pin_memory=self._on_gpu(),  # elsewhere it would open CUDA for nothing
-            persistent_workers=self.num_workers > 0,
-        )
+    def _loader(self, images: Images, sampler: Sampler[Any], batch_size: int) -> DataLoader[Any]:
+        self._pool.settle(self._device())
+        return Batches(images, batch_size, sampler=sampler)
 
-    def _on_gpu(self) -> bool:
-        """Tell whether the trial that loads these images runs on a GPU of NVIDIA's."""
+    def _device(self) -> torch.device:
+        """Return the device of the trial."""
         strategy = getattr(self.trainer, "strategy", None)
-        return strategy is not None and strategy.root_device.type == "cuda"
+        return torch.device("cpu") if strategy is None else cast("torch.device", strategy.root_device)
 
     def _world(self) -> tuple[int, int]:
         """Return this process's rank and how many processes there are."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
 
-class Images(Dataset[Batch]):
-    """Images ``(N, C, H, W)`` uint8 and labels ``(N,)`` in memory, read a whole batch at a time.
+class Pool:
+    """All images of a data set ``(N, C, H, W)`` uint8, those for training first, and their labels ``(N,)``.
 
-    Index -1 stands for an image that is not there: it comes with the label -1, which no metric counts.
+    One more follows them that is no image: it fills batches, and comes with the label -1, which no metric counts.
     """
 
-    def __init__(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
-        self.images = torch.from_numpy(images)
-        self.labels = torch.from_numpy(labels)
+    def __init__(self, arrays: Arrays) -> None:
+        nothing = np.zeros_like(arrays.test_images[:1])
+        self.images = torch.from_numpy(np.concatenate([arrays.train_images, arrays.test_images, nothing]))
+        self.labels = torch.from_numpy(np.concatenate([arrays.train_labels, arrays.test_labels, [-1]]))
+        self.place: Literal["device", "host"] = "device"
+        self._near = self.images, self.labels  # where they are gathered
+        self._settled = self.images.device
+
+    def settle(self, device: torch.device) -> None:
+        """Copy the images to a device, unless they would take too much of its free memory."""
+        if device == self._settled:
+            return
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
+        self.place = "device" if self.images.nbytes <= SHARE * free else "host"
+        there = device if self.place == "device" else self.images.device
+        self._near, self._settled = (self.images.to(there), self.labels.to(there)), device
+
+    @property
+    def where(self) -> torch.device:
+        """The device that gathers, on which indices must be."""
+        return self._near[0].device
+
+    def gather(self, index: Tensor, device: torch.device) -> Batch:
+        """Return the images and labels at ``index`` on a device."""
+        # whole images at once, where images[index] copies byte by byte
+        images, labels = (part.index_select(0, index) for part in self._near)
+        if device.type == "cuda" and self.place == "host":  # from pinned memory a copy is not waited for
+            images, labels = images.pin_memory(), labels.pin_memory()
+        return images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+
+class Images(Dataset[Any]):
+    """Some images of a pool, by their indices there, ``(n,)``."""
+
+    def __init__(self, pool: Pool, indices: npt.NDArray[np.int64]) -> None:
+        self.pool = pool
+        self.indices = torch.from_numpy(np.append(indices, len(pool.labels) - 1))  # at -1 what is no image
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return len(self.labels)
+        return len(self.indices) - 1
 
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return the images and labels at ``indices`` as one batch."""
-        index = torch.tensor(indices)
-        present = index.clamp(min=0)
-        # whole images at once, where images[present] copies byte by byte
-        return self.images.index_select(0, present), self.labels[present].where(index >= 0, -1)
+    @property
+    def images(self) -> Tensor:
+        """The images, ``(n, C, H, W)`` uint8; a copy."""
+        return self.pool.images[self.indices[:-1]]
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels, ``(n,)``; a copy."""
+        return self.pool.labels[self.indices[:-1]]
+
+
+class Batches(DataLoader[Any]):
+    """Yields the indices of a batch of images in their pool, ``(B,)``, cut from those of a whole epoch.
+
+    A loader for Lightning to recognise; what it does of its own, collecting one batch after another, is left out.
+    """
+
+    dataset: Images
+
+    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]  # torch wants a class of its own
+        """Begin an epoch: one order for all of it, on the device that gathers."""
+        order = self.dataset.indices[torch.tensor(list(self.sampler))]
+        return iter(order.to(self.dataset.pool.where).split(cast("int", self.batch_size)))
 
 
 class ShuffleSampler(DistributedSampler[Any]):
@@ -340,8 +397,3 @@ def stratified_sample(
         for c, quota in zip(classes, quotas, strict=True)
     ]
     return np.sort(np.concatenate(drawn))
-
-
-def _as_it_is(batch: Any) -> Any:
-    """Collate nothing: ``Images`` already yields batches."""
-    return batch

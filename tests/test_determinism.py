@@ -45,20 +45,19 @@ def point(name: str) -> dict[str, object]:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_same_seed_same_record_with_workers_and_without(workplace, monkeypatch, name):
+def test_same_seed_same_record(workplace, monkeypatch, name):
     monkeypatch.setattr(recording, "seconds_per_batch", lambda *_: 1.0)  # times are set aside
     values = {key: json.dumps(value).strip('"') for key, value in {**SHARED, **point(name)}.items()}
     found, weights = [], []
-    for folder, workers in (("one", 0), ("two", 0), ("workers", 2)):
+    for folder in ("one", "two"):
         args = [f"--{key}={value}" for key, value in values.items()]
-        args += [f"--data.num_workers={workers}", f"--trainer.default_root_dir={folder}", "--trainer.logger=false"]
+        args += [f"--trainer.default_root_dir={folder}", "--trainer.logger=false"]
         assert train.main(["fit", *args]) == 0
         found.append(without_times(records.read(workplace / folder / records.FILE_NAME)))
         weights.append(torch.load(Path(folder, "checkpoints", "last.ckpt"), weights_only=True)["state_dict"])
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
     assert len(found[0]["history"]) == 2
-    for other in weights[1:]:
-        assert [key for key, value in weights[0].items() if not torch.equal(value, other[key])] == []
+    assert [key for key, value in weights[0].items() if not torch.equal(value, weights[1][key])] == []
 
 
 @pytest.mark.nightly

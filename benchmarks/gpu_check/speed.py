@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from benchmarks.augment import Random, ready
+from benchmarks.augment import Random, ready, seen
 from benchmarks.gpu_check.findings import Findings
 from benchmarks.gpu_check.networks import Case, cases, far, loss_of
 from benchmarks.gpu_check.right import unfolded
@@ -159,13 +159,13 @@ def data_rate(one: Case, found: Findings, steps: int = 60) -> float:
     data.setup()
     data.trainer = ready(100).trainer  # stands in for one that trains
     loader = data.train_dataloader()
+    data.train.pool.settle(found.device)
     rate = math.nan
     for _ in range(2):
         found.synchronize()
         start = time.perf_counter()
-        for batch in loader:
-            images, labels = (part.to(found.device, non_blocking=True) for part in batch)
-            data.on_after_batch_transfer((images, labels), 0)
+        for index in loader:
+            seen(data, index, found.device)
         found.synchronize()
         rate = len(data.train) / (time.perf_counter() - start)
     return rate

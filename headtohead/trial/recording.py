@@ -101,7 +101,7 @@ class Recorder(Callback):
             config=self.config,
             config_hash=config_hash(self.config),
             commit=code_commit(),
-            hardware=_hardware(trainer, model, memory_format),
+            hardware=_hardware(trainer, model, data),
             size={"params": measured.params, "macs": measured.macs, "bytes": measured.bytes},
             quality=quality,
             cost={
@@ -145,7 +145,7 @@ def scalars(record: Record) -> dict[str, float]:
     return {name: value for name, value in parts.items() if isinstance(value, int | float)}
 
 
-def _hardware(trainer: Trainer, model: Task, memory_format: str) -> dict[str, Any]:
+def _hardware(trainer: Trainer, model: Task, data: Any) -> dict[str, Any]:
     device = trainer.strategy.root_device
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
@@ -153,7 +153,8 @@ def _hardware(trainer: Trainer, model: Task, memory_format: str) -> dict[str, An
         "devices": trainer.num_devices,
         "nodes": trainer.num_nodes,
         "precision": str(trainer.precision),
-        "memory_format": memory_format,
+        "memory_format": getattr(data, "memory_format", "contiguous"),
+        "images_on": getattr(data, "images_on", "host"),  # where batches are gathered: the device, or the host's memory
         "compiled": model.net._compiled_call_impl is not None,
         "operators": vectors() if device.type == "cpu" else "",  # by what involution and depthwise filters ran
         "threads": torch.get_num_threads(),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import cos, radians, sin
+
 import torch
 import torch.nn.functional as F
-from kornia.geometry.transform import rotate
 from torch import Tensor, nn
-from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import MulticlassCalibrationError
+from torchmetrics import MetricCollection
 
 from lit_models.operators import _check
-from lit_models.tasks.sums import Accuracy, Confusion, Largest, Mean
+from lit_models.tasks.sums import Accuracy, Mean
 from lit_models.tasks.task import IGNORED, Batch, Optimizer, Schedule, Task, exactly
 
 QUARTER_TURNS = (90, 180, 270)
 ROTATION_SWEEP = tuple(range(0, 360, 15))
+CALIBRATION_BINS = 15
 
 
 class Classifier(Task):
@@ -25,9 +27,10 @@ class Classifier(Task):
 
     The test is read once and gives: accuracy, loss and calibration error; accuracy with the whole test set
     turned by 90, 180 and 270 degrees (``rot90``, exact); the accuracy at every 15 degrees of a full turn on the
-    test loader with index 1, if there is one (bilinear, by kornia); the invariance error, which is the largest
-    absolute difference between the logits of an image and those of its quarter turns; the confusion matrix; and in
-    ``per_image`` for every image of the test set whether it was right, upright and at each quarter turn.
+    test loader with index 1, if there is one (bilinear); the invariance error, which is the largest absolute
+    difference between the logits of an image and those of its quarter turns; the confusion matrix; and in
+    ``per_image`` for every image of the test set whether it was right, upright and at each quarter turn. What a batch
+    gives stays on the device, some numbers per image; the test's end reads them once.
 
     Args:
         net: the network.
@@ -56,22 +59,11 @@ class Classifier(Task):
         _check.at_least(2, num_classes=num_classes)
         self.num_classes = num_classes
         self._steps: list[tuple[Tensor, Tensor, int]] = []  # loss, images that were right, images; of this epoch
-        self._right: list[Tensor] = []  # per batch of the test: whether each image was right, upright and turned
-        self._probabilities: list[tuple[Tensor, Tensor]] = []  # per batch of the test, with the labels
+        self._found: list[Tensor] = []  # per batch of the test: the numbers of each image, see _test_step
+        self._swept: list[Tensor] = []  # per batch of the rotation sweep: whether each image was right, by angle
+        self._grids: Tensor | None = None  # where the pixels of turned images lie in upright ones
         self.train_metrics = _together("train_", loss=Mean(), acc=Mean())
         self.val_metrics = _together("val_", loss=Mean(), acc=Accuracy())
-        self.test_metrics = _together(
-            "test_",
-            loss=Mean(),
-            acc=Accuracy(),
-            confusion=Confusion(num_classes),
-        )
-        # Not among those above, which are given logits: it is given probabilities.
-        self.test_ece = MulticlassCalibrationError(num_classes, n_bins=15, ignore_index=IGNORED, validate_args=False)
-        # The members of these two are updated one by one: each sees the images turned by another angle.
-        self.test_turned = _together("test_", **{f"acc_rot{angle}": Accuracy() for angle in QUARTER_TURNS})
-        self.test_sweep = _together("", **{str(angle): Accuracy() for angle in ROTATION_SWEEP})
-        self.test_invariance_error = Largest()
 
     def check(self, images: Tensor) -> str | None:
         """Tell what is wrong with the logits for one batch, or None; see :meth:`Task.check`."""
@@ -125,72 +117,101 @@ class Classifier(Task):
 
         In float32 proper, whatever the network was trained in: rounding must not look like a lack of equivariance.
         """
+        images, labels = batch
         with exactly(self.device):
             if dataloader_idx == 1:
-                self._rotation_step(*batch)
-            else:
-                self._test_step(*batch)
+                self._swept.append(self._rotation_step(images, labels))
+                return
+            # as many images in a forward pass as the loader yields, each with its turns
+            size = -(-len(images) // (1 + len(QUARTER_TURNS)))
+            parts = zip(images.split(size), labels.split(size), strict=True)
+            self._found += [self._test_step(*part) for part in parts]
 
-    def _rotation_step(self, images: Tensor, labels: Tensor) -> None:
-        for angle in ROTATION_SWEEP:
-            self.test_sweep[str(angle)].update(self(_laid_out_as(images, _rotate(images, angle))), labels)
+    def _rotation_step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return whether each image was right at each angle, ``(angles, B)``; NaN for what is no image."""
+        if self._grids is None:
+            self._grids = rotation_grids(ROTATION_SWEEP, images.shape[-1], images.device)
+        right = [self(_rotate(images, grid)).argmax(1) == labels for grid in self._grids[1:]]
+        return _counted([self(images).argmax(1) == labels, *right], labels)
 
-    def _test_step(self, images: Tensor, labels: Tensor) -> None:
-        upright = self(images)
-        right = [upright.argmax(1) == labels]
-        self.test_metrics.update(**_evaluated(upright, labels))
-        self._probabilities.append((upright.float().softmax(1), labels))
-        for turn, angle in enumerate(QUARTER_TURNS, start=1):
-            logits = self(_laid_out_as(images, images.rot90(turn, (2, 3))))
-            self.test_turned[f"acc_rot{angle}"].update(logits, labels)
-            right.append(logits.argmax(1) == labels)
-            apart = (logits - upright).abs().amax(1)
-            self.test_invariance_error.update(apart.where(labels != IGNORED, 0))
-        self._right.append(torch.stack(right).float().where(labels != IGNORED, torch.nan))
+    def _test_step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return a column for each image, all NaN for what is no image.
+
+        Its rows: whether it was right, upright and at each quarter turn; the largest difference of its logits to those
+        of its turns; its loss; the probability of its guess; the guess; its label.
+        """
+        turned = [_laid_out_as(images, images.rot90(turn, (2, 3))) for turn in range(1, 1 + len(QUARTER_TURNS))]
+        logits = self(torch.cat([images, *turned])).float().unflatten(0, (-1, len(images)))  # (turns, B, classes)
+        upright, guesses = logits[0], logits.argmax(2)
+        apart = (logits[1:] - upright).abs().amax((0, 2))
+        loss = F.cross_entropy(upright, labels, ignore_index=IGNORED, reduction="none")
+        rows = [*(guesses == labels), apart, loss, upright.softmax(1).amax(1), guesses[0], labels]
+        return _counted(rows, labels)
 
     def on_test_epoch_start(self) -> None:
         """Forget the images of a test that was broken off."""
-        self._right.clear()
-        self._probabilities.clear()
+        self._found.clear()
+        self._swept.clear()
+        self._grids = None
 
     def on_test_epoch_end(self) -> None:
         """Log the scalars of the test and keep the rest in ``test_report``."""
-        found = self.test_metrics.compute()
-        # at once: this one picks the images that count, for which it waits
-        self.test_ece.update(*(torch.cat(parts) for parts in zip(*self._probabilities, strict=True)))
-        self._probabilities.clear()
-        confusion = found["test_confusion"]
-        self.per_image = self.in_order(self._right)
+        found = self.in_order(self._found)
+        right, (apart, loss, confidence, guess, label) = found[: 1 + len(QUARTER_TURNS)], found[-5:]
+        place = label.long() * self.num_classes + guess.long()
+        confusion = place.bincount(minlength=self.num_classes**2).view(self.num_classes, -1)
+        self.per_image = right
+        names = ["test_acc", *(f"test_acc_rot{angle}" for angle in QUARTER_TURNS)]
+        accuracies = {name: _share(row.double().mean()) for name, row in zip(names, right, strict=True)}
         scalars = {
-            "test_acc": _share(found["test_acc"]),
-            "test_loss": float(found["test_loss"]),
-            "test_ece": _share(self.test_ece.compute()),
-            **{name: _share(value) for name, value in self.test_turned.compute().items()},
-            "test_invariance_error": float(self.test_invariance_error.compute()),
+            "test_acc": accuracies["test_acc"],
+            "test_loss": float(loss.double().mean()),
+            "test_ece": _share(calibration_error(confidence, right[0])),
+            **accuracies,
+            "test_invariance_error": float(apart.max()),
         }
         self.test_report = {
             **scalars,
-            "test_images": int(confusion.sum()),
+            "test_images": found.shape[1],
             "confusion": confusion.tolist(),
             "class_acc": [  # null where the test set has no image of a class
                 _share(right / count) if count else None
                 for right, count in zip(confusion.diag(), confusion.sum(1), strict=True)
             ],
         }
-        if self.test_sweep["0"].update_called:
-            sweep = {angle: _share(value) for angle, value in self.test_sweep.compute().items()}
+        if self._swept:
+            swept = self.in_order(self._swept).double().mean(1)
+            sweep = {str(angle): _share(value) for angle, value in zip(ROTATION_SWEEP, swept, strict=True)}
             scalars["test_acc_rotation_sweep"] = round(sum(sweep.values()) / len(sweep), 6)
             self.test_report |= {
                 "test_acc_rotation_sweep": scalars["test_acc_rotation_sweep"],
                 "rotation_sweep": sweep,
             }
-        self.log_dict(scalars, sync_dist=True)  # equal on all ranks already: compute() gathers
-        self.reset_metrics()
+        self.log_dict(scalars, sync_dist=True)  # equal on all ranks already: in_order() gathers
 
 
-def _together(prefix: str, **metrics: Metric) -> MetricCollection:
+def calibration_error(confidence: Tensor, right: Tensor) -> Tensor:
+    """Return the expected calibration error: how far confidence and accuracy are apart, in 15 bins of equal width.
+
+    Those that are certain, with a probability of 1, have a bin of their own, as in torchmetrics.
+
+    Args:
+        confidence: the probability of each image's guess, ``(B,)``.
+        right: 1 where the guess was right, 0 elsewhere, ``(B,)``.
+    """
+    bins = torch.bucketize(confidence, torch.linspace(0, 1, CALIBRATION_BINS + 1), right=True)
+    off = torch.zeros(CALIBRATION_BINS + 2, dtype=torch.double).index_add_(0, bins, right.double() - confidence)
+    return off.abs().sum() / len(confidence)
+
+
+def _together(prefix: str, loss: Mean, acc: Mean | Accuracy) -> MetricCollection:
     """Return metrics as one collection, each with its own state: no two of them share what they have counted."""
-    return MetricCollection(dict(metrics), prefix=prefix or None, compute_groups=False)
+    return MetricCollection({"loss": loss, "acc": acc}, prefix=prefix, compute_groups=False)
+
+
+def _counted(rows: list[Tensor], labels: Tensor) -> Tensor:
+    """Stack numbers of images, ``(B,)`` each, as floats; NaN where there is no image."""
+    return torch.stack([row.float() for row in rows]).where(labels != IGNORED, torch.nan)
 
 
 def _evaluated(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -210,13 +231,28 @@ def _share(value: Tensor) -> float:
     return round(float(value), 6)
 
 
-def _rotate(images: Tensor, angle: float) -> Tensor:
-    """Rotate ``(B, C, H, W)`` counter-clockwise by ``angle`` degrees, bilinear.
+def rotation_grids(angles: Sequence[float], size: int, device: torch.device) -> Tensor:
+    """Return where the pixels of a rotated image lie in the upright one, for :func:`torch.nn.functional.grid_sample`.
+
+    Args:
+        angles: in degrees, counter-clockwise.
+        size: height and width S of the images, in pixels.
+        device: of the result.
+
+    Returns:
+        ``(angles, S, S, 2)``.
+    """
+    turns = [(cos(radians(angle)), sin(radians(angle))) for angle in angles]
+    # rows point down, so that counter-clockwise has the sign of clockwise in a book on mathematics
+    matrices = torch.tensor([[[c, -s, 0], [s, c, 0]] for c, s in turns], device=device)
+    return F.affine_grid(matrices, [len(turns), 1, size, size], align_corners=True)
+
+
+def _rotate(images: Tensor, grid: Tensor) -> Tensor:
+    """Rotate ``(B, C, S, S)`` by a grid ``(S, S, 2)``, bilinear.
 
     What lies outside is the nearest pixel of the border: its weights sum to one, so that rotating normalised
     images equals normalising rotated ones, and MNIST keeps its black background either way.
     """
-    if angle == 0:
-        return images
-    degrees = torch.full((len(images),), angle, dtype=images.dtype, device=images.device)  # a fill: no wait for a copy
-    return rotate(images, degrees, mode="bilinear", padding_mode="border")
+    grids = grid.to(images.dtype).expand(len(images), -1, -1, -1)
+    return _laid_out_as(images, F.grid_sample(images, grids, padding_mode="border", align_corners=True))

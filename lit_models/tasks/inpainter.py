@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import cast
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
-from torchmetrics import MetricCollection, SumMetric
-from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
+from torchmetrics import MetricCollection
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from lit_models.tasks.sums import Mean
-from lit_models.tasks.task import IGNORED, Batch, Optimizer, Schedule, Task
+from lit_models.tasks.task import IGNORED, Batch, Optimizer, Schedule, Task, exactly
 
 SSIM_WINDOW = 11  # pixels: an image must be as large
 HOLE_WEIGHT = 6.0  # of the error in holes against that elsewhere: Liu and others 2018
@@ -44,7 +45,8 @@ class Inpainter(Task):
     the composed images (the output in the holes, the given pixels elsewhere) the PSNR, of the mean squared error over
     the whole test set, because that of one image filled without an error is infinite, and the SSIM (Gaussian window of
     11 pixels, images reflected at the border, mean over images); and in ``per_image`` the mean absolute error in the
-    holes of every image. A second test loader, the classifier's rotation sweep, is passed over.
+    holes of every image. It computes in float32 proper, as the classifier's does. A second test loader, the
+    classifier's rotation sweep, is passed over.
 
     These numbers need images in [0, 1], so the data are not to be normalised: run it with ``data.normalize=false``.
 
@@ -81,20 +83,10 @@ class Inpainter(Task):
         super().__init__(net, optimizer, lr, weight_decay, momentum, schedule)
         self._steps: list[tuple[Tensor, int]] = []  # loss and images of each step of this epoch
         self._evaluated = 0  # images that this process has evaluated in this pass
-        self._errors: list[Tensor] = []  # per batch of the test: the mean absolute error in each image's hole
+        self._found: list[Tensor] = []  # per batch of the test: the numbers of each image, see _test_step
+        self._masks: dict[tuple[int, ...], Tensor] = {}  # of the batches evaluated so far, by the images' places
         self.train_loss = Mean()
         self.val_metrics = MetricCollection({"loss": Mean(), "l1": Mean()}, prefix="val_", compute_groups=False)
-        self.test_metrics = MetricCollection(
-            {
-                "l1_hole": Mean(),
-                "l1_valid": Mean(),
-                "psnr": PeakSignalNoiseRatio(data_range=1.0),
-                "ssim": StructuralSimilarityIndexMeasure(data_range=1.0),
-            },
-            prefix="test_",
-            compute_groups=False,
-        )
-        self.test_images = SumMetric()
 
     def inputs(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the images and a mask without holes."""
@@ -141,13 +133,14 @@ class Inpainter(Task):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Accumulate the loss and the error in the holes on the validation split."""
-        images, mask = self._with_fixed_masks(batch, batch_idx)
-        if not len(images):
-            return
+        images, labels = batch
+        mask = self._fixed_masks(images, batch_idx)
+        counted, hole = labels != IGNORED, 1 - mask
         output = self._fill(images, mask)
-        count = torch.full((), len(images), device=self.device)
-        self.val_metrics["loss"].update(inpainting_loss(output, images, mask), count)
-        self.val_metrics["l1"].update(*_mean_error(output.clamp(0, 1), images, 1 - mask))
+        self.val_metrics["loss"].update(_weighted_error(output, images, mask).mean((1, 2, 3)), counted)
+        error = ((output.clamp(0, 1) - images).abs() * hole).sum((1, 2, 3))
+        values = hole.sum((1, 2, 3)) * images.shape[1]
+        self.val_metrics["l1"].update(error / values, values * counted)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss and the error in the holes."""
@@ -156,52 +149,64 @@ class Inpainter(Task):
     def on_test_epoch_start(self) -> None:
         """Begin with the mask of the first image; forget the images of a test that was broken off."""
         self._evaluated = 0
-        self._errors.clear()
+        self._found.clear()
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Accumulate the errors, PSNR and SSIM on the test set."""
-        if dataloader_idx == 1:
-            return
-        images, mask = self._with_fixed_masks(batch, batch_idx)
-        errors = torch.full((1, len(batch[0])), torch.nan, device=self.device)
-        self._errors.append(errors)
-        if not len(images):
-            return
+        """Keep what the test set's images come to."""
+        if dataloader_idx == 0:
+            with exactly(self.device):
+                self._found.append(self._test_step(*batch, batch_idx))
+
+    def _test_step(self, images: Tensor, labels: Tensor, batch_idx: int) -> Tensor:
+        """Return a column for each image, all NaN for what is no image.
+
+        Its rows: the sum of the absolute error in the hole and over how many values it goes, both elsewhere, the sum of
+        the squared error of the composed image, and its SSIM.
+        """
+        mask = self._fixed_masks(images, batch_idx)
         output = self._fill(images, mask).clamp(0, 1)
-        wrong = ((output - images).abs() * (1 - mask)).sum((1, 2, 3))
-        errors[0, batch[1] != IGNORED] = wrong / ((1 - mask).sum((1, 2, 3)) * images.shape[1])
-        self.test_metrics["l1_hole"].update(*_mean_error(output, images, 1 - mask))
-        self.test_metrics["l1_valid"].update(*_mean_error(output, images, mask))
+        error = (output - images).abs()
+        rows = []
+        for where in (1 - mask, mask):
+            rows += [(error * where).sum((1, 2, 3)), where.sum((1, 2, 3)) * images.shape[1]]
         composed = torch.where(mask != 0, images, output)
-        self.test_metrics["psnr"].update(composed, images)
-        self.test_metrics["ssim"].update(composed, images)
-        self.test_images.update(len(images))
+        rows.append((composed - images).square().sum((1, 2, 3)))
+        ssim = structural_similarity_index_measure(composed, images, reduction="none", data_range=1.0)
+        rows.append(cast("Tensor", ssim))
+        return torch.stack(rows).where(labels != IGNORED, torch.nan)
 
     def on_test_epoch_end(self) -> None:
         """Log the scalars of the test and keep them in ``test_report``."""
-        scalars = {name: round(float(value), 6) for name, value in self.test_metrics.compute().items()}
-        self.test_report = {**scalars, "test_images": int(self.test_images.compute())}
-        self.per_image = self.in_order(self._errors)
-        self.log_dict(scalars, sync_dist=True)  # equal on all ranks already: compute() gathers
-        self.reset_metrics()
+        found = self.in_order(self._found)
+        self.per_image = found[:1] / found[1:2]
+        hole, holes, valid, valids, squared, ssim = found.double().sum(1)
+        numbers = {
+            "l1_hole": hole / holes,
+            "l1_valid": valid / valids,
+            "psnr": -10 * (squared / (holes + valids)).log10(),
+            "ssim": ssim / found.shape[1],
+        }
+        scalars = {f"test_{name}": round(float(value), 6) for name, value in numbers.items()}
+        self.test_report = {**scalars, "test_images": found.shape[1]}
+        self.log_dict(scalars, sync_dist=True)  # equal on all ranks already: in_order() gathers
 
     def _fill(self, images: Tensor, mask: Tensor) -> Tensor:
         """Return the network's output in float32; what lies in the holes never reaches it."""
         output: Tensor = self(torch.where(mask != 0, images, 0), mask)
         return output.float()
 
-    def _with_fixed_masks(self, batch: Batch, batch_idx: int) -> Batch:
-        """Return the images that count, and their masks."""
-        images, labels = batch
-        counted = labels != IGNORED
-        index = torch.arange(self._evaluated, self._evaluated + len(images))
-        self._evaluated += len(images)
-        index = index * self.trainer.world_size + self.trainer.global_rank
-        masks = draw_masks(_fixed_numbers()[index % FIXED_MASKS], images.shape[-1]).to(images)
-        images, masks = images[counted], masks[counted]
+    def _fixed_masks(self, images: Tensor, batch_idx: int) -> Tensor:
+        """Return the masks that belong to the next images' places; drawn once, however often these are evaluated."""
         if batch_idx == 0:
             _check_range(images)
-        return images, masks
+        size, world, rank = images.shape[-1], self.trainer.world_size, self.trainer.global_rank
+        key = (self._evaluated, len(images), size, world, rank)
+        if key not in self._masks:
+            index = torch.arange(self._evaluated, self._evaluated + len(images)) * world + rank
+            masks = draw_masks(_fixed_numbers()[index % FIXED_MASKS], size)
+            self._masks[key] = masks.bool().to(images.device)  # a byte for each pixel
+        self._evaluated += len(images)
+        return self._masks[key].to(images.dtype)
 
 
 def draw_masks(numbers: Tensor, size: int) -> Tensor:
@@ -242,7 +247,11 @@ def inpainting_loss(output: Tensor, images: Tensor, mask: Tensor) -> Tensor:
         images: without holes, ``(B, C, H, W)``.
         mask: ``(B, 1, H, W)``, 0 in holes and 1 elsewhere.
     """
-    return ((output - images).abs() * (mask + HOLE_WEIGHT * (1 - mask))).mean()
+    return _weighted_error(output, images, mask).mean()
+
+
+def _weighted_error(output: Tensor, images: Tensor, mask: Tensor) -> Tensor:
+    return (output - images).abs() * (mask + HOLE_WEIGHT * (1 - mask))
 
 
 @functools.cache
@@ -252,20 +261,15 @@ def _fixed_numbers() -> Tensor:
     return torch.rand(FIXED_MASKS, NUMBERS, generator=generator, dtype=torch.float32)
 
 
-def _mean_error(output: Tensor, images: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean absolute error over the pixels where ``where`` is 1, and how many values they have."""
-    count = where.sum() * images.shape[1]
-    return ((output - images).abs() * where).sum() / count.clamp(min=1), count
-
-
 def _check_range(images: Tensor) -> None:
     """Refuse images that are not in [0, 1], with a margin for what an augmentation rounds.
 
     Raises:
         MisconfigurationException: says what to do.
     """
-    if images.numel() and (images.min() < -0.01 or images.max() > 1.01):
+    low, high = torch.stack(images.aminmax()).tolist()  # at once: it waits for the device
+    if low < -0.01 or high > 1.01:
         raise MisconfigurationException(
             "inpainting needs images in [0, 1], in which its errors are measured: set data.normalize=false; "
-            f"got {float(images.min()):.2f} to {float(images.max()):.2f}"
+            f"got {low:.2f} to {high:.2f}"
         )

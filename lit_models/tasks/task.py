@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule
+from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import Metric
@@ -134,10 +136,28 @@ class Task(LightningModule):
         whole = gathered.view(-1, *mine.shape).permute(1, 2, 0).flatten(1).cpu()
         return whole[:, ~whole[0].isnan()]
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip; under autocast Lightning refuses it with a fused optimiser, also where no gradient is scaled."""
+        if gradient_clip_val is None or self._scaled():
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        else:
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+            Precision.clip_gradients(self.trainer.precision_plugin, optimizer, gradient_clip_val, algorithm)
+
+    def _scaled(self) -> bool:
+        """Tell whether the loss is scaled, as precision=16-mixed does, so that small gradients do not vanish."""
+        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser and schedule that the recipe names."""
-        # One pass over the weights in place of ten. None, PyTorch's choice, with clipping: 16-mixed refuses fused then.
-        clips = getattr(self._trainer, "gradient_clip_val", None) is not None
+        # One pass over the weights in place of ten. None, PyTorch's choice, where 16-mixed clips: its gradients stay
+        # scaled until a fused step undoes it.
+        clips = getattr(self._trainer, "gradient_clip_val", None) is not None and self._scaled()
         fused = True if self.device.type in ("cpu", "cuda") and not clips else None
         shared: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": fused}
         optimizer: torch.optim.Optimizer

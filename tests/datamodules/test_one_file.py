@@ -65,7 +65,8 @@ def test_one_file_is_enough(fashion, tmp_path):
     assert (len(data.train), len(data.val), len(data.test), len(data.rotation_sweep)) == (20, 10, 10, 10)
     assert np.array_equal(data.test.images.numpy(), arrays["test_images"])
     assert (tmp_path / "fashionmnist.npz").is_file()
-    images, labels = next(iter(data.train_dataloader()))
+    index = next(iter(data.train_dataloader()))
+    images, labels = data.transfer_batch_to_device(index, index.device, 0)
     assert images.shape == (4, 1, 28, 28)
     assert set(labels.tolist()) <= {0, 1}
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.train import Grey
 from headtohead.trial import callbacks, hardware
 from headtohead.trial import main as train
 from headtohead.trial.recording import seconds_of_an_epoch
@@ -63,17 +62,6 @@ def test_the_first_epoch_is_no_time_where_it_warms_up():
     assert seconds_of_an_epoch(epochs, warms_up=True) == 2.0
     assert seconds_of_an_epoch(epochs, warms_up=False) == 2.5
     assert seconds_of_an_epoch(epochs[:1], warms_up=True) == 9.0
-
-
-@pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("cuda", True)])
-def test_memory_is_pinned_for_a_gpu_alone(monkeypatch, device, pinned):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    data = Grey(val_size=100)
-    data.count = 200
-    data.setup()
-    strategy = SimpleNamespace(root_device=torch.device(device))
-    data.trainer = SimpleNamespace(global_rank=0, world_size=1, strategy=strategy)
-    assert data.train_dataloader().pin_memory is pinned
 
 
 def test_an_epoch_is_timed_with_the_device_done(monkeypatch, tmp_path):

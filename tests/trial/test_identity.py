@@ -49,7 +49,6 @@ DIFFERENT = [
 SAME = [
     ["--data.augment=none"],
     ["--data.augment=default"],
-    ["--data.num_workers=2"],
     ["--data.memory_format=contiguous"],
     ["--trainer.val_check_interval=1.0"],
     ["--trainer.check_val_every_n_epoch=1"],

@@ -37,7 +37,6 @@ ARGUMENTS = {
     ),
     "data.normalize": st.booleans(),
     "data.val_size": st.integers(1, 590),
-    "data.num_workers": st.sampled_from([0, 0, 0, 1]),
     "data.memory_format": st.sampled_from(["channels_last", "contiguous"]),
     "seed_everything": st.integers(0, 2**32 - 1),
     "trainer.precision": st.sampled_from(["32-true", "bf16-mixed", "bf16-true", "64-true"]),

@@ -10,7 +10,8 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_models import Classifier, EqCNN, SimpleCNN
-from lit_models.tasks.classifier import ROTATION_SWEEP, _rotate
+from lit_models.tasks.classifier import ROTATION_SWEEP, rotation_grids
+from lit_models.tasks.classifier import _rotate as rotate_by
 
 
 class Corner(torch.nn.Module):
@@ -108,6 +109,10 @@ def test_a_second_test_starts_from_nothing():
     assert run_test(model, bad)["test_acc"] == 0.0
     report = run_test(model, good)
     assert (report["test_acc"], report["test_images"]) == (1.0, 2)
+
+
+def _rotate(images, angle):
+    return rotate_by(images, rotation_grids([angle], images.shape[-1], images.device)[0])
 
 
 def test_rotation_is_exact_at_quarter_turns_and_commutes_with_normalisation():
