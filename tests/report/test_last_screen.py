@@ -73,7 +73,7 @@ def test_the_least_important_columns_make_room(tmp_path, capsys):
     assert heads[:3] == ["model", "0°", "90°"]
     assert {"params", "MACs", "s/epoch"} <= set(heads)
     assert "270°" not in heads
-    assert max(map(len, shown.splitlines())) <= 100
+    assert max(map(len, shown.splitlines()[:-1])) <= 100  # but for the folder of a test
 
 
 def test_each_kind_has_a_table_and_the_command_says_where_the_report_is(tmp_path, monkeypatch, capsys):
