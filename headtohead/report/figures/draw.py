@@ -43,9 +43,9 @@ def draw_all(comparison: Comparison, folder: Path) -> list[Figure]:
 
     Returns:
         ``verdicts`` of what the sweep is about, ``claims``, ``ranks`` over three data sets or more, and for each data
-        set: learning curves (``validation``, ``training_loss``), accuracy over the angle (``rotation``,
-        ``rotation_polar`` of up to seven models), Pareto fronts (``pareto_params``, ``pareto_macs``, ``pareto_time``) and ``confusion``. With
-        several data sets their names end in that of the data set.
+        set: learning curves (``validation``, ``training_loss``), accuracy over the angle (``rotation``, and, of no more
+        than seven models, ``rotation_polar``), Pareto fronts (``pareto_params``, ``pareto_macs``, ``pareto_time``) and
+        ``confusion``. With several data sets their names end in that of the data set.
     """
     jobs = _jobs(comparison)
     if len(jobs) > FEW and "fork" in multiprocessing.get_all_start_methods():
