@@ -69,16 +69,12 @@ def _table(columns: list[Column]) -> Table:
 
 def _width(columns: list[Column]) -> int:
     """Return how wide a table of these columns is: each with a space, and one at its left."""
-    widths = [
-        max(cell_len(text) for text in (column.head, *(cell.text + "*" * cell.best for cell in column.cells)))
-        + (any(cell.best for cell in column.cells) and not column.words)
-        for column in columns
-    ]
-    return (
-        1
-        + sum(min(width, LONGEST) if column.words else width for column, width in zip(columns, widths, strict=True))
-        + len(columns)
-    )
+    whole = 1
+    for column in columns:
+        star = any(cell.best for cell in column.cells)
+        width = max(cell_len(column.head), *(cell_len(cell.text) + star for cell in column.cells))
+        whole += 1 + (min(width, LONGEST) if column.words else width)
+    return whole
 
 
 def _cell(cell: Cell, room: bool) -> str:

@@ -1,5 +1,6 @@
 """Tables: means, spreads and intervals against numbers by hand; what is left out, and what is never mixed."""
 
+import dataclasses
 import io
 import math
 import re
@@ -196,9 +197,9 @@ def test_the_smallest_error_in_holes_comes_first_and_is_bold(tmp_path):
     table = summary_of(save(tmp_path, filled(0, 0.09), filled(1, 0.07, **config)))
     assert table.model.tolist() == ["ConvUNet", "PConvUNet"]
     shown = shown_in_terminal(tmp_path)
-    assert re.search(r"model +n +L1 hole % +L1 valid % +PSNR dB +SSIM", shown)
-    assert re.search(r"ConvUNet +1 +7.00\* +2.00 +22.50\*", shown)
-    assert re.search(r"PConvUNet +1 +9.00 +2.00 +21.50 ", shown)
+    assert re.search(r"model +L1 hole % +PSNR dB", shown)
+    assert re.search(r"ConvUNet +7.00\* +22.50\*", shown)
+    assert re.search(r"PConvUNet +9.00 +21.50 ", shown)
 
 
 def test_each_kind_of_trial_has_its_own_table(tmp_path, monkeypatch):
@@ -252,6 +253,12 @@ def test_the_widest_table_fits_a_terminal_of_100_columns(tmp_path):
     history = [{"epoch": 0, "val_acc": 0.96, "seconds": 12_345.0}]
     wide = {"size": size, "cost": cost, "history": history, "hardware": {**make().hardware, "trials_at_once": 1}}
     found = [with_accuracy(1 - i / 10, seed, **wide, **other_config(a=i)) for i in range(2) for seed in range(12)]
+    found[12:] = [  # what all rows have alike is not shown
+        dataclasses.replace(
+            record, size={name: value // 2 for name, value in size.items()}, cost={"epoch_seconds": 9.0}
+        )
+        for record in found[12:]
+    ]
     shown = shown_in_terminal(save(tmp_path, *found), "a_sweep_with_a_long_name")
     assert max(map(len, shown.splitlines())) <= 100
     for text in (

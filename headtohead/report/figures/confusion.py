@@ -111,6 +111,7 @@ def _matrix(axes: Axes, share: Floats, wrong: Floats, top: float) -> Any:
                     ha="center",
                     va="center",
                     fontsize=6.5,
+                    in_layout=False,  # hundreds of numbers within their cells need not be measured
                     fontweight="bold" if true == predicted else "normal",
                     color="white" if dark else "black",
                 )

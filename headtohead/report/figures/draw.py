@@ -43,15 +43,15 @@ def draw_all(comparison: Comparison, folder: Path) -> list[Figure]:
 
     Returns:
         ``verdicts`` of what the sweep is about, ``claims``, ``ranks`` over three data sets or more, and for each data
-        set: learning curves (``validation``, ``training_loss``), accuracy over the angle (``rotation``,
-        ``rotation_polar``), Pareto fronts (``pareto_params``, ``pareto_macs``, ``pareto_time``) and ``confusion``. With
-        several data sets their names end in that of the data set.
+        set: learning curves (``validation``, ``training_loss``), accuracy over the angle (``rotation``, and, of no more
+        than seven models, ``rotation_polar``), Pareto fronts (``pareto_params``, ``pareto_macs``, ``pareto_time``) and
+        ``confusion``. With several data sets their names end in that of the data set.
     """
     jobs = _jobs(comparison)
     if len(jobs) > FEW and "fork" in multiprocessing.get_all_start_methods():
         # each process has the comparison by being forked: to pickle it would take longer than to draw
         context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(os.cpu_count(), context, _begin, (jobs, folder)) as pool:
+        with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1), context, _begin, (jobs, folder)) as pool:
             figures = [figure for found in pool.map(_draw_job, range(len(jobs))) for figure in found]
     else:
         figures = [save(picture, folder) for job in jobs for picture in job()]

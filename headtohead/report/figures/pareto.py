@@ -200,6 +200,7 @@ def _scatter(axes: Axes, points: Points, fronts: Sequence[tuple[list[int], list[
 def _name_points(canvas: Canvas, axes: Axes, points: Points, stairs: Sequence[Floats]) -> None:
     """Write each model's name near its point, where it covers no point, bar, line or other name."""
     canvas.draw_without_rendering()  # sets where the axes lie, in pixels
+    canvas.set_layout_engine("none")  # names are written where there is room, and move nothing
     frame, scale = axes.get_window_extent(), canvas.dpi / 72
     places = axes.transData.transform(np.column_stack([points.x, points.mean]))
     taken = [Bbox([place, place]).padded(4 * scale) for place in places]

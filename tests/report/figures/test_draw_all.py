@@ -19,7 +19,7 @@ def test_classifiers_have_every_figure(pair):
 
 def test_other_kinds_draw_what_they_have():
     history = [{"epoch": epoch, "val_l1": 0.2 / (epoch + 1)} for epoch in range(3)]
-    config = {"model": "ConvUNet"}
+    config = {**filled(0).config, "model": "ConvUNet"}
     other = {"model": "ConvUNet", "config": config, "config_hash": records.config_hash(config)}
     worse = filled(0, 0.2, history=history, size={"params": 5, "macs": 9, "bytes": 20}, **other)
     pictures = drawn(filled(0, 0.1, history=history), worse)
