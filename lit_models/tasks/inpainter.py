@@ -145,6 +145,7 @@ class Inpainter(Task):
         if not len(images):
             return
         output = self._fill(images, mask)
+        images, mask = images.float(), mask.float()  # in which pixels are counted: bfloat16 counts to 256
         count = torch.full((), len(images), device=self.device)
         self.val_metrics["loss"].update(inpainting_loss(output, images, mask), count)
         self.val_metrics["l1"].update(*_mean_error(output.clamp(0, 1), images, 1 - mask))
@@ -163,11 +164,12 @@ class Inpainter(Task):
         if dataloader_idx == 1:
             return
         images, mask = self._with_fixed_masks(batch, batch_idx)
-        errors = torch.full((1, len(batch[0])), torch.nan, device=self.device)
+        errors = torch.full((1, len(batch[0])), torch.nan, dtype=torch.float32, device=self.device)
         self._errors.append(errors)
         if not len(images):
             return
         output = self._fill(images, mask).clamp(0, 1)
+        images, mask = images.float(), mask.float()  # as in validation
         wrong = ((output - images).abs() * (1 - mask)).sum((1, 2, 3))
         errors[0, batch[1] != IGNORED] = wrong / ((1 - mask).sum((1, 2, 3)) * images.shape[1])
         self.test_metrics["l1_hole"].update(*_mean_error(output, images, 1 - mask))
