@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from headtohead.records import files
-from headtohead.report import claims
+from headtohead.report import claims, times
 from headtohead.report.collect import LEFT_OUT, LOOKS, Trials
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import draw_all
@@ -89,6 +89,9 @@ def _keep_records(trials: Trials, folder: Path) -> None:
         (kept / stale).unlink()
     if trials.looks:
         files.write_text(folder / LOOKS, json.dumps(asdict(trials.looks)) + "\n")
+    beside = next(iter(trials.paths.values())).parents[1] / times.FILE
+    if trials.again and beside.is_file() and beside.parent != folder:
+        files.write_bytes(folder / times.FILE, beside.read_bytes(), durable=False)
     if trials.problems:
         files.write_text(folder / LEFT_OUT, "".join(f"{' '.join(problem.split())}\n" for problem in trials.problems))
     else:
