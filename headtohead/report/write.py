@@ -89,9 +89,11 @@ def _keep_records(trials: Trials, folder: Path) -> None:
         (kept / stale).unlink()
     if trials.looks:
         files.write_text(folder / LOOKS, json.dumps(asdict(trials.looks)) + "\n")
-    beside = next(iter(trials.paths.values())).parents[1] / times.FILE
-    if trials.again and beside.is_file() and beside.parent != folder:
-        files.write_bytes(folder / times.FILE, beside.read_bytes(), durable=False)
+    source, copy = next(iter(trials.paths.values())).parents[1] / times.FILE, folder / times.FILE
+    if source.resolve() != copy.resolve():
+        copy.unlink(missing_ok=True)
+        if trials.again:
+            files.write_bytes(copy, source.read_bytes(), durable=False)
     if trials.problems:
         files.write_text(folder / LEFT_OUT, "".join(f"{' '.join(problem.split())}\n" for problem in trials.problems))
     else:

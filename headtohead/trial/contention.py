@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from multiprocessing.process import parent_process
 from pathlib import Path
 
 FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")  # of /proc/stat, in its order
@@ -69,7 +70,9 @@ def _cpus(text: str) -> list[dict[str, int]]:
 def _root() -> int:
     """Return the process from which this trial's descend: its own, or the one that started a process for each rank."""
     several = "TORCHELASTIC_RUN_ID" in os.environ or int(os.environ.get("SLURM_NTASKS") or 1) > 1
-    return os.getppid() if several else os.getpid()
+    parent = parent_process()  # of ddp_spawn; a trial of a sweep is a fork server's child, not its parent's
+    spawned = parent is not None and parent.pid == os.getppid()
+    return os.getppid() if several or spawned else os.getpid()
 
 
 def _of_the_tree(proc: Path, root: int) -> int:

@@ -149,6 +149,9 @@ def test_what_was_measured_again_comes_before_the_records_where_all_rows_were(tm
     assert any("on CPU, while others took 40% of the CPU time." in n for n in make_comparison(collect(sweep)).notes)
     assert main([str(sweep), f"--out={tmp_path / 'results'}"]) == 0
     assert collect(tmp_path / "results" / "it").again == collect(sweep).again
+    (sweep / times.FILE).unlink()
+    assert main([str(sweep), f"--out={tmp_path / 'results'}"]) == 0
+    assert not (tmp_path / "results" / "it" / times.FILE).exists()
     (sweep / times.FILE).write_text("[]")
     assert collect(sweep).again is None
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,8 +51,14 @@ def test_the_shares_are_those_of_the_ticks(tmp_path, monkeypatch):
     assert (found["others"], found["stolen"]) == ((142 - 90) / 200, 3 / 200)
     monkeypatch.setattr(os, "getpid", lambda: 11)
     monkeypatch.setattr(os, "getppid", lambda: 10)
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "it")  # each rank was started by one process: the tree begins there
+    assert contention.look(tmp_path).own == 30
+    with monkeypatch.context() as patch:
+        patch.setenv("TORCHELASTIC_RUN_ID", "it")  # each rank was started by one process: the tree begins there
+        assert contention.look(tmp_path).own == 100
+    monkeypatch.setattr(contention, "parent_process", lambda: SimpleNamespace(pid=10))  # ddp_spawn
     assert contention.look(tmp_path).own == 100
+    monkeypatch.setattr(contention, "parent_process", lambda: SimpleNamespace(pid=9))  # a sweep's, by a fork server
+    assert contention.look(tmp_path).own == 30
 
 
 def test_where_the_system_tells_nothing_it_is_null(tmp_path, monkeypatch):
