@@ -40,6 +40,7 @@ def only_record(folder):
 def without_times(record):
     value = json.loads(records.dumps(record))
     value.pop("cost")
+    value.pop("contention")
     value.pop("commit")  # which may change while a long test runs
     value["hardware"].pop("threads")
     for epoch in value["history"]:

@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     Sizes = dict[str, int]
     Costs = dict[str, float]
     Epoch = dict[str, Any]
+    Contention = dict[str, Any]
 else:
 
     def _dict_of(name: str, types: dict[str, Any], total: bool = False) -> Any:
@@ -97,6 +98,8 @@ else:
         return made
 
     Epoch = dict[str, Number]
+    Shares = _dict_of("Shares", {"load": Amount, "others": Share, "stolen": Share})
+    Contention = _dict_of("Contention", {"epochs": list[Shares], "inference": Shares})
     Hardware = _dict_of("Hardware", {**dict.fromkeys(HARDWARE, Scalar), "versions": dict[str, Any] | None})
     Sizes = _dict_of("Sizes", {name: Size for name, cost in COSTS.items() if cost.size}, total=True)
     Costs = _dict_of("Costs", {name: Amount for name, cost in COSTS.items() if not cost.size})
@@ -126,6 +129,9 @@ class Record:
             starts, ``latency_seconds`` (batch of 1), ...
         history: a dict per epoch.
         per_image: what the test found of every image; None in records of schema 1.
+        contention: who else used the CPUs while it was timed: of each of ``epochs``, and while ``inference`` was
+            measured, ``load`` (average of the last minute) and the shares of the CPU time that ``others`` took and that
+            was ``stolen``, null where the system does not tell; None in earlier records.
         schema: version of this schema.
 
     Raises:
@@ -144,6 +150,7 @@ class Record:
     cost: Costs
     history: list[Epoch]
     per_image: PerImage | None = None
+    contention: Contention | None = None
     schema: int = SCHEMA
 
 

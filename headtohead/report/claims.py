@@ -30,7 +30,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import pandas as pd
 import yaml
 from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
@@ -42,9 +41,9 @@ from headtohead.records.looks import Looks
 from headtohead.records.metrics import COSTS, KINDS, Kind
 from headtohead.records.record import Record
 from headtohead.report.collect import Trials, collect, find_sweeps, runs_table
-from headtohead.report.difference import difference, side
 from headtohead.report.labels import label_rows, short
-from headtohead.report.statistics import LEVEL, mean_interval
+from headtohead.report.statistics import mean_interval
+from headtohead.report.times import counted, ratio
 from headtohead.report.verdicts import Samples, Verdict, compare, margin_of
 
 FOLDER = "claims"
@@ -416,6 +415,8 @@ def _value(blank: Judged, runs: pd.DataFrame) -> Judged:
         return replace(blank, measured=f"{found:,.0f}", n=str(len(runs)), outcome="holds" if holds else "refuted")
     if margin is None:
         margin = margin_of(_kind(claim), claim.number, claim.data)
+    if claim.number in COSTS:
+        runs = counted(runs)
     values = runs[claim.number][runs.learned].dropna().to_numpy(dtype=float)
     if not len(values):
         return blank
@@ -441,7 +442,7 @@ def _multiple(blank: Judged, mine: pd.DataFrame, theirs: pd.DataFrame) -> Judged
     factor = float(claim.at_most if claim.at_most is not None else claim.at_least or 0)
     size = COSTS[claim.number].size
     if not size:
-        mine, theirs = mine[mine.trials_at_once == 1], theirs[theirs.trials_at_once == 1]
+        mine, theirs = counted(mine), counted(theirs)
     found = [rows[claim.number].dropna().to_numpy(dtype=float) for rows in (mine, theirs)]
     values = [numbers[numbers > 0] for numbers in found]  # 0 MACs are those of a network of which none are known
     if not all(map(len, values)):
@@ -449,11 +450,10 @@ def _multiple(blank: Judged, mine: pd.DataFrame, theirs: pd.DataFrame) -> Judged
     if size:
         low = high = middle = float(values[0][0] / values[1][0])
     else:
-        logs = [np.log(numbers) for numbers in values]
-        middle, low, high = math.exp(logs[0].mean() - logs[1].mean()), 0.0, math.inf
+        found_ratio = ratio(*values)
+        middle, low, high = found_ratio.value, 0.0, math.inf
         if min(map(len, values)) > 1 and mine.device.nunique() == 1 and set(mine.device) == set(theirs.device):
-            half = float(difference(side(logs[0]), side(logs[1])).half(LEVEL))
-            low, high = middle * math.exp(-half), middle * math.exp(half)
+            low, high = (found_ratio.low, found_ratio.high) if math.isfinite(found_ratio.low) else (low, high)
     inside = (high <= factor, low > factor) if claim.at_most is not None else (low >= factor, high < factor)
     interval = f"{low:.3g} to {high:.3g} ×" if math.isfinite(high) and low < high else "–"
     outcome: Outcome = "holds" if inside[0] else "refuted" if inside[1] else "undecided"

@@ -12,12 +12,14 @@ from typing import Any
 import pandas as pd
 
 from headtohead.records import record as records
+from headtohead.records.contention import contended
 from headtohead.records.looks import Looks, read_looks
 from headtohead.records.metrics import KINDS, Kind, kind_of, sizes, times
 from headtohead.records.record import HARDWARE, Record, RecordError
 from headtohead.report.labels import label_rows
 from headtohead.report.learning import learned
 from headtohead.report.target import common_level, seconds_to
+from headtohead.report.times import Again, read_again
 
 LEFT_OUT = "left_out.txt"
 
@@ -33,6 +35,7 @@ class Trials:
         paths: of the records' files, by trial name.
         looks: how often its verdicts were looked at while seeds were drawn; None where their number was fixed.
         named: the rows, by ``config_hash``, that its claim file names.
+        again: what was measured again, if anything was.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Trials:
     paths: dict[str, Path] = field(default_factory=dict)
     looks: Looks | None = None
     named: dict[str, str] = field(default_factory=dict)
+    again: Again | None = None
 
 
 def find_sweeps(path: Path) -> list[Path]:
@@ -60,7 +64,7 @@ def collect(folder: Path) -> Trials:
 
     Trials of one configuration that ran in two precisions are given two: they are never one row.
     """
-    trials = Trials(folder.name, looks=read_looks(folder))
+    trials = Trials(folder.name, looks=read_looks(folder), again=read_again(folder))
     left_out = folder / LEFT_OUT
     if left_out.is_file():
         trials.problems += left_out.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -86,7 +90,7 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
     kinds = [kind_of(record.quality) for record in trials.records.values()]
     metrics = dict.fromkeys(name for kind in KINDS if kind in kinds for name in kind.metrics)
     columns = ["model", "data", "seed", *sizes(), *metrics, *times(), "learned", "target", "epochs"]
-    columns += [*HARDWARE, "config_hash", "commit", "trial"]
+    columns += [*HARDWARE, "contended", "config_hash", "commit", "trial"]
     levels = _levels(trials)
     rows = []
     for (name, record), kind in zip(trials.records.items(), kinds, strict=True):
@@ -104,13 +108,13 @@ def labels(trials: Trials) -> dict[str, str]:
 def mixed_hardware(trials: Trials) -> list[str]:
     """Name the trials that ran on other hardware than most of their model: that row of a table shows no times.
 
-    Trials that shared their machine are not asked: their times are left out anyway.
+    Trials that shared their machine, or were contended, are not asked: their times are left out anyway.
     """
     lines = []
     names = labels(trials)
     by_row: dict[str, dict[str, str]] = {}
     for trial, record in trials.records.items():
-        if record.hardware.get("trials_at_once") == 1:
+        if alone([record]):
             by_row.setdefault(record.config_hash, {})[trial] = hardware_name(record.hardware)
     for key, name in names.items():
         found = by_row.get(key, {})
@@ -122,8 +126,8 @@ def mixed_hardware(trials: Trials) -> list[str]:
 
 
 def alone(found: Iterable[Record]) -> list[Record]:
-    """Return the trials whose times count: those that had their machine to themselves."""
-    return [record for record in found if record.hardware.get("trials_at_once") == 1]
+    """Return the trials whose times count: those that had their machine to themselves, as far as that is known."""
+    return [record for record in found if record.hardware.get("trials_at_once") == 1 and not contended(record)]
 
 
 def hardware_name(hardware: Mapping[str, Any] | pd.Series) -> str:
@@ -207,6 +211,7 @@ def _row(record: Record, kind: Kind | None, level: float) -> dict[str, Any]:
         "epochs": len(record.history),
         "config_hash": record.config_hash,
         "commit": record.commit,
+        "contended": contended(record),
         **{name: record.hardware.get(name) for name in HARDWARE},
         "target": 100 * level,
         "target_seconds": seconds_to(record, kind, level) if kind else None,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from headtohead.records.looks import Looks
 from headtohead.records.metrics import Kind
-from headtohead.report import claims, learning
+from headtohead.report import claims, learning, times
 from headtohead.report.collect import Trials, mixed_hardware, runs_table
 from headtohead.report.ranks import Ranks, mean_ranks
 from headtohead.report.summary import best_rows, by_kind, by_table, notes, summarize
@@ -169,7 +169,7 @@ def make_comparison(trials: Trials, target: float | None = None, margin: float |
     shown = best_rows(trials, runs, MOST_ROWS, asked)
     summary = summarize(shown, runs)
     parts = [_part(trials, runs, kind, data, rows, file.questions, margin) for kind, data, rows in by_table(summary)]
-    said = [*notes(summary), *_pair_notes(parts, trials.looks), *mixed_hardware(shown)]
+    said = [*notes(summary), *_pair_notes(parts, trials.looks), *mixed_hardware(shown), *times.notes(shown)]
     if (rows := runs.config_hash.nunique()) > len(summary):
         said.append(f"The best {len(summary):,} of {rows:,} rows are shown; runs.csv has every trial.")
     judged = claims.judge(file.claims, trials, claims.beside(trials)) if file.claims else []

@@ -7,6 +7,7 @@ import math
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,9 +20,11 @@ from headtohead.report.collect import Trials, collect, find_sweeps
 from headtohead.report.comparison import make_comparison
 from headtohead.report.index import write_index
 from headtohead.report.table import claimed, markdown
+from headtohead.report.time_again import grid, time_again
+from headtohead.report.times import read_again
 from headtohead.report.write import show, write
 
-USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--claims | --index]"
+USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--claims | --index | --time-again]"
 
 
 @lasting_output()
@@ -83,6 +86,11 @@ def _main(args: Sequence[str] | None) -> int:
         "results)",
     )
     parser.add_argument(
+        "--time-again",
+        action="store_true",
+        help="measure latency and throughput of the rows again, in turn, from their checkpoints on this machine",
+    )
+    parser.add_argument(
         "--push", action="store_true", help="log table, figures and report to the project that the runs are read from"
     )
     options = parser.parse_args(args)
@@ -100,6 +108,8 @@ def _main(args: Sequence[str] | None) -> int:
             return _list(Path(options.runs or "results"), options)
         if options.push and not remote:
             raise UsageError(f"--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got {options.runs}")
+        if options.time_again and remote:
+            raise UsageError(f"--time-again: RUNS must be a folder of sweeps, with checkpoints: got {options.runs}")
         if not remote:
             return _write_all(_collect(Path(options.runs or "runs")), options)
         from headtohead.report import from_wandb  # only here, because it imports wandb
@@ -121,8 +131,12 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
             continue
         claims.check_labels(trials)
         folder = options.out / trials.name
+        if options.time_again:
+            trials = replace(trials, again=read_again(time_again(trials).parent))
         comparison = make_comparison(trials, options.target, options.margin)
         show(comparison, write(comparison, folder))
+        if options.time_again and (table := grid(comparison)):
+            print(markdown([table], [], []))
         if options.push:
             from headtohead.report import from_wandb
 

@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from headtohead.records.metrics import KINDS, Kind, kind_of, sizes, times
+from headtohead.records.metrics import KINDS, Kind, kind_of, sizes
+from headtohead.records.metrics import times as times_of_trials
 from headtohead.records.record import HARDWARE, Record
 from headtohead.report.collect import Trials, hardware_name, labels
 from headtohead.report.labels import values_of
 from headtohead.report.statistics import mean_interval, sampling_error, too_high
+from headtohead.report.times import costs_again, counted, measured_again, spread
 
 
 def best_rows(trials: Trials, runs: pd.DataFrame, most: int, asked: Iterable[str] = ()) -> Trials:
@@ -48,16 +49,17 @@ def summarize(trials: Trials, runs: pd.DataFrame) -> pd.DataFrame:
         A row per configuration, by data and kind with the best first: ``data, model, n, learned`` (trials that
         learnt), ``epochs, hardware, setting, target, reached`` (trials that reached it), the sizes, then of each metric
         the mean of those that learnt, the standard deviation (``_std``), half the width of the 95 % interval (``_ci``)
-        and the mean of all (``_all``), the sampling error of the test set (``test_set``), and mean times. A spread
-        needs two trials. Times are averaged over the ``timed`` trials, those that had the machine to themselves: they
-        are NaN where there is none, and where those ran on different hardware.
+        and the mean of all (``_all``), the sampling error of the test set (``test_set``), and of each time the
+        median, the least (``_low``) and the largest (``_high``). A spread needs two trials. Times are those of the
+        ``timed`` trials, which had the machine to themselves: they are NaN where there is none, and where those ran on
+        different hardware. ``epochs_seconds`` has the seconds of an epoch of each.
     """
-    names, settings = labels(trials), differences(trials)
+    names, settings, again = labels(trials), differences(trials), measured_again(trials)
     rows = []
     runs = runs[runs.config_hash.isin(set(names))]
     for (data, key), group in runs.groupby(["data", "config_hash"], sort=False):
         row = {"data": data, "model": names[str(key)], "config_hash": key, "setting": settings[str(key)]}
-        rows.append(row | _numbers(group) | _costs(group))
+        rows.append(row | _numbers(group) | _costs(group) | costs_again(again.get(str(key))))
     rows.sort(key=_rank)
     return pd.DataFrame(rows)
 
@@ -138,7 +140,8 @@ def notes(summary: pd.DataFrame) -> list[str]:
             lines.append(f"Seconds to {level} on {data}: of training, up to the end of the epoch that reached it.")
     untimed = summary.hardware.isin(["different", "shared"])
     if untimed.any():
-        lines.append("Times are left out where trials ran on different hardware or shared a machine.")
+        why = "ran on different hardware, shared a machine or were contended"
+        lines.append(f"Times are left out where trials {why}.")
     if (part := summary[~untimed & (summary.timed < summary.n)]).size:
         said = ", ".join(f"{row.timed} of {row.n} for {row.model} on {row.data}" for row in part.itertuples())
         lines.append(f"Times are those of trials that had the machine to themselves: {said}.")
@@ -162,17 +165,17 @@ def _numbers(group: pd.DataFrame) -> dict[str, Any]:
 
 
 def _costs(group: pd.DataFrame) -> dict[str, Any]:
-    """Return the sizes, the hardware, and the mean times of the trials that had the same hardware to themselves."""
-    alone = group[group.trials_at_once == 1]
+    """Return the sizes, the hardware, and the times of the trials that had the same hardware to themselves."""
+    alone = counted(group)
     machines = len(alone[HARDWARE].drop_duplicates())
     row: dict[str, Any] = {name: group[name].iloc[0] for name in sizes()}
     row["epochs"] = group.epochs.iloc[0] if group.epochs.nunique() == 1 else math.nan
     row["hardware"] = hardware_name(alone.iloc[0]) if machines == 1 else "different" if machines else "shared"
     row["timed"] = len(alone) if machines == 1 else 0
     row["target"], row["reached"] = group.target.iloc[0], int(group.target_seconds.notna().sum())
-    for name in times():
-        # skipna=False: a mean over some of these trials would not be the row's
-        row[name] = alone[name].astype(float).mean(skipna=False) if machines == 1 else np.nan
+    for name in times_of_trials():
+        row |= spread(name, alone[name].astype(float) if machines == 1 else ())
+    row["epochs_seconds"] = tuple(alone.epoch_seconds.astype(float)) if machines == 1 else ()
     return row
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 
-from headtohead.records.metrics import COSTS, KINDS, Kind
+from headtohead.records.metrics import COSTS, KINDS, Cost, Kind
 from headtohead.report.claims import Judged
 from headtohead.report.statistics import share_interval
-from headtohead.report.verdicts import Pair
+from headtohead.report.times import AGAIN, ratio_in_turn
+from headtohead.report.verdicts import Pair, ratio_of_times
 
 
 @dataclass(frozen=True)
@@ -172,15 +173,24 @@ def verdict_table(kind: Kind, title: str, rows: pd.DataFrame, pairs: Sequence[Pa
         ),
         _words("n", [" and ".join(map(str, dict.fromkeys(pair.n))) for pair in pairs]),
     ]
-    for name, head in (("params", "parameters"), ("macs", "MACs"), ("epoch_seconds", "time")):
+    for name, head in (("params", "parameters"), ("macs", "MACs")):
         ratios = [
-            models[pair.model][name] / models[pair.other][name]
-            if models[pair.other][name] > 0
-            and (name != "epoch_seconds" or models[pair.model]["hardware"] == models[pair.other]["hardware"])
-            else math.nan
+            models[pair.model][name] / models[pair.other][name] if models[pair.other][name] > 0 else math.nan
             for pair in pairs
         ]
         columns.append(_column(head, ["–" if math.isnan(ratio) else f"{ratio:.3g} ×" for ratio in ratios], ratios))
+    times = [ratio_of_times(models[pair.model], models[pair.other]) for pair in pairs]
+    texts = ["–" if time is None else time.in_words() for time in times]
+    columns.append(_column("time", texts, [math.nan if time is None else time.value for time in times]))
+    return Grid(title, columns)
+
+
+def ratios(title: str, pairs: Sequence[tuple[str, str]], rows: Mapping[str, Mapping[str, list[float]]]) -> Grid:
+    """Return the table of the ratios of what was measured again, a row for each pair of names."""
+    columns = [_words("model", [one for one, _ in pairs]), _words("against", [other for _, other in pairs])]
+    for name in AGAIN:
+        found = [ratio_in_turn(rows[one][name], rows[other][name]) for one, other in pairs]
+        columns.append(_column(COSTS[name].head, [one.in_words() for one in found], [one.value for one in found]))
     return Grid(title, columns)
 
 
@@ -309,11 +319,21 @@ def _interval(mean: float, half: float, digits: int) -> str:
 
 def _cost(name: str, row: pd.Series, narrow: bool) -> str:
     """Return a cost of a row of a summary."""
-    cost, value = COSTS[name], float(row[name]) * COSTS[name].factor
+    cost, value = COSTS[name], float(row[name])
     if name == "target_seconds" and row.reached < row.n and not math.isnan(row.target):
         return f"{row.reached} of {row.n}" + ("" if narrow else " reach it")
     if math.isnan(value):
         return "–"
+    text = _in_digits(cost, value)
+    if narrow or cost.size:
+        return text
+    low, high = (_in_digits(cost, float(row[f"{name}_{end}"])) for end in ("low", "high"))
+    return text if low == high else f"{text} ({low} to {high})"
+
+
+def _in_digits(cost: Cost, value: float) -> str:
+    """Return a cost of the record in the unit of its column."""
+    value *= cost.factor
     if cost.form == "prefix":
         return _si(value) + cost.unit
     # three digits, or as many as are before the point

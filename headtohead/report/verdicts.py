@@ -33,6 +33,7 @@ from headtohead.report.statistics import (
     permutation_test,
     share_interval,
 )
+from headtohead.report.times import Ratio, ratio
 
 Verdict = Literal["better", "worse", "equal", "undecided"]
 
@@ -370,12 +371,24 @@ def _and(n: tuple[int, int]) -> str:
 
 
 def at_what_cost(one: Mapping[Hashable, Any], other: Mapping[Hashable, Any]) -> str:
-    """Say what the first model of a pair costs in shares of what the second does."""
-    costs = {"params": "parameters", "macs": "MACs", "epoch_seconds": "time of an epoch"}
+    """Say what the first model of a pair costs in shares of what the second does; of a time also on what hardware."""
+    costs = {"params": "parameters", "macs": "MACs"}
     shares = [
         f"{one[name] / other[name]:.3g} × the {said}"
         for name, said in costs.items()
-        if other[name] > 0 and one[name] > 0 and (name != "epoch_seconds" or one["hardware"] == other["hardware"])
+        if other[name] > 0 and one[name] > 0
     ]
+    if (time := ratio_of_times(one, other)) is not None:
+        why = "one trial" if min(len(one["epochs_seconds"]), len(other["epochs_seconds"])) == 1 else "no spread"
+        interval = f"{time.low:.3g} to {time.high:.3g}" if math.isfinite(time.low) else f"no interval from {why},"
+        shares.append(f"{time.value:.3g} × the time of an epoch ({interval} on {one['hardware']})")
     said = f" {one['model']} takes {', '.join(shares[:-1])} and {shares[-1]}." if len(shares) > 1 else ""
     return said + (" Recipe or hardware differ: see the table." if one["setting"] != other["setting"] else "")
+
+
+def ratio_of_times(one: Mapping[Hashable, Any], other: Mapping[Hashable, Any]) -> Ratio | None:
+    """Return the ratio of the times of an epoch of two rows of a summary; None where they cannot be compared."""
+    times = one["epochs_seconds"], other["epochs_seconds"]
+    if one["hardware"] != other["hardware"] or not all(times) or not all(t > 0 for side in times for t in side):
+        return None
+    return ratio(*times)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from headtohead.records import files
 from headtohead.records.looks import write_looks
-from headtohead.report import claims
+from headtohead.report import claims, times
 from headtohead.report.collect import LEFT_OUT, Trials
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import draw_all
@@ -87,6 +87,11 @@ def _keep_records(trials: Trials, folder: Path) -> None:
         (kept / stale).unlink()
     if trials.looks:
         write_looks(trials.looks, folder)
+    source, copy = next(iter(trials.paths.values())).parents[1] / times.FILE, folder / times.FILE
+    if source.resolve() != copy.resolve():
+        copy.unlink(missing_ok=True)
+        if trials.again:
+            files.write_bytes(copy, source.read_bytes(), durable=False)
     if trials.problems:
         files.write_text(folder / LEFT_OUT, "".join(f"{' '.join(problem.split())}\n" for problem in trials.problems))
     else:

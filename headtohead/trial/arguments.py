@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from lightning.pytorch import LightningDataModule, callbacks, loggers
@@ -17,6 +18,7 @@ from torch import nn
 import datamodules
 from datamodules import ImageDataModule
 from headtohead.cli.errors import UsageError, did_you_mean
+from headtohead.trial.config import PRECISIONS
 from headtohead.trial.errors import Classes, is_a_task
 from headtohead.trial.networks import FROM_THE_DATA, named
 from headtohead.trial.refused import REFUSED
@@ -146,12 +148,35 @@ def _check_trainer(trainer: Mapping[str, Any]) -> None:
         # the first two keep a part of the network in each process, which no checkpoint of a trial holds; CUDA cannot be
         # used by a process that is forked
         raise UsageError(f"--trainer.strategy: a trial cannot use {strategy!r}; ddp and ddp_spawn work")
-    usable = [name for name in AcceleratorRegistry if AcceleratorRegistry[name]["accelerator"].is_available()]
-    usable += ["auto", *(["gpu"] if {"cuda", "mps"} & set(usable) else [])]
+    there = [name for name in AcceleratorRegistry if AcceleratorRegistry[name]["accelerator"].is_available()]
+    usable = [*there, "auto", *(["gpu"] if {"cuda", "mps"} & set(there) else [])]
     for name, known in (("accelerator", usable), ("strategy", ["auto", *StrategyRegistry.available_strategies()])):
         if isinstance(value := trainer[name], str) and value not in known:
             near = did_you_mean(value, known) or "; auto is the default"
             raise UsageError(f"--trainer.{name}: there is no {value!r} on this machine{near}")
+    _check_precision(
+        str(trainer["precision"]), usable if trainer["accelerator"] == "auto" else [trainer["accelerator"]]
+    )
+
+
+def _check_precision(precision: str, accelerators: Sequence[Any]) -> None:
+    """Refuse a precision that this hardware has not.
+
+    Of float16 a processor has no arithmetic of its own: Lightning turns 16-mixed into bf16-mixed with a warning, so
+    that the record would say what did not run, and 16-true takes minutes for a step of some networks.
+    """
+    name = PRECISIONS.get(precision, precision)
+    if name.startswith("transformer-engine") and not (
+        {"cuda", "gpu"} & set(accelerators) and find_spec("transformer_engine")
+    ):
+        raise UsageError(
+            f"--trainer.precision: {name} needs a GPU of NVIDIA's and the package transformer_engine, "
+            "of which this machine lacks one; bf16-mixed and 32-true work"
+        )
+    if name in ("16-mixed", "16-true") and set(accelerators) <= {"cpu"}:
+        raise UsageError(
+            f"--trainer.precision: {name} is for GPUs; on a CPU bf16-mixed, bf16-true, 32-true and 64-true work"
+        )
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -21,6 +21,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
 from datamodules.streams import DRAWS, stream_seed
 from headtohead.cli.errors import one_line
+from headtohead.trial import contention
 from headtohead.trial.errors import Terminated, TrialFailed
 from headtohead.trial.hardware import peak_memory_mb
 from headtohead.trial.networks import LAYOUTS, facts_of, left_as_it_is
@@ -139,6 +140,7 @@ class History(Checkpoint):
     def __init__(self, folder: Path) -> None:
         self.path = folder / "last.ckpt"
         self.epochs: list[dict[str, float | None]] = []
+        self.contention: list[dict[str, float | None]] = []  # of each epoch, its validation included
         self._start = time.perf_counter()
         self._earlier_seconds = 0.0
         self.peak_memory_mb = 0.0  # of this process, up to the last epoch's end
@@ -169,7 +171,7 @@ class History(Checkpoint):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock of the epoch."""
         synchronize(pl_module.device)
-        self._before = dict(trainer.callback_metrics)
+        self._before, self._look = dict(trainer.callback_metrics), contention.look()
         self._epoch_start, self._validation_seconds = time.perf_counter(), 0.0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -206,17 +208,21 @@ class History(Checkpoint):
         epoch = {"epoch": trainer.current_epoch, **measured, **changing, "seconds": seconds}
         names = dict.fromkeys([name for other in self.epochs[-1:] for name in other] + [*epoch])
         self.epochs = [{name: other.get(name) for name in names} for other in [*self.epochs, epoch]]
+        self.contention.append(contention.between(self._look, contention.look()))
         trainer.save_checkpoint(self.path)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the checkpoint keeps."""
-        return {"epochs": self.epochs, "seconds": self.total_seconds, "memory": self.peak_memory_mb}
+        measured = {"epochs": self.epochs, "contention": self.contention}
+        return {**measured, "seconds": self.total_seconds, "memory": self.peak_memory_mb}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.epochs = list(state_dict["epochs"])
         self._earlier_seconds = state_dict["seconds"]
-        self.peak_memory_mb = state_dict.get("memory", 0.0)  # checkpoints of an earlier version have none
+        # checkpoints of an earlier version have neither
+        self.peak_memory_mb = state_dict.get("memory", 0.0)
+        self.contention = list(state_dict.get("contention", [{}] * len(self.epochs)))
 
 
 class Termination(Callback):

@@ -6,7 +6,6 @@ import platform
 import statistics
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +18,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from headtohead.records import per_image
 from headtohead.records.metrics import in_words
 from headtohead.records.record import Record, config_hash, write
+from headtohead.trial import contention
 from headtohead.trial.callbacks import Best, History
 from headtohead.trial.config import class_name, network_name
 from headtohead.trial.hardware import cpu_name, driver, trials_at_once, trials_on_machine
@@ -30,9 +30,6 @@ from lit_models.facts import example_inputs
 from lit_models.operators import vectors
 from lit_models.sizes import size
 from lit_models.tasks.classifier import QUARTER_TURNS
-
-with suppress(ImportError):  # Windows has none
-    pass
 
 THROUGHPUT_BATCH = 256
 
@@ -82,10 +79,12 @@ class Recorder(Callback):
             part.to(device, next(model.parameters()).dtype, memory_format=layout)
             for part in example_inputs(model.net, facts_of(data))
         ]
+        before = contention.look()
         with trainer.precision_plugin.forward_context():
             latency = seconds_per_batch(model, *example)
             batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).clone(memory_format=layout) for part in example]
             throughput = THROUGHPUT_BATCH / seconds_per_batch(model, *batch)
+        shares = contention.between(before, contention.look())
         warms_up = device.type != "cpu" or model.net._compiled_call_impl is not None
         epoch_seconds = seconds_of_an_epoch(self.history.seconds, warms_up)
         images = _images_per_epoch(trainer, data) if hasattr(data, "train") else float("nan")
@@ -114,6 +113,7 @@ class Recorder(Callback):
             },
             history=self.history.epochs,
             per_image=_per_image(model, data),
+            contention={"epochs": self.history.contention, "inference": shares},
         )
 
 

@@ -137,6 +137,7 @@ class Inpainter(Task):
         mask = self._fixed_masks(images, batch_idx)
         counted, hole = labels != IGNORED, 1 - mask
         output = self._fill(images, mask)
+        images, mask, hole = images.float(), mask.float(), hole.float()  # to count in: bfloat16 counts to 256
         self.val_metrics["loss"].update(_weighted_error(output, images, mask).mean((1, 2, 3)), counted)
         error = ((output.clamp(0, 1) - images).abs() * hole).sum((1, 2, 3))
         values = hole.sum((1, 2, 3)) * images.shape[1]
@@ -165,6 +166,7 @@ class Inpainter(Task):
         """
         mask = self._fixed_masks(images, batch_idx)
         output = self._fill(images, mask).clamp(0, 1)
+        images, mask = images.float(), mask.float()  # as in validation
         error = (output - images).abs()
         rows = []
         for where in (1 - mask, mask):

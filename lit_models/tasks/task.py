@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -108,6 +108,19 @@ class Task(LightningModule):
         """
         self.net(*self.inputs(images))
         return None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Convert or move what belongs to the task; what metrics add up stays in float32 at least.
+
+        Under precision=bf16-true Lightning converts all of it, and a sum in bfloat16 stands still: 256 + 1 is 256.
+        """
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's
+        for metric in (module for module in self.modules() if isinstance(module, Metric)):
+            for name, value in metric._defaults.items():
+                if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16):
+                    metric._defaults[name] = value.float()
+                    setattr(metric, name, getattr(metric, name).float())
+        return self
 
     def setup(self, stage: str) -> None:
         """Give every process its own metrics: those that are spawned begin with their parent's, in shared memory."""

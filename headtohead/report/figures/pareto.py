@@ -105,7 +105,7 @@ def cost_points(group: Group, cost: str) -> Points:
             times = [
                 record.cost["epoch_seconds"] for record in alone(found) if has_numbers(record.cost, "epoch_seconds")
             ]
-            x = float(np.mean(times)) if comparable and times else 0.0
+            x = float(np.median(times)) if comparable and times else 0.0
         else:
             x = float(found[0].size[cost])
         if x > 0:
