@@ -100,7 +100,14 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
             trial of that kind and data reached.
     """
     kinds = [kind_of(record.quality) for record in trials.records.values()]
-    metrics = dict.fromkeys(name for kind in KINDS if kind in kinds for name in kind.metrics)
+    measured = {name for record in trials.records.values() for name in record.quality}
+    metrics = dict.fromkeys(
+        name
+        for kind in KINDS
+        if kind in kinds
+        for name, metric in kind.metrics.items()
+        if name in measured or not metric.apart
+    )
     columns = ["model", "data", "seed", *sizes(), *metrics, *times(), "learned", "target", "epochs"]
     columns += [*HARDWARE, "config_hash", "commit", "trial"]
     levels = _levels(trials)
@@ -124,7 +131,7 @@ def labels(trials: Trials) -> dict[str, str]:
     for (model, _), configs in alike.items():
         differing = [name for name, values in values_of(configs.values()).items() if len(values) > 1]
         for key, record in configs.items():
-            details = ", ".join(f"{name}={record.config.get(name)}" for name in differing)
+            details = ", ".join(f"{name}={record.config[name]}" for name in differing if name in record.config)
             result[key] = f"{model} ({details})" if details else model
     return result
 

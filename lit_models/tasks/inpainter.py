@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torchmetrics import MetricCollection, SumMetric
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
+from lit_models.operators import _check
 from lit_models.tasks.sums import Mean
 from lit_models.tasks.task import IGNORED, Batch, Optimizer, Schedule, Task
 
 SSIM_WINDOW = 11  # pixels: an image must be as large
 HOLE_WEIGHT = 6.0  # of the error in holes against that elsewhere: Liu and others 2018
 SHARES = (0.1, 0.5)  # of an image that is hole: drawn evenly from here
-WALKS, STEPS = 3, 16  # of a brush: how often it is set down, and the points it then goes through
+STROKES, STEPS = 3, 16  # of a brush: how often it is set down, and the points it then goes through
 STEP = 0.05  # from point to point, in widths of the image: below a brush's width, so that strokes have no gaps
-NUMBERS = 1 + WALKS * (3 + STEPS)  # uniform random numbers that make a mask
+NUMBERS = 1 + STROKES * (3 + STEPS)  # uniform random numbers that make a mask, by default
 
 MASK_SEED = 20_180  # of the masks in validation and test: the same for every trial, whatever its seed
 FIXED_MASKS = 10_000  # after so many images their masks begin again: CIFAR-10 and MNIST test on as many
+
+Holes = Literal["strokes", "inside", "centre"]
 
 
 class Inpainter(Task):
@@ -32,19 +37,23 @@ class Inpainter(Task):
     ``(B, C, H, W)``, black in their holes, and a mask ``(B, 1, H, W)``, 1 where a pixel is there and 0 in holes, become
     whole images ``(B, C, H, W)``. The labels of a data set are not used.
 
-    Every image has a mask of its own, a brush's random walk that covers 10 to 50 % of it, see :func:`draw_masks`. In
-    training it is drawn anew each time from the global random numbers of the device. In validation and test it belongs
-    to the image's place in the data set, so that all models, seeds, batch sizes, devices and numbers of processes fill
-    the same holes. It rests on the order in which samplers deal out a data set that is not shuffled (image i to process
-    i modulo their number); masks are drawn on the CPU for it, because devices round differently.
+    Every image has a mask of its own, by default a brush's random walk that covers 10 to 50 % of it, see
+    :func:`draw_masks`. In training it is drawn anew each time from the global random numbers of the device. In
+    validation and test it belongs to the image's place in the data set, so that all models, seeds, batch sizes, devices
+    and numbers of processes fill the same holes. It rests on the order in which samplers deal out a data set that is
+    not shuffled (image i to process i modulo their number); masks are drawn on the CPU for it, because devices round
+    differently.
 
     The loss is the mean of the absolute error over all pixels, weighted 6 in holes. The validation gives ``val_loss``
     and ``val_l1``, the mean absolute error in the holes, by which the best checkpoint is chosen. The test is read once
     and gives the mean absolute error in the holes and elsewhere (of the network's output, clamped to [0, 1]), and of
     the composed images (the output in the holes, the given pixels elsewhere) the PSNR, of the mean squared error over
     the whole test set, because that of one image filled without an error is infinite, and the SSIM (Gaussian window of
-    11 pixels, images reflected at the border, mean over images); and in ``per_image`` the mean absolute error in the
-    holes of every image. A second test loader, the classifier's rotation sweep, is passed over.
+    11 pixels, images reflected at the border, mean over images); in ``per_image`` the mean absolute error in the holes
+    of every image; and the mean of those over the images of each of ``groups``: by the share of the image that was
+    drawn for its hole, ``test_l1_hole_10_20`` for 10 up to 20 %, and by whether the hole has a pixel at the edge of the
+    image, ``test_l1_hole_border``, or none, ``test_l1_hole_inside``. A second test loader, the classifier's rotation
+    sweep, is passed over.
 
     These numbers need images in [0, 1], so the data are not to be normalised: run it with ``data.normalize=false``.
 
@@ -60,6 +69,11 @@ class Inpainter(Task):
         weight_decay: weight decay.
         momentum: momentum.
         schedule: schedule of the learning rate.
+        holes: ``strokes`` of a brush, of which nearly all reach the edge of the image; the same that stay ``inside``;
+            or one square in the ``centre``, as older methods were tested with.
+        hole_min: smallest share of an image that is hole; shares are drawn evenly from here to ``hole_max``.
+        hole_max: largest share of an image that is hole.
+        strokes: how often the brush is set down.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -68,6 +82,7 @@ class Inpainter(Task):
 
     monitor = "val_l1"
     mode = "min"
+    groups: dict[str, Tensor]  # (images,) by name: which images of the last test are in it
 
     def __init__(
         self,
@@ -77,11 +92,25 @@ class Inpainter(Task):
         weight_decay: float = 0.01,
         momentum: float = 0.9,
         schedule: Schedule = "cosine",
+        holes: Holes = "strokes",
+        hole_min: float = SHARES[0],
+        hole_max: float = SHARES[1],
+        strokes: int = STROKES,
     ) -> None:
         super().__init__(net, optimizer, lr, weight_decay, momentum, schedule)
+        if holes not in get_args(Holes):
+            raise ValueError(f"holes must be one of {', '.join(get_args(Holes))}: got {holes}")
+        if not 0 < hole_min < 1:
+            raise ValueError(f"hole_min must lie between 0 and 1: got {hole_min}; {SHARES[0]} is the default")
+        if not hole_min <= hole_max < 1:
+            raise ValueError(f"hole_max must lie between hole_min, {hole_min}, and 1: got {hole_max}")
+        _check.at_least(1, strokes=strokes, hint=f"{STROKES} is the default")
+        if holes == "centre" and strokes != STROKES:
+            raise ValueError(f"strokes is for a brush, and changes nothing of {holes}: got {strokes}")
+        self.holes, self.shares, self.strokes = holes, (hole_min, hole_max), strokes
         self._steps: list[tuple[Tensor, int]] = []  # loss and images of each step of this epoch
         self._evaluated = 0  # images that this process has evaluated in this pass
-        self._errors: list[Tensor] = []  # per batch of the test: the mean absolute error in each image's hole
+        self._found: list[Tensor] = []  # per batch of the test, of each image: error in its hole, share, at the edge
         self.train_loss = Mean()
         self.val_metrics = MetricCollection({"loss": Mean(), "l1": Mean()}, prefix="val_", compute_groups=False)
         self.test_metrics = MetricCollection(
@@ -116,8 +145,9 @@ class Inpainter(Task):
         if batch_idx == 0:
             _check_range(images)
         # float32 whatever the default: under precision=bf16-true that is too coarse to draw with
-        numbers = torch.rand(len(images), NUMBERS, dtype=torch.float32, device=images.device)
-        mask = draw_masks(numbers, images.shape[-1]).to(images)
+        count = _numbers_of(self.strokes)
+        numbers = torch.rand(len(images), count, dtype=torch.float32, device=images.device)
+        mask = draw_masks(numbers, images.shape[-1], self.shares, self.holes).to(images)
         loss = inpainting_loss(self._fill(images, mask), images, mask)
         self._steps.append((loss.detach(), len(images)))
         return loss
@@ -156,20 +186,24 @@ class Inpainter(Task):
     def on_test_epoch_start(self) -> None:
         """Begin with the mask of the first image; forget the images of a test that was broken off."""
         self._evaluated = 0
-        self._errors.clear()
+        self._found.clear()
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Accumulate the errors, PSNR and SSIM on the test set."""
         if dataloader_idx == 1:
             return
+        shares = shares_of(_fixed_numbers(self.strokes)[self._places(len(batch[0]))], self.shares)
         images, mask = self._with_fixed_masks(batch, batch_idx)
-        errors = torch.full((1, len(batch[0])), torch.nan, device=self.device)
-        self._errors.append(errors)
+        found = torch.full((3, len(batch[0])), torch.nan, device=self.device)
+        self._found.append(found)
         if not len(images):
             return
         output = self._fill(images, mask).clamp(0, 1)
         wrong = ((output - images).abs() * (1 - mask)).sum((1, 2, 3))
-        errors[0, batch[1] != IGNORED] = wrong / ((1 - mask).sum((1, 2, 3)) * images.shape[1])
+        counted = batch[1] != IGNORED
+        found[0, counted] = wrong / ((1 - mask).sum((1, 2, 3)) * images.shape[1])
+        found[1] = shares.to(found)
+        found[2, counted] = at_the_edge(mask).to(found)
         self.test_metrics["l1_hole"].update(*_mean_error(output, images, 1 - mask))
         self.test_metrics["l1_valid"].update(*_mean_error(output, images, mask))
         composed = torch.where(mask != 0, images, output)
@@ -180,8 +214,11 @@ class Inpainter(Task):
     def on_test_epoch_end(self) -> None:
         """Log the scalars of the test and keep them in ``test_report``."""
         scalars = {name: round(float(value), 6) for name, value in self.test_metrics.compute().items()}
+        self.per_image, shares, edge = self.in_order(self._found).split(1)
+        self.groups = groups_of(shares[0], edge[0] > 0)
+        of_each = {name: float(self.per_image[0, among].double().mean()) for name, among in self.groups.items()}
+        scalars |= {f"test_l1_hole_{name}": round(value, 6) for name, value in of_each.items()}
         self.test_report = {**scalars, "test_images": int(self.test_images.compute())}
-        self.per_image = self.in_order(self._errors)
         self.log_dict(scalars, sync_dist=True)  # equal on all ranks already: compute() gathers
         self.reset_metrics()
 
@@ -194,41 +231,93 @@ class Inpainter(Task):
         """Return the images that count, and their masks."""
         images, labels = batch
         counted = labels != IGNORED
-        index = torch.arange(self._evaluated, self._evaluated + len(images))
+        numbers = _fixed_numbers(self.strokes)[self._places(len(images))]
         self._evaluated += len(images)
-        index = index * self.trainer.world_size + self.trainer.global_rank
-        masks = draw_masks(_fixed_numbers()[index % FIXED_MASKS], images.shape[-1]).to(images)
+        masks = draw_masks(numbers, images.shape[-1], self.shares, self.holes).to(images)
         images, masks = images[counted], masks[counted]
         if batch_idx == 0:
             _check_range(images)
         return images, masks
 
+    def _places(self, count: int) -> Tensor:
+        """Return for the next images which of the fixed masks each has."""
+        index = torch.arange(self._evaluated, self._evaluated + count)
+        return (index * self.trainer.world_size + self.trainer.global_rank) % FIXED_MASKS
 
-def draw_masks(numbers: Tensor, size: int) -> Tensor:
-    """Turn random numbers into masks of brush strokes, on their device.
 
-    A brush is set down three times and wanders 16 steps, turning by up to 45 degrees either way at each. It is as wide
-    as it must be to cover a share of the image that is drawn between 10 and 50 %.
+def groups_of(shares: Tensor, edge: Tensor) -> dict[str, Tensor]:
+    """Sort images by their holes.
 
     Args:
-        numbers: uniform in [0, 1), (B, NUMBERS).
+        shares: of the image that its hole is to cover, ``(images,)``.
+        edge: whether it reaches the edge of the image, ``(images,)``.
+
+    Returns:
+        By name which images are in a group, ``(images,)``: ``10_20`` and so on for those of 10 up to 20 %, ``border``
+        and ``inside``. Groups without an image are left out.
+    """
+    ten = (10 * shares).long()
+    found = {f"{10 * low}_{10 * low + 10}": ten == low for low in range(10)} | {"border": edge, "inside": ~edge}
+    return {name: among.cpu() for name, among in found.items() if among.any()}
+
+
+def at_the_edge(masks: Tensor) -> Tensor:
+    """Tell of masks ``(B, 1, S, S)`` whether the hole has a pixel in the first or last row or column: ``(B,)``."""
+    sides = (masks[..., 0, :], masks[..., -1, :], masks[..., :, 0], masks[..., :, -1])
+    return (torch.cat(sides, -1) == 0).flatten(1).any(1)
+
+
+def shares_of(numbers: Tensor, shares: tuple[float, float] = SHARES) -> Tensor:
+    """Return which share of its image each mask's hole is to cover, ``(B,)``; arguments as for :func:`draw_masks`."""
+    low, high = shares
+    return low + (high - low) * numbers[:, 0]
+
+
+def draw_masks(numbers: Tensor, size: int, shares: tuple[float, float] = SHARES, holes: Holes = "strokes") -> Tensor:
+    """Turn random numbers into masks, on their device.
+
+    A brush is set down for each stroke and wanders 16 steps, turning by up to 45 degrees either way at each. It is as
+    wide as it must be to cover the share of the image that is drawn. A hole in the centre is a square whose side is the
+    root of that share of the image's, to a pixel.
+
+    Args:
+        numbers: uniform in [0, 1), ``(B, 1 + strokes * (3 + STEPS))``.
         size: height and width S of the images, in pixels.
+        shares: smallest and largest share of an image that is hole.
+        holes: ``strokes``; strokes that stay ``inside``, a pixel away from the edge; or a square in the ``centre``.
 
     Returns:
         ``(B, 1, S, S)`` in the dtype of ``numbers``: 0 in holes, 1 elsewhere.
     """
+    share = shares_of(numbers, shares)
+    if holes == "centre":
+        return _central(share, size)
+    return _strokes(share, numbers[:, 1:], size, inside=holes == "inside")
+
+
+def _central(share: Tensor, size: int) -> Tensor:
+    side = (share.sqrt() * size).round().clamp(1, size - 1).view(-1, 1)
+    start = ((size - side) / 2).floor()
+    place = torch.arange(size, dtype=share.dtype, device=share.device)
+    inside = (place >= start) & (place < start + side)  # (B, S)
+    return 1 - (inside.unsqueeze(1) & inside.unsqueeze(2)).to(share.dtype).unsqueeze(1)
+
+
+def _strokes(share: Tensor, numbers: Tensor, size: int, inside: bool) -> Tensor:
     batch = len(numbers)
-    low, high = SHARES
-    share = low + (high - low) * numbers[:, 0]
-    x, y, heading, *turns = numbers[:, 1:].view(batch, WALKS, 3 + STEPS).unbind(-1)
+    x, y, heading, *turns = numbers.view(batch, -1, 3 + STEPS).unbind(-1)
     angle = 2 * math.pi * heading.unsqueeze(-1) + (math.pi / 2 * (torch.stack(turns, -1) - 0.5)).cumsum(-1)
     points = torch.stack(
         [x.unsqueeze(-1) + STEP * angle.cos().cumsum(-1), y.unsqueeze(-1) + STEP * angle.sin().cumsum(-1)], -1
-    ).flatten(1, 2)  # (B, WALKS * STEPS, 2)
+    ).flatten(1, 2)  # (B, strokes * STEPS, 2)
     centers = (torch.arange(size, dtype=numbers.dtype, device=numbers.device) + 0.5) / size
     pixels = torch.cartesian_prod(centers, centers).expand(batch, -1, -1)  # (B, S * S, 2)
     # the mode that subtracts: the other multiplies matrices, which rounds differently from machine to machine
     distance = torch.cdist(pixels, points, compute_mode="donot_use_mm_for_euclid_dist").amin(-1)
+    if inside:
+        edge = F.pad(distance.new_zeros(size - 2, size - 2), (1, 1, 1, 1), value=math.inf)
+        distance = distance + edge.flatten()
+        share = share.clamp(max=(size - 2) ** 2 / size**2)
     rank = (share * size**2).long().clamp(min=1).unsqueeze(-1) - 1
     radius = distance.sort(-1).values.gather(-1, rank)
     return (distance > radius).to(numbers.dtype).view(batch, 1, size, size)
@@ -245,11 +334,16 @@ def inpainting_loss(output: Tensor, images: Tensor, mask: Tensor) -> Tensor:
     return ((output - images).abs() * (mask + HOLE_WEIGHT * (1 - mask))).mean()
 
 
+def _numbers_of(strokes: int) -> int:
+    """Return how many random numbers make a mask: its share, and each stroke's place, heading and turns."""
+    return 1 + strokes * (3 + STEPS)
+
+
 @functools.cache
-def _fixed_numbers() -> Tensor:
-    """Return the random numbers of the masks of validation and test, (FIXED_MASKS, NUMBERS)."""
+def _fixed_numbers(strokes: int = STROKES) -> Tensor:
+    """Return the random numbers of the masks of validation and test, (FIXED_MASKS, numbers of a mask)."""
     generator = torch.Generator().manual_seed(MASK_SEED)
-    return torch.rand(FIXED_MASKS, NUMBERS, generator=generator, dtype=torch.float32)
+    return torch.rand(FIXED_MASKS, _numbers_of(strokes), generator=generator, dtype=torch.float32)
 
 
 def _mean_error(output: Tensor, images: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
