@@ -68,6 +68,8 @@ NOT_CONFIG = {"data.data_dir", "data.num_workers", "data.memory_format"}
 # Arguments that came after records were kept, by class: left out at their defaults, by which those records ran.
 LATER: dict[str, tuple[str, ...]] = {
     "Inpainter": ("holes", "hole_min", "hole_max", "strokes"),
+    "ConvUNet": ("levels",),
+    "PConvUNet": ("levels",),
 }
 OURS = ("lit_models", "datamodules")  # their classes need no module on the command line
 LIGHTNINGS = "lightning.pytorch.callbacks."

@@ -323,6 +323,13 @@ def _strokes(share: Tensor, numbers: Tensor, size: int, inside: bool) -> Tensor:
     return (distance > radius).to(numbers.dtype).view(batch, 1, size, size)
 
 
+def masks_of_test(
+    count: int, size: int, shares: tuple[float, float] = SHARES, holes: Holes = "strokes", strokes: int = STROKES
+) -> Tensor:
+    """Return the masks of the first images of every test, ``(count, 1, S, S)``; arguments as for :func:`draw_masks`."""
+    return draw_masks(_fixed_numbers(strokes)[torch.arange(count) % FIXED_MASKS], size, shares, holes)
+
+
 def inpainting_loss(output: Tensor, images: Tensor, mask: Tensor) -> Tensor:
     """Return the mean absolute error over all pixels, weighted 6 in holes.
 
