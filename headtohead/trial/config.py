@@ -68,6 +68,8 @@ NOT_CONFIG = {"data.data_dir", "data.num_workers", "data.memory_format"}
 # Arguments that came after records were kept, by class: left out at their defaults, by which those records ran.
 LATER: dict[str, tuple[str, ...]] = {
     "Inpainter": ("holes", "hole_min", "hole_max", "strokes"),
+    "INN": ("kernel_size", "groups", "reduction"),
+    "ResNet": ("kernel_size", "group_channels", "reduction"),
     "ConvUNet": ("levels",),
     "PConvUNet": ("levels",),
 }
