@@ -128,6 +128,7 @@ class TrialCLI(LightningCLI):
             raise UsageError("--task: must not be null; Classifier is the default")
         if named(config.task.class_path) is Classifier and fills_holes(config.model.class_path):
             config.task.class_path = "lit_models.Inpainter"  # by the same recipe: the arguments stay
+            del config.task.init_args[_only_of_classifiers(config.task.init_args)]
         check_arguments(config.as_dict(), classes())
         task, network = named(config.task.class_path), config.model.class_path
         if issubclass(task, Inpainter) and isinstance(named(network), type) and not fills_holes(network):
@@ -352,6 +353,14 @@ def _root(error: BaseException) -> BaseException:
 def _wanted(task: str, facts: dict[str, int]) -> dict[str, int]:
     """Return the facts of the data that a task has an argument for: the number of classes, if any."""
     return {name: value for name, value in facts.items() if name in inspect.signature(named(task)).parameters}
+
+
+def _only_of_classifiers(arguments: Namespace) -> str:
+    """Return the argument of a classifier that no inpainter has; one that was given is refused."""
+    name, usual = "label_smoothing", inspect.signature(Classifier).parameters["label_smoothing"].default
+    if arguments[name] != usual:
+        raise UsageError(f"--task.{name}: is for classifiers: Inpainter has no such argument")
+    return name
 
 
 def _passes_on(message: str) -> bool:

@@ -37,6 +37,9 @@ class Classifier(Task):
         weight_decay: weight decay.
         momentum: momentum.
         schedule: schedule of the learning rate.
+        l1: weight of an L1 penalty.
+        warmup: steps in which the learning rate rises.
+        label_smoothing: share of a label that is spread evenly over all classes, in training.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -51,8 +54,14 @@ class Classifier(Task):
         weight_decay: float = 0.01,
         momentum: float = 0.9,
         schedule: Schedule = "cosine",
+        l1: float = 0.0,
+        warmup: int = 0,
+        label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(net, optimizer, lr, weight_decay, momentum, schedule)
+        super().__init__(net, optimizer, lr, weight_decay, momentum, schedule, l1, warmup)
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing must lie in [0, 1): got {label_smoothing}; 0.1 is usual")
+        self.label_smoothing = label_smoothing
         _check.at_least(2, num_classes=num_classes)
         self.num_classes = num_classes
         self._steps: list[tuple[Tensor, Tensor, int]] = []  # loss, images that were right, images; of this epoch
@@ -88,7 +97,7 @@ class Classifier(Task):
         """Return the mean cross-entropy of the batch."""
         images, labels = batch
         logits = self(images)
-        loss = F.cross_entropy(logits, labels)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         self._steps.append((loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(labels)))
         return loss
 

@@ -74,6 +74,8 @@ class Inpainter(Task):
         hole_min: smallest share of an image that is hole; shares are drawn evenly from here to ``hole_max``.
         hole_max: largest share of an image that is hole.
         strokes: how often the brush is set down.
+        l1: weight of an L1 penalty.
+        warmup: steps in which the learning rate rises.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -96,8 +98,10 @@ class Inpainter(Task):
         hole_min: float = SHARES[0],
         hole_max: float = SHARES[1],
         strokes: int = STROKES,
+        l1: float = 0.0,
+        warmup: int = 0,
     ) -> None:
-        super().__init__(net, optimizer, lr, weight_decay, momentum, schedule)
+        super().__init__(net, optimizer, lr, weight_decay, momentum, schedule, l1, warmup)
         if holes not in get_args(Holes):
             raise ValueError(f"holes must be one of {', '.join(get_args(Holes))}: got {holes}")
         if not 0 < hole_min < 1:
