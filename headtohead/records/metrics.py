@@ -158,6 +158,7 @@ CLASSIFICATION = Kind(
         "test_acc": Metric(
             "0°", share=True, unit=" %", compared="upright", words="test accuracy {:.2%}", per_image="0"
         ),
+        "test_acc_top5": Metric("top 5", share=True, unit=" %", apart=True),
         "test_acc_rot90": Metric(
             "90°", share=True, unit=" %", compared="at 90°", words="at 90 degrees {:.2%}", per_image="90"
         ),
@@ -173,6 +174,7 @@ CLASSIFICATION = Kind(
     note="Test accuracy, mean ± standard deviation over n seeds: the test set upright (0°) and turned by quarter "
     "turns; rotation sweep: mean over every 15° on 1,000 test images. Interval: Student's t.",
     one_unit=True,
+    closer="the label is among the five likeliest classes",
 )
 INPAINTING = Kind(
     called="L1 error in holes",

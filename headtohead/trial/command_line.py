@@ -128,7 +128,7 @@ class TrialCLI(LightningCLI):
             raise UsageError("--task: must not be null; Classifier is the default")
         if named(config.task.class_path) is Classifier and fills_holes(config.model.class_path):
             config.task.class_path = "lit_models.Inpainter"  # by the same recipe: the arguments stay
-            del config.task.init_args[_only_of_classifiers(config.task.init_args)]
+            _leave_out_what_only_classifiers_have(config.task.init_args)
         check_arguments(config.as_dict(), classes())
         task, network = named(config.task.class_path), config.model.class_path
         if issubclass(task, Inpainter) and isinstance(named(network), type) and not fills_holes(network):
@@ -355,12 +355,13 @@ def _wanted(task: str, facts: dict[str, int]) -> dict[str, int]:
     return {name: value for name, value in facts.items() if name in inspect.signature(named(task)).parameters}
 
 
-def _only_of_classifiers(arguments: Namespace) -> str:
-    """Return the argument of a classifier that no inpainter has; one that was given is refused."""
-    name, usual = "label_smoothing", inspect.signature(Classifier).parameters["label_smoothing"].default
-    if arguments[name] != usual:
-        raise UsageError(f"--task.{name}: is for classifiers: Inpainter has no such argument")
-    return name
+def _leave_out_what_only_classifiers_have(arguments: Namespace) -> None:
+    """Take from the arguments of a recipe those that an inpainter does not have; one that was given is refused."""
+    theirs, ours = (inspect.signature(task).parameters for task in (Classifier, Inpainter))
+    for name in [name for name in theirs if name in arguments and name not in ours]:
+        if arguments[name] != theirs[name].default:
+            raise UsageError(f"--task.{name}: is for classifiers: Inpainter has no such argument")
+        del arguments[name]
 
 
 def _passes_on(message: str) -> bool:

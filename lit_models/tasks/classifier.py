@@ -14,6 +14,7 @@ from lit_models.tasks.sums import Accuracy, Confusion, Largest, Mean
 from lit_models.tasks.task import IGNORED, Batch, Optimizer, Schedule, Task, exactly
 
 QUARTER_TURNS = (90, 180, 270)
+FIRST, MANY = 5, 10  # the likeliest classes of the top-5 accuracy, which is shown of more classes than this
 ROTATION_SWEEP = tuple(range(0, 360, 15))
 
 
@@ -23,7 +24,8 @@ class Classifier(Task):
     The network turns images ``(B, C, H, W)`` into logits ``(B, num_classes)``. Everything that must not differ between
     two architectures under comparison lives here (loss, metrics) or in :class:`~lit_models.tasks.task.Task`.
 
-    The test is read once and gives: accuracy, loss and calibration error; accuracy with the whole test set
+    The test is read once and gives: accuracy, loss and calibration error; top-5 accuracy, of more than ten classes and
+    where it is asked for; accuracy with the whole test set
     turned by 90, 180 and 270 degrees (``rot90``, exact); the accuracy at every 15 degrees of a full turn on the
     test loader with index 1, if there is one (bilinear, by kornia); the invariance error, which is the largest
     absolute difference between the logits of an image and those of its quarter turns; the confusion matrix; and in
@@ -40,6 +42,7 @@ class Classifier(Task):
         l1: weight of an L1 penalty.
         warmup: steps in which the learning rate rises.
         label_smoothing: share of a label that is spread evenly over all classes, in training.
+        top5: whether the test gives the top-5 accuracy of ten classes or fewer too.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -57,12 +60,15 @@ class Classifier(Task):
         l1: float = 0.0,
         warmup: int = 0,
         label_smoothing: float = 0.0,
+        top5: bool = False,
     ) -> None:
         super().__init__(net, optimizer, lr, weight_decay, momentum, schedule, l1, warmup)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1): got {label_smoothing}; 0.1 is usual")
         self.label_smoothing = label_smoothing
         _check.at_least(2, num_classes=num_classes)
+        if top5 and num_classes <= FIRST:
+            raise ValueError(f"top5 must be false for {num_classes} classes: their top-5 accuracy is always 1")
         self.num_classes = num_classes
         self._steps: list[tuple[Tensor, Tensor, int]] = []  # loss, images that were right, images; of this epoch
         self._right: list[Tensor] = []  # per batch of the test: whether each image was right, upright and turned
@@ -77,6 +83,7 @@ class Classifier(Task):
         )
         # Not among those above, which are given logits: it is given probabilities.
         self.test_ece = MulticlassCalibrationError(num_classes, n_bins=15, ignore_index=IGNORED, validate_args=False)
+        self.test_top5 = Accuracy(among=FIRST) if top5 or num_classes > MANY else None
         # The members of these two are updated one by one: each sees the images turned by another angle.
         self.test_turned = _together("test_", **{f"acc_rot{angle}": Accuracy() for angle in QUARTER_TURNS})
         self.test_sweep = _together("", **{str(angle): Accuracy() for angle in ROTATION_SWEEP})
@@ -148,6 +155,8 @@ class Classifier(Task):
         upright = self(images)
         right = [upright.argmax(1) == labels]
         self.test_metrics.update(**_evaluated(upright, labels))
+        if self.test_top5 is not None:
+            self.test_top5.update(upright, labels)
         self._probabilities.append((upright.float().softmax(1), labels))
         for turn, angle in enumerate(QUARTER_TURNS, start=1):
             logits = self(_laid_out_as(images, images.rot90(turn, (2, 3))))
@@ -177,6 +186,8 @@ class Classifier(Task):
             **{name: _share(value) for name, value in self.test_turned.compute().items()},
             "test_invariance_error": float(self.test_invariance_error.compute()),
         }
+        if self.test_top5 is not None:
+            scalars["test_acc_top5"] = _share(self.test_top5.compute())
         self.test_report = {
             **scalars,
             "test_images": int(confusion.sum()),

@@ -34,19 +34,25 @@ class Mean(Metric):
 
 
 class Accuracy(Metric):
-    """The share of images classified correctly, top-1."""
+    """The share of images whose label is the likeliest class, or among the likeliest.
+
+    Args:
+        among: how many of the likeliest count.
+    """
 
     right: Tensor
     images: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, among: int = 1) -> None:
         super().__init__()
+        self.among = among
         self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Count logits ``(B, classes)`` against labels ``(B,)``."""
-        self.right += (preds.argmax(1) == target).sum()  # no class is IGNORED
+        found = preds.argmax(1, keepdim=True) if self.among == 1 else preds.topk(self.among, 1).indices
+        self.right += (found == target.unsqueeze(1)).sum()  # no class is IGNORED
         self.images += (target != IGNORED).sum()
 
     def compute(self) -> Tensor:
