@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "lit_models.facts": set(),
     "lit_models.architectures": {"lit_models.operators"},
     "lit_models.sizes": {"lit_models.facts"},
+    "lit_models.layers": {"lit_models.operators"},
     "lit_models.tasks": {"lit_models.operators"},
     "datamodules": set(),
     "headtohead.records": set(),

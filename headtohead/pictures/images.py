@@ -46,6 +46,19 @@ def first_image(inputs: tuple[Tensor, ...], data: ImageDataModule | None) -> Sam
     return _sample("a drawn letter", letter(inputs[0]), inputs, data)
 
 
+def first_images(count: int, inputs: tuple[Tensor, ...], data: ImageDataModule | None) -> list[Sample]:
+    """Return the first images of the test set, or what :func:`first_image` returns where that is not here."""
+    first = first_image(inputs, data)
+    if data is None or not first.name.startswith("first test image"):
+        return [first]
+    arrays = data.load()
+    images = torch.from_numpy(arrays.test_images[:count]).float() / 255
+    names = [
+        f"test image {index + 1}, {data.class_names[int(arrays.test_labels[index])]}" for index in range(len(images))
+    ]
+    return [_sample(name, image.unsqueeze(0), inputs, data) for name, image in zip(names, images, strict=True)]
+
+
 def read_images(paths: Sequence[Path], inputs: tuple[Tensor, ...], data: ImageDataModule | None) -> list[Sample]:
     """Read images, in the colours and at the size that the network takes.
 

@@ -7,20 +7,25 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from headtohead.cli.arguments import OneLineParser
 from headtohead.pictures.feature_maps import map_pictures
-from headtohead.pictures.images import Sample, first_image, read_images
+from headtohead.pictures.filled import MOST_IMAGES, filled_picture
+from headtohead.pictures.images import Sample, first_image, first_images, read_images
 from headtohead.pictures.involutions import heat_maps
 from headtohead.pictures.kernels import kernel_pictures
 from headtohead.pictures.layers import convolutions
 from headtohead.report.figures.style import Picture, save
-from headtohead.trial.opening import CheckpointError, add_trusted_classes, find_data, load
+from headtohead.trial.opening import CheckpointError, add_trusted_classes, find_data, load, task_arguments
+from lit_models.facts import takes_mask
+from lit_models.tasks.inpainter import SHARES, masks_of_test
+
+Inputs = tuple[Tensor, ...]
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Draw the figures of one checkpoint.
+    """Draw the figures of one checkpoint, or what several networks that fill holes make of the same images.
 
     Args:
         args: command line, ``sys.argv[1:]`` by default.
@@ -28,9 +33,14 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 when something that was given cannot be used.
     """
-    usage = "headtohead pictures CHECKPOINT [options]"
+    usage = "headtohead pictures CHECKPOINT [CHECKPOINT ...] [options]"
     parser = OneLineParser("pictures", usage=usage, description=__doc__, allow_abbrev=False)
-    parser.add_argument("checkpoint", type=Path, help="runs/<sweep>/<trial>/checkpoints/best.ckpt")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        nargs="+",
+        help="runs/<sweep>/<trial>/checkpoints/best.ckpt; of several networks that fill holes, one figure",
+    )
     parser.add_argument("--out", type=Path, help="folder for the figures (default: figures/ beside the checkpoint)")
     parser.add_argument(
         "--image", type=Path, nargs="+", help="images to look at (default: the first of the test set that it knows)"
@@ -41,11 +51,19 @@ def main(args: Sequence[str] | None = None) -> int:
     add_trusted_classes(parser)
     options = parser.parse_args(args)
     try:
-        model, inputs = load(options.checkpoint, options.model)
-        data = find_data(options.checkpoint, options.data)
-        samples = read_images(options.image, inputs, data) if options.image else [first_image(inputs, data)]
-        pictures = draw(model, samples, options.layer)
-        folder = options.out or options.checkpoint.parent / "figures"
+        path = options.checkpoint[0]
+        networks = [load(each, options.model) for each in options.checkpoint]
+        model, inputs = networks[0]
+        data = find_data(path, options.data)
+        pictures = []
+        if len(networks) == 1:
+            samples = read_images(options.image, inputs, data) if options.image else [first_image(inputs, data)]
+            pictures = draw(model, samples, options.layer)
+        if len(networks) > 1 or takes_mask(model):
+            several = read_images(options.image, inputs, data) if options.image else None
+            several = several or first_images(MOST_IMAGES, inputs, data)
+            pictures.append(_filled(options.checkpoint, networks, several))
+        folder = options.out or path.parent / "figures"
         for figure in [save(picture, folder) for picture in pictures]:
             print(f"{figure.caption}\n  wrote {figure.png}")
     except CheckpointError as error:
@@ -55,6 +73,32 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"pictures: --out: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     return 0
+
+
+def _filled(paths: Sequence[Path], networks: Sequence[tuple[nn.Module, Inputs]], samples: Sequence[Sample]) -> Picture:
+    """Draw what networks make of the same images with the holes of the test of the first."""
+    for path, (network, inputs) in zip(paths, networks, strict=True):
+        if not takes_mask(network):
+            kind = type(network).__name__
+            raise CheckpointError(f"CHECKPOINT: several are drawn where all fill holes: {path} holds a {kind}")
+        if inputs[0].shape != networks[0][1][0].shape:
+            raise CheckpointError(f"CHECKPOINT: {path} takes images of another size than {paths[0]}")
+    said = task_arguments(paths[0])
+    shares = said.get("hole_min", SHARES[0]), said.get("hole_max", SHARES[1])
+    rest = {name: said[name] for name in ("holes", "strokes") if name in said}
+    try:
+        masks = masks_of_test(len(samples[:MOST_IMAGES]), networks[0][1][0].shape[-1], shares, **rest)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"CHECKPOINT: {paths[0]} has no holes that can be drawn: {error}") from None
+    kinds = [type(network).__name__ for network, _ in networks]
+    names = [
+        kind if kinds.count(kind) == 1 else f"{kind}, {path.parent.parent.name}"
+        for kind, path in zip(kinds, paths, strict=True)
+    ]
+    of = {name: network for name, (network, _) in zip(names, networks, strict=True)}
+    if len(of) < len(names):
+        raise CheckpointError(f"CHECKPOINT: {names[0]} is given twice")
+    return filled_picture(of, samples[:MOST_IMAGES], masks)
 
 
 def draw(model: nn.Module, samples: Sequence[Sample], layer: str | None = None) -> list[Picture]:

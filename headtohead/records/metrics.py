@@ -30,6 +30,7 @@ class Metric:
         words: a format by which a line says it.
         per_image: what a record keeps of every image of it, a name for :meth:`PerImage.values`.
         margin: the difference up to which two models are called equal, unless a claim file or an argument says another.
+        apart: it stands in a table of its own, for those who look closer.
     """
 
     head: str = ""
@@ -43,6 +44,7 @@ class Metric:
     words: str = ""
     per_image: str = ""
     margin: float = 0.5
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class Kind:
         unit: of differences between two models.
         note: the sentences without which the table would mislead.
         one_unit: the title says the unit, so that columns of a terminal need not.
+        closer: title of the table of the metrics that stand apart.
     """
 
     called: str
@@ -115,6 +118,7 @@ class Kind:
     unit: str
     note: str
     one_unit: bool = False
+    closer: str = ""
 
     @property
     def shown(self) -> dict[str, Metric]:
@@ -141,6 +145,10 @@ class Kind:
         return name in self.metrics and self.metrics[name].share
 
 
+# of which images the error in holes is the mean: by the share of the image, by whether they reach its edge
+HOLES = {f"{low}_{low + 10}": f"L1, hole of {low} to {low + 10} %" for low in range(0, 100, 10)}
+HOLES |= {"border": "L1, hole at the edge", "inside": "L1, hole inside"}
+
 CLASSIFICATION = Kind(
     called="test accuracy",
     title="test accuracy in %, mean ± std over n seeds",
@@ -150,6 +158,7 @@ CLASSIFICATION = Kind(
         "test_acc": Metric(
             "0°", share=True, unit=" %", compared="upright", words="test accuracy {:.2%}", per_image="0"
         ),
+        "test_acc_top5": Metric("top 5", share=True, unit=" %", apart=True),
         "test_acc_rot90": Metric(
             "90°", share=True, unit=" %", compared="at 90°", words="at 90 degrees {:.2%}", per_image="90"
         ),
@@ -165,6 +174,7 @@ CLASSIFICATION = Kind(
     note="Test accuracy, mean ± standard deviation over n seeds: the test set upright (0°) and turned by quarter "
     "turns; rotation sweep: mean over every 15° on 1,000 test images. Interval: Student's t.",
     one_unit=True,
+    closer="the label is among the five likeliest classes",
 )
 INPAINTING = Kind(
     called="L1 error in holes",
@@ -186,12 +196,18 @@ INPAINTING = Kind(
         "test_l1_valid": Metric("L1 valid", "min", share=True, unit=" %", narrow=2, compared="elsewhere", margin=0.1),
         "test_psnr": Metric("PSNR", unit=" dB", narrow=2, words="PSNR {:.2f} dB", margin=0.2),
         "test_ssim": Metric("SSIM", digits=4, narrow=3, margin=0.005),
+        **{
+            f"test_l1_hole_{name}": Metric(head, "min", share=True, per_image=f"error_{name}", margin=0.1, apart=True)
+            for name, head in HOLES.items()
+        },
         "test_images": Metric(),
     },
     unit="points of L1 error",
-    note="Test images with holes that cover 10 to 50 % of each, the same for all; mean ± standard deviation over n "
-    "seeds. L1: mean absolute error in per cent of the range of the pixels, in the holes and elsewhere. PSNR (of the "
-    "mean squared error over all images) and SSIM: of the images whose holes alone are filled. Interval: Student's t.",
+    closer="the error in holes by their share of the image, and by whether they reach its edge",
+    note="Test images with holes that cover 10 to 50 % of each (task.hole_min to task.hole_max), the same for all; "
+    "mean ± standard deviation over n seeds. L1: mean absolute error in per cent of the range of the pixels, in the "
+    "holes and elsewhere. PSNR (of the mean squared error over all images) and SSIM: of the images whose holes alone "
+    "are filled. Interval: Student's t.",
 )
 KINDS = (CLASSIFICATION, INPAINTING)
 

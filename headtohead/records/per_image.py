@@ -25,6 +25,8 @@ class PerImage:
         right: of a classifier, by the angle in degrees by which the images were turned: which it classified right, as
             packed bits (the first image is the highest bit of the first byte) in base64. 10,000 images take 1.7 kB.
         error: of an inpainter, the mean absolute error in the hole of each image, as float16 (little-endian) in base64.
+        groups: of an inpainter, by the name of a group which images are in it, such as ``10_20`` for holes of 10 up to
+            20 %, packed as ``right``.
 
     Raises:
         pydantic.ValidationError: the packed values are not those of so many images.
@@ -34,10 +36,13 @@ class PerImage:
     test_set: str
     right: dict[str, str] | None = None
     error: str | None = None
+    groups: dict[str, str] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> PerImage:
-        packed = [(name, text, -(-self.images // 8)) for name, text in (self.right or {}).items()]
+        packed = [
+            (name, text, -(-self.images // 8)) for name, text in {**(self.right or {}), **(self.groups or {})}.items()
+        ]
         packed += [("error", self.error, 2 * self.images)] if self.error is not None else []
         for name, text, size in packed:
             try:
@@ -53,13 +58,23 @@ class PerImage:
 
         Args:
             name: an angle by which the images were turned, such as ``90``: whether each was classified right;
-                ``error``: the error of each.
+                ``error``: the error of each; ``error_10_20``: of each of that group alone.
         """
-        if name == "error":
-            return None if self.error is None else np.frombuffer(base64.b64decode(self.error), "<f2").astype(np.float32)
-        if name not in (self.right or {}):
-            return None
-        bits = np.frombuffer(base64.b64decode((self.right or {})[name]), np.uint8)
+        kind, _, group = name.partition("_")
+        if kind == "error":
+            if self.error is None or (group and group not in (self.groups or {})):
+                return None
+            errors = np.frombuffer(base64.b64decode(self.error), "<f2").astype(np.float32)
+            return errors[self._bits((self.groups or {})[group])] if group else errors
+        return self._bits(self.right[name]) if self.right and name in self.right else None
+
+    def images_of(self, name: str) -> str:
+        """Return what tells the images of which :meth:`values` speaks from others: the test set, and the group."""
+        group = name.partition("_")[2]
+        return f"{self.test_set} {(self.groups or {}).get(group, '')}".strip()
+
+    def _bits(self, packed: str) -> Bools:
+        bits = np.frombuffer(base64.b64decode(packed), np.uint8)
         return np.unpackbits(bits, count=self.images).astype(bool)
 
 
@@ -69,9 +84,10 @@ def of_classifier(test_set: str, right: Mapping[int, npt.ArrayLike]) -> PerImage
     return PerImage(len(np.asarray(next(iter(right.values())))), test_set, right=packed)
 
 
-def of_inpainter(test_set: str, error: npt.ArrayLike) -> PerImage:
-    """Pack the error of every image."""
-    return PerImage(len(np.asarray(error)), test_set, error=_text(np.asarray(error, "<f2")))
+def of_inpainter(test_set: str, error: npt.ArrayLike, groups: Mapping[str, npt.ArrayLike] | None = None) -> PerImage:
+    """Pack the error of every image, and which images are in which group."""
+    packed = {name: _text(np.packbits(np.asarray(among, bool))) for name, among in (groups or {}).items()}
+    return PerImage(len(np.asarray(error)), test_set, error=_text(np.asarray(error, "<f2")), groups=packed or None)
 
 
 def _text(packed: npt.NDArray[Any]) -> str:

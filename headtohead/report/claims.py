@@ -13,11 +13,13 @@
       - {source: "000", of: SimpleCNN, data: MNIST, number: test_acc, value: 97.3, margin: 0.5}
       - {source: "001", of: PConvUNet, data: CIFAR10, number: test_l1_hole, better_than: ConvUNet}
       - {source: "000", of: EqCNN, data: MNIST, number: macs, at_most: 4, times: SimpleCNN}
+      - {of: PConvUNet, data: CIFAR10, number: test_l1_hole_40_50, no_worse_than: test_l1_hole_10_20}
 
     labels:                        # what tables and figures call a row; others are called by what sets them apart
       Equivariant: {model: EqCNN, model.width: 11}
 
-A row is named by its model, or by arguments of its configuration where that is not enough. All pairs and numbers of a
+A row is named by its model, or by arguments of its configuration where that is not enough; one that records leave out
+at its default is ``default`` there. All pairs and numbers of a
 question share one error rate of 5 %; each claim has 5 % of its own.
 """
 
@@ -30,6 +32,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pandas as pd
 import yaml
 from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
@@ -38,15 +41,17 @@ from pydantic import dataclasses as checked
 from headtohead.cli.checkout import CHECKOUT
 from headtohead.cli.errors import UsageError
 from headtohead.records.looks import Looks
-from headtohead.records.metrics import COSTS, KINDS, Kind
+from headtohead.records.metrics import COSTS, KINDS, Kind, Metric
 from headtohead.records.record import Record
 from headtohead.report.collect import Trials, collect, find_sweeps, runs_table
+from headtohead.report.difference import half_of_paired
 from headtohead.report.labels import label_rows, short
-from headtohead.report.statistics import mean_interval
+from headtohead.report.statistics import LEVEL, mean_interval
 from headtohead.report.times import counted, ratio
 from headtohead.report.verdicts import Samples, Verdict, compare, margin_of
 
 FOLDER = "claims"
+DEFAULT = "default"  # of an argument that a record does not have
 Selector = str | Annotated[dict[str, Any], Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Label = Annotated[str, Field(pattern=r"^\S(.{0,38}\S)?$")]
@@ -55,7 +60,9 @@ NOTES = [
     "A value holds if the 95 % interval of the mean over seeds (of those that learnt) lies within its margin, is "
     "refuted if it lies outside, and is undecided otherwise, however wide. The value is of the same test images, so "
     "the interval is over seeds. Better than another: by the interval of the difference. Each claim has an error rate "
-    "of 5 % of its own. Parameters, MACs and bytes are exact.",
+    "of 5 % of its own. No worse than another number of the same row: by the interval of their difference, paired over "
+    "seeds, over new images too where every image's error is kept; it holds if all of it is better than the margin is "
+    "worse, and is refuted if all is worse. Parameters, MACs and bytes are exact.",
     "Here the validation split comes from the training set and the best checkpoint on it is tested once; most sources "
     "train on all training images and test the last state.",
 ]
@@ -125,6 +132,7 @@ class Claim:
         margin: how far from the value, or from no difference, still holds.
         better_than: the row than which this one is said to be better.
         equal_to: the row that this one is said to equal within ``margin``.
+        no_worse_than: another number of the same row, than which this one is said to be no worse, within ``margin``.
         at_most: this many times the number of ``times``.
         at_least: this many times the number of ``times``.
         times: the row of which the number is a multiple.
@@ -139,6 +147,7 @@ class Claim:
     margin: Positive | None = None
     better_than: Selector | None = None
     equal_to: Selector | None = None
+    no_worse_than: str | None = None
     at_most: Positive | None = None
     at_least: Positive | None = None
     times: Selector | None = None
@@ -146,14 +155,20 @@ class Claim:
 
     @model_validator(mode="after")
     def _one_claim(self) -> Claim:
-        said = [self.value, self.better_than, self.equal_to, self.at_most, self.at_least]
+        said = [self.value, self.better_than, self.equal_to, self.no_worse_than, self.at_most, self.at_least]
         if sum(item is not None for item in said) != 1:
-            raise ValueError("one of value, better_than, equal_to, at_most, at_least")
+            raise ValueError("one of value, better_than, equal_to, no_worse_than, at_most, at_least")
         if (self.times is None) != (self.at_most is None and self.at_least is None):
             raise ValueError("at_most and at_least need times: the row of which it is a multiple")
         known = [*COSTS, *(name for kind in KINDS for name in kind.metrics)]
         if self.number not in known:
             raise ValueError(f"number: {self.number}: there are {', '.join(known)}")
+        if self.no_worse_than is not None:
+            alike = [name for kind in KINDS for name in kind.metrics if self.number in kind.metrics]
+            if self.no_worse_than not in alike or self.no_worse_than == self.number:
+                raise ValueError(f"no_worse_than: {self.no_worse_than}: no other number of the trials of {self.number}")
+            if _metric(self.number).goal != _metric(self.no_worse_than).goal:
+                raise ValueError(f"no_worse_than: {self.no_worse_than}: of {self.number} the other way is better")
         size = self.number in COSTS and COSTS[self.number].size
         if self.number in COSTS and (self.better_than is not None or self.equal_to is not None):
             raise ValueError(f"number: {self.number}: is a cost: compare it by at_most or at_least and times")
@@ -180,6 +195,8 @@ class Claim:
             return f"better than {other}"
         if self.equal_to is not None:
             return f"equal to {other}"
+        if self.no_worse_than is not None:
+            return f"no worse than {_metric(self.no_worse_than).head or self.no_worse_than}"
         bound, factor = ("at most", self.at_most) if self.at_most is not None else ("at least", self.at_least)
         return f"{bound} {factor:g} × {other}"
 
@@ -316,7 +333,7 @@ def find_row(records: Iterable[Record], row: Selector, data: str) -> str | None:
     found: dict[str, Record] = {}
     for record in records:
         has = {**record.config, "model": record.model}
-        if record.data == data and all(name in has and has[name] == value for name, value in wanted.items()):
+        if record.data == data and all(has.get(name, DEFAULT) == value for name, value in wanted.items()):
             found[record.config_hash] = record
     if len(found) > 1:
         differing = sorted(
@@ -396,6 +413,8 @@ def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame) -> Judged:
     mine = runs[runs.config_hash == one]
     if claim.value is not None:
         return _value(blank, mine)
+    if claim.no_worse_than is not None:
+        return _in_one_row(blank, trials, mine)
     theirs = runs[runs.config_hash == other]
     if claim.times is not None:
         return _multiple(blank, mine, theirs)
@@ -404,6 +423,10 @@ def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame) -> Judged:
 
 def _kind(claim: Claim) -> Kind:
     return next(kind for kind in KINDS if claim.number in kind.metrics)
+
+
+def _metric(number: str) -> Metric:
+    return next(kind.metrics[number] for kind in KINDS if number in kind.metrics)
 
 
 def _value(blank: Judged, runs: pd.DataFrame) -> Judged:
@@ -459,6 +482,43 @@ def _multiple(blank: Judged, mine: pd.DataFrame, theirs: pd.DataFrame) -> Judged
     outcome: Outcome = "holds" if inside[0] else "refuted" if inside[1] else "undecided"
     n = str(min(map(len, values)))
     return replace(blank, measured=f"{middle:.3g} ×", interval=interval, outcome=outcome, n=n)
+
+
+def _in_one_row(blank: Judged, trials: Trials, mine: pd.DataFrame) -> Judged:
+    """Compare two numbers of the same trials: paired over seeds, and of two sets of images where both are kept."""
+    claim, both = blank.claim, (blank.claim.number, str(blank.claim.no_worse_than))
+    if not set(both) <= set(mine):
+        return blank
+    rows = mine[mine.learned].dropna(subset=list(both))
+    if rows.empty:
+        return blank
+    metrics = [_metric(number) for number in both]
+    margin = margin_of(_kind(claim), claim.number, claim.data) if claim.margin is None else claim.margin
+    values = rows[list(both)].to_numpy(dtype=float).T
+    value = float(values[0].mean() - values[1].mean())
+    n, digits = _learnt(len(rows), mine), metrics[0].digits
+    blank = replace(blank, measured=f"{value:+.{digits}f}", outcome="undecided", n=n)
+    if len(rows) < 2:
+        return blank
+    one, other = (_images(trials, list(rows.trial), metric) for metric in metrics)
+    tables = [] if one is None or other is None else [one, other]
+    half = float(half_of_paired(values[0] - values[1], tables, LEVEL))
+    if not math.isfinite(half):
+        return blank
+    worse = value if metrics[0].goal == "min" else -value
+    outcome: Outcome = "holds" if worse + half <= margin else "refuted" if worse - half > margin else "undecided"
+    return replace(blank, interval=f"{value - half:.{digits}f} to {value + half:.{digits}f}", outcome=outcome)
+
+
+def _images(trials: Trials, names: Iterable[str], metric: Metric) -> np.ndarray | None:
+    """Return what the seeds of a row made of each image of a number, (seeds, images), in the number's unit."""
+    found = [trials.records[name].per_image for name in names]
+    values = [kept.values(metric.per_image) if kept is not None and metric.per_image else None for kept in found]
+    sets = {kept.images_of(metric.per_image) for kept in found if kept is not None}
+    known = [x for x in values if x is not None and len(x) > 1 and np.isfinite(x).all()]
+    if len(known) < len(values) or len(sets) != 1:
+        return None
+    return np.stack([np.asarray(x, dtype=float) for x in known]) * (100 if metric.share else 1)
 
 
 def _against(blank: Judged, samples: Samples, one: str, other: str) -> Judged:

@@ -88,7 +88,14 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
             trial of that kind and data reached.
     """
     kinds = [kind_of(record.quality) for record in trials.records.values()]
-    metrics = dict.fromkeys(name for kind in KINDS if kind in kinds for name in kind.metrics)
+    measured = {name for record in trials.records.values() for name in record.quality}
+    metrics = dict.fromkeys(
+        name
+        for kind in KINDS
+        if kind in kinds
+        for name, metric in kind.metrics.items()
+        if name in measured or not metric.apart
+    )
     columns = ["model", "data", "seed", *sizes(), *metrics, *times(), "learned", "target", "epochs"]
     columns += [*HARDWARE, "contended", "config_hash", "commit", "trial"]
     levels = _levels(trials)

@@ -15,7 +15,7 @@ from headtohead.report import claims, learning, times
 from headtohead.report.collect import Trials, mixed_hardware, runs_table
 from headtohead.report.ranks import Ranks, mean_ranks
 from headtohead.report.summary import best_rows, by_kind, by_table, notes, summarize
-from headtohead.report.table import Grid, costs, never_learning, pairwise, quality, verdict_table
+from headtohead.report.table import Grid, closer, costs, never_learning, pairwise, quality, verdict_table
 from headtohead.report.verdicts import Pair, Samples, compare, margin_of, sentences
 
 MOST_ROWS = 120  # of a table
@@ -90,6 +90,8 @@ class Part:
         tables = [quality(self.kind, self.data, self.rows), costs(self.kind, self.data, self.rows)]
         if (never := never_learning(self.kind, self.data, self.rows)) is not None:
             tables.insert(1, never)
+        if (near := closer(self.kind, self.data, self.rows)) is not None:
+            tables.append(near)
         tables += [question.grid for question in self.questions]
         return [*tables, self.others.grid] if self.others.pairs else tables
 

@@ -26,6 +26,7 @@ are means of single images, not of pairs of images, for which the mean squares o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,6 +152,32 @@ def difference(a: Side, b: Side) -> Difference:
         degrees=degrees,
         counted=a.per_image is not None and b.per_image is not None,
     )
+
+
+def half_of_paired(apart: npt.ArrayLike, per_image: Sequence[npt.ArrayLike] = (), level: float = 0.05) -> Floats:
+    """Return half the interval of the difference of two numbers of the same seeds: of errors in small and large holes.
+
+    With a seed of one number goes the same seed of the other, so what varies between seeds is their difference. Each
+    number is the mean over images of its own, not of the other's. The interval is Banerjee's, ``sqrt(sum(t^2 v))`` over
+    variances ``v`` each with its own ``t``, which holds the truth with ``1 - level`` at least; Welch's, of two or three
+    seeds whose variance is about that of the images, is false in up to 11 %. What varies with seeds and images
+    together is in the variances of both, which makes the interval a little wider than it need be.
+
+    Source: Banerjee, "Approximate confidence interval for linear functions of means of k populations when the
+    population variances are not equal", Sankhya 22 (1960) 357-358.
+
+    Args:
+        apart: the one number minus the other for each seed, ``(..., n)``.
+        per_image: of each number what the seeds made of each image, ``(..., n, N)``; nothing where that is not known.
+        level: of the interval.
+
+    Returns:
+        Half its width, infinite where nothing varied.
+    """
+    means = [np.asarray(apart, dtype=float), *(np.asarray(table, dtype=float).mean(-2) for table in per_image)]
+    ends = [stats.t.ppf(1 - level / 2, x.shape[-1] - 1) ** 2 * x.var(-1, ddof=1) / x.shape[-1] for x in means]
+    half = np.sqrt(np.sum(ends, axis=0))
+    return np.asarray(np.where(half > 0, half, np.inf))
 
 
 def _degrees(whole: Floats, spread: Floats, fewest: float, most: npt.ArrayLike) -> Floats:

@@ -41,10 +41,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: a title and columns of one length."""
+    """A table: a title and columns of one length; a report folds it away if it is ``folded``."""
 
     title: str
     columns: list[Column]
+    folded: bool = False
 
     @property
     def rows(self) -> list[tuple[Cell, ...]]:
@@ -67,7 +68,7 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
     if rows.setting.any() and not narrow:
         columns.append(_words("differs in", rows.setting))
     for name, metric in kind.shown.items():
-        if not (narrow and metric.wide):
+        if not (metric.apart or (narrow and metric.wide)):
             digits = metric.narrow if narrow else metric.digits
             texts = [_spread(row[name], row[f"{name}_std"], digits) for _, row in rows.iterrows()]
             head = metric.head + ("" if narrow and kind.one_unit else metric.unit)
@@ -79,6 +80,16 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
         if rows.test_set.notna().any():
             columns.append(_numbers(f"test set ±, {main.head}", rows.test_set, "{:.2f}"))
     return Grid(f"{data}: {kind.title}", columns)
+
+
+def closer(kind: Kind, data: str, rows: pd.DataFrame) -> Grid | None:
+    """Return the table of the metrics that stand apart, as far as they were measured; None where none was."""
+    columns = [_words("model", rows.model)]
+    for name, metric in kind.shown.items():
+        if metric.apart and name in rows and rows[name].notna().any():
+            texts = [_spread(row[name], row[f"{name}_std"], metric.digits) for _, row in rows.iterrows()]
+            columns.append(_column(metric.head + metric.unit, texts, rows[name], metric.goal))
+    return Grid(f"{data}: {kind.closer}", columns, folded=True) if len(columns) > 1 else None
 
 
 def costs(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> Grid:

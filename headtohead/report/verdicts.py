@@ -211,7 +211,7 @@ class Samples:
     def _per_image(self, trial: str, number: str) -> tuple[str, Any] | None:
         kept, name = self.trials.records[trial].per_image, self.kind.metrics[number].per_image
         values = kept.values(name) if kept is not None and name else None
-        return None if kept is None or values is None else (kept.test_set, values)
+        return None if kept is None or values is None else (kept.images_of(name), values)
 
 
 def margin_of(kind: Kind, number: str, data: str) -> float:

@@ -128,6 +128,7 @@ class TrialCLI(LightningCLI):
             raise UsageError("--task: must not be null; Classifier is the default")
         if named(config.task.class_path) is Classifier and fills_holes(config.model.class_path):
             config.task.class_path = "lit_models.Inpainter"  # by the same recipe: the arguments stay
+            _leave_out_what_only_classifiers_have(config.task.init_args)
         check_arguments(config.as_dict(), classes())
         task, network = named(config.task.class_path), config.model.class_path
         if issubclass(task, Inpainter) and isinstance(named(network), type) and not fills_holes(network):
@@ -352,6 +353,15 @@ def _root(error: BaseException) -> BaseException:
 def _wanted(task: str, facts: dict[str, int]) -> dict[str, int]:
     """Return the facts of the data that a task has an argument for: the number of classes, if any."""
     return {name: value for name, value in facts.items() if name in inspect.signature(named(task)).parameters}
+
+
+def _leave_out_what_only_classifiers_have(arguments: Namespace) -> None:
+    """Take from the arguments of a recipe those that an inpainter does not have; one that was given is refused."""
+    theirs, ours = (inspect.signature(task).parameters for task in (Classifier, Inpainter))
+    for name in [name for name in theirs if name in arguments and name not in ours]:
+        if arguments[name] != theirs[name].default:
+            raise UsageError(f"--task.{name}: is for classifiers: Inpainter has no such argument")
+        del arguments[name]
 
 
 def _passes_on(message: str) -> bool:

@@ -65,6 +65,15 @@ SHOW = (
 )
 # Where data lie, who reads them and in which order of pixels changes no result.
 NOT_CONFIG = {"data.data_dir", "data.num_workers", "data.memory_format"}
+# Arguments that came after records were kept, by class: left out at their defaults, by which those records ran.
+LATER: dict[str, tuple[str, ...]] = {
+    "Classifier": ("l1", "warmup", "label_smoothing", "top5"),
+    "Inpainter": ("holes", "hole_min", "hole_max", "strokes", "l1", "warmup"),
+    "INN": ("kernel_size", "groups", "reduction"),
+    "ResNet": ("kernel_size", "group_channels", "reduction"),
+    "ConvUNet": ("levels",),
+    "PConvUNet": ("levels",),
+}
 OURS = ("lit_models", "datamodules")  # their classes need no module on the command line
 LIGHTNINGS = "lightning.pytorch.callbacks."
 
@@ -87,6 +96,9 @@ def resolved_config(config: Mapping[str, Any]) -> dict[str, Any]:
         path = config[part]["class_path"]
         flat[part] = class_name(path) if path.partition(".")[0] in OURS else path
         arguments = {**config[part].get("init_args", {}), **(config[part].get("dict_kwargs") or {})}
+        if later := LATER.get(flat[part]):
+            of = inspect.signature(named(path)).parameters
+            arguments = {k: v for k, v in arguments.items() if not (k in later and v == of[k].default)}
         flat |= {f"{part}.{name}": value for name, value in arguments.items()}
     if flat.get("data.augment") == "default":
         flat["data.augment"] = getattr(named(config["data"]["class_path"]), "default_augment", "default")

@@ -103,6 +103,12 @@ def find_data(path: Path, name: str | None = None) -> ImageDataModule | None:
     return data
 
 
+def task_arguments(path: Path) -> dict[str, Any]:
+    """Return the arguments of the task that a checkpoint was trained in, as far as it says; :func:`load` took it."""
+    origin = _mapping(torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(ORIGIN))
+    return _mapping(_mapping(origin.get("task")).get("init_args"))
+
+
 def _mapping(value: Any) -> dict[str, Any]:
     """Return a mapping that a checkpoint holds; an empty one for anything else."""
     return dict(value) if isinstance(value, dict) else {}

@@ -124,7 +124,8 @@ def _per_image(model: Task, data: Any) -> per_image.PerImage | None:
         return None
     if isinstance(model, Classifier):
         return per_image.of_classifier(test_set, dict(zip((0, *QUARTER_TURNS), found.numpy(), strict=True)))
-    return per_image.of_inpainter(test_set, found[0].numpy())
+    groups = {name: among.numpy() for name, among in getattr(model, "groups", {}).items()}
+    return per_image.of_inpainter(test_set, found[0].numpy(), groups)
 
 
 def seconds_of_an_epoch(seconds: Sequence[float], warms_up: bool) -> float:

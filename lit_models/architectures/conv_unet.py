@@ -24,15 +24,16 @@ class ConvUNet(nn.Module):
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.
         width: channels after the first convolution; the paper has 64.
+        levels: how often the encoder halves the image, 1 to 8; the paper has 8, for 512 pixels.
 
     Raises:
-        ValueError: ``in_channels`` or ``width`` is below 1.
+        ValueError: ``in_channels`` or ``width`` is below 1, or ``levels`` not in 1 to 8.
     """
 
-    def __init__(self, in_channels: int = 3, width: int = 64) -> None:
+    def __init__(self, in_channels: int = 3, width: int = 64, levels: int = 4) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels)
-        self.layers = UNetLayers(nn.Conv2d, in_channels + 1, in_channels, width)
+        self.layers = UNetLayers(nn.Conv2d, in_channels + 1, in_channels, width, levels)
 
     def forward(self, images: Tensor, mask: Tensor) -> Tensor:
         """Fill the holes of images.

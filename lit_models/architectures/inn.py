@@ -30,9 +30,13 @@ class INN(nn.Module):
         width: channels that the involutions work on, made from those of the image by a 1x1 convolution. None, as in
             the source, is no such convolution: they work on the image's channels.
         hidden: units between the two linear layers. The source has 64.
+        kernel_size: of the involutions, odd. The source has 3.
+        groups: filters per pixel, each shared by as many of the involutions' channels. The source has 1.
+        reduction: how much narrower than those channels the hidden layer of a filter generator is. The source has 2.
 
     Raises:
-        ValueError: ``image_size`` is below 4, or ``width`` or ``hidden`` below 1.
+        ValueError: ``image_size`` is below 4, ``width``, ``hidden``, ``kernel_size``, ``groups`` or ``reduction`` below
+            1, ``kernel_size`` is even, or ``groups`` does not divide the channels.
     """
 
     def __init__(
@@ -42,6 +46,9 @@ class INN(nn.Module):
         num_classes: int = 10,
         width: int | None = None,
         hidden: int = 64,
+        kernel_size: int = 3,
+        groups: int = 1,
+        reduction: int = 2,
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
@@ -54,13 +61,13 @@ class INN(nn.Module):
         channels = in_channels if width is None else width
         self.stem = nn.Identity() if width is None else nn.Conv2d(in_channels, width, 1)
         self.features = nn.Sequential(
-            Involution2d(channels, kernel_size=3, reduction=2),
+            Involution2d(channels, kernel_size, groups, reduction=reduction),
             nn.ReLU(),
             nn.MaxPool2d(2),
-            Involution2d(channels, kernel_size=3, reduction=2),
+            Involution2d(channels, kernel_size, groups, reduction=reduction),
             nn.ReLU(),
             nn.MaxPool2d(2),
-            Involution2d(channels, kernel_size=3, reduction=2),
+            Involution2d(channels, kernel_size, groups, reduction=reduction),
             nn.ReLU(),
         )
         self.head = nn.Sequential(

@@ -16,24 +16,25 @@ class PConvUNet(nn.Module):
     Each layer returns which of its pixels saw anything, and the next one reads only those, so that holes close from
     the rim inwards. 4,540,052 parameters with the default arguments.
 
-    Source: Liu and others, ECCV 2018, https://arxiv.org/abs/1804.07723 (document 001, last article). Deviations: four
-    levels where the paper has eight, its first four to the kernel and channel, because 32 pixels halve to 2 where its
-    512 do; an up-sampled feature map takes the size of the skip connection, one less than double where that is odd (28
-    pixels); parameters start as those of ``nn.Conv2d`` do, where the paper uses He initialisation. What is still a
-    hole is 0 to a batch norm, and counts.
+    Source: Liu and others, ECCV 2018, https://arxiv.org/abs/1804.07723 (document 001, last article). Deviations: by
+    default four levels where the paper has eight, its first four to the kernel and channel, because 32 pixels halve to
+    2 where its 512 do; an up-sampled feature map takes the size of the skip connection, one less than double where that
+    is odd (28 pixels); parameters start as those of ``nn.Conv2d`` do, where the paper uses He initialisation. What is
+    still a hole is 0 to a batch norm, and counts.
 
     Args:
         in_channels: channels C of the images ``(B, C, H, W)``.
         width: channels after the first convolution; the paper has 64.
+        levels: how often the encoder halves the image, 1 to 8; the paper has 8, for 512 pixels.
 
     Raises:
-        ValueError: ``in_channels`` or ``width`` is below 1.
+        ValueError: ``in_channels`` or ``width`` is below 1, or ``levels`` not in 1 to 8.
     """
 
-    def __init__(self, in_channels: int = 3, width: int = 64) -> None:
+    def __init__(self, in_channels: int = 3, width: int = 64, levels: int = 4) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels)
-        self.layers = UNetLayers(PartialConv2d, in_channels, in_channels, width)
+        self.layers = UNetLayers(PartialConv2d, in_channels, in_channels, width, levels)
 
     def forward(self, images: Tensor, mask: Tensor) -> Tensor:
         """Fill the holes of images.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -47,11 +47,13 @@ class Operator:
     start: Callable[[ResNet], None] | None = None
 
 
-def _involution(before: int, after: int, stride: int) -> nn.Module:
+def _involution(
+    before: int, after: int, stride: int, kernel_size: int = 7, group_channels: int = GROUP_CHANNELS, reduction: int = 4
+) -> nn.Module:
     """An involution and, as it mixes no channels, a 1x1 convolution."""
     # As many groups as RedNet has, or the next number below that divides the channels.
-    groups = next(groups for groups in range(max(1, before // GROUP_CHANNELS), 0, -1) if before % groups == 0)
-    involution = Involution2d(before, kernel_size=7, groups=groups, stride=stride, reduction=4)
+    groups = next(groups for groups in range(max(1, before // group_channels), 0, -1) if before % groups == 0)
+    involution = Involution2d(before, kernel_size, groups, stride, reduction)
     return nn.Sequential(involution, nn.Conv2d(before, after, 1, bias=False))
 
 
@@ -119,10 +121,16 @@ class ResNet(nn.Module):
         operator: ``conv``, ``separable``, ``involution``, ``p4`` or ``p4m``.
         width: channels at the first size; twice and four times as many at the others. The paper has 16. For ``p4``
             each has four planes, and 8 gives about as many parameters as ``conv`` has; for ``p4m`` eight, and 6.
+        kernel_size: of the involutions, odd; for ``involution`` alone. RedNet has 7.
+        group_channels: channels that share an involution's filters; for ``involution`` alone. RedNet has 16; where that
+            leaves a number of groups that does not divide the channels, there are fewer groups.
+        reduction: how much narrower than its input an involution's filter generator is; for ``involution`` alone.
+            RedNet has 4.
 
     Raises:
-        ValueError: ``depth`` is not 6n + 2, ``operator`` is unknown, ``width`` is below 1, or ``image_size`` is below
-            4 or, for ``p4`` and ``p4m``, no multiple of 4.
+        ValueError: ``depth`` is not 6n + 2, ``operator`` is unknown, a size is below 1, ``kernel_size`` is even, an
+            argument of involutions is given to another operator, or ``image_size`` is below 4 or, for ``p4`` and
+            ``p4m``, no multiple of 4.
     """
 
     def __init__(
@@ -133,6 +141,9 @@ class ResNet(nn.Module):
         depth: int = 20,
         operator: Name = "conv",  # type: ignore[valid-type]
         width: int = 16,
+        kernel_size: int = 7,
+        group_channels: int = GROUP_CHANNELS,
+        reduction: int = 4,
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
@@ -150,6 +161,17 @@ class ResNet(nn.Module):
                 f"got {image_size}; use {below} or {below + 4}"
             )
         _check.at_least(1, width=width, hint="the paper has 16")
+        options = {"kernel_size": kernel_size, "group_channels": group_channels, "reduction": reduction}
+        _check.at_least(1, kernel_size=kernel_size, group_channels=group_channels, reduction=reduction)
+        if operator == "involution":
+            _check.odd("kernel_size", kernel_size)
+            parts = replace(parts, layer=partial(parts.layer, **options))
+        else:
+            for name, value, usual in zip(options, options.values(), (7, GROUP_CHANNELS, 4), strict=True):
+                if value != usual:
+                    raise ValueError(
+                        f"{name} is for operator=involution, and changes nothing of {operator}: got {value}"
+                    )
         self.operator = operator
         self.stem = parts.stem(in_channels, width)
         self.norm = parts.norm(width)

@@ -84,7 +84,9 @@ class Involution2d(nn.Module):
 
     The filters come from the input itself: 1x1 convolution to ``max(1, channels // reduction)`` channels,
     batch norm, ReLU, 1x1 convolution to ``groups * kernel_size**2``. Li et al. 2021,
-    https://arxiv.org/abs/2103.06255. As in the paper the number of channels does not change. Deviation: with
+    https://arxiv.org/abs/2103.06255. As in the paper the number of channels does not change. The Keras example names
+    the width of the hidden layer by a number of ``channel`` that need not be the input's, which is ``hidden`` here:
+    ``channel // reduction_ratio``. Deviation: with
     ``bias=True`` (the choice of the Keras example, document 003) both 1x1 convolutions have a bias; the
     authors' RedNet omits the first, which batch norm cancels.
 
@@ -96,6 +98,7 @@ class Involution2d(nn.Module):
             ``stride``.
         reduction: How much narrower than the input the hidden layer of the filter generator is.
         bias: Whether the two 1x1 convolutions have a bias.
+        hidden: Channels of the hidden layer, if not ``max(1, channels // reduction)``.
 
     Raises:
         ValueError: if a size is not positive, ``kernel_size`` is even or ``groups`` does not divide
@@ -110,18 +113,21 @@ class Involution2d(nn.Module):
         stride: int = 1,
         reduction: int = 4,
         bias: bool = True,
+        hidden: int | None = None,
     ) -> None:
         super().__init__()
         _check.at_least(
             1, channels=channels, kernel_size=kernel_size, groups=groups, stride=stride, reduction=reduction
         )
+        if hidden is None:
+            hidden = max(1, channels // reduction)
+        _check.at_least(1, hidden=hidden)
         _check.odd("kernel_size", kernel_size)
         _check.divides("groups", groups, "channels", channels)
         self.channels = channels
         self.kernel_size = kernel_size
         self.groups = groups
         self.stride = stride
-        hidden = max(1, channels // reduction)
         # ceil_mode makes the pooled size ceil(H / stride), the output size of involution2d.
         self.pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
         self.reduce = nn.Conv2d(channels, hidden, 1, bias=bias)

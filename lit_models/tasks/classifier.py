@@ -15,6 +15,7 @@ from lit_models.tasks.sums import Accuracy, Mean
 from lit_models.tasks.task import IGNORED, Batch, Optimizer, Schedule, Task, exactly
 
 QUARTER_TURNS = (90, 180, 270)
+FIRST, MANY = 5, 10  # the likeliest classes of the top-5 accuracy, which is shown of more classes than this
 ROTATION_SWEEP = tuple(range(0, 360, 15))
 CALIBRATION_BINS = 15
 
@@ -25,7 +26,8 @@ class Classifier(Task):
     The network turns images ``(B, C, H, W)`` into logits ``(B, num_classes)``. Everything that must not differ between
     two architectures under comparison lives here (loss, metrics) or in :class:`~lit_models.tasks.task.Task`.
 
-    The test is read once and gives: accuracy, loss and calibration error; accuracy with the whole test set
+    The test is read once and gives: accuracy, loss and calibration error; top-5 accuracy, of more than ten classes and
+    where it is asked for; accuracy with the whole test set
     turned by 90, 180 and 270 degrees (``rot90``, exact); the accuracy at every 15 degrees of a full turn on the
     test loader with index 1, if there is one (bilinear); the invariance error, which is the largest absolute
     difference between the logits of an image and those of its quarter turns; the confusion matrix; and in
@@ -40,6 +42,10 @@ class Classifier(Task):
         weight_decay: weight decay.
         momentum: momentum.
         schedule: schedule of the learning rate.
+        l1: weight of an L1 penalty.
+        warmup: steps in which the learning rate rises.
+        label_smoothing: share of a label that is spread evenly over all classes, in training.
+        top5: whether the test gives the top-5 accuracy of ten classes or fewer too.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -54,9 +60,18 @@ class Classifier(Task):
         weight_decay: float = 0.01,
         momentum: float = 0.9,
         schedule: Schedule = "cosine",
+        l1: float = 0.0,
+        warmup: int = 0,
+        label_smoothing: float = 0.0,
+        top5: bool = False,
     ) -> None:
-        super().__init__(net, optimizer, lr, weight_decay, momentum, schedule)
+        super().__init__(net, optimizer, lr, weight_decay, momentum, schedule, l1, warmup)
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing must lie in [0, 1): got {label_smoothing}; 0.1 is usual")
+        self.label_smoothing = label_smoothing
         _check.at_least(2, num_classes=num_classes)
+        if top5 and num_classes <= FIRST:
+            raise ValueError(f"top5 must be false for {num_classes} classes: their top-5 accuracy is always 1")
         self.num_classes = num_classes
         self._steps: list[tuple[Tensor, Tensor, int]] = []  # loss, images that were right, images; of this epoch
         self._found: list[Tensor] = []  # per batch of the test: the numbers of each image, see _test_step
@@ -64,6 +79,7 @@ class Classifier(Task):
         self._grids: Tensor | None = None  # where the pixels of turned images lie in upright ones
         self.train_metrics = _together("train_", loss=Mean(), acc=Mean())
         self.val_metrics = _together("val_", loss=Mean(), acc=Accuracy())
+        self.top5 = top5 or num_classes > MANY
 
     def check(self, images: Tensor) -> str | None:
         """Tell what is wrong with the logits for one batch, or None; see :meth:`Task.check`."""
@@ -80,7 +96,7 @@ class Classifier(Task):
         """Return the mean cross-entropy of the batch."""
         images, labels = batch
         logits = self(images)
-        loss = F.cross_entropy(logits, labels)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         self._steps.append((loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(labels)))
         return loss
 
@@ -138,14 +154,16 @@ class Classifier(Task):
         """Return a column for each image, all NaN for what is no image.
 
         Its rows: whether it was right, upright and at each quarter turn; the largest difference of its logits to those
-        of its turns; its loss; the probability of its guess; the guess; its label.
+        of its turns; whether its label was among the likeliest; its loss; the probability of its guess; the guess; its
+        label.
         """
         turned = [_laid_out_as(images, images.rot90(turn, (2, 3))) for turn in range(1, 1 + len(QUARTER_TURNS))]
         logits = self(torch.cat([images, *turned])).float().unflatten(0, (-1, len(images)))  # (turns, B, classes)
         upright, guesses = logits[0], logits.argmax(2)
         apart = (logits[1:] - upright).abs().amax((0, 2))
+        likeliest = (upright.topk(min(FIRST, self.num_classes), 1).indices == labels[:, None]).any(1)
         loss = F.cross_entropy(upright, labels, ignore_index=IGNORED, reduction="none")
-        rows = [*(guesses == labels), apart, loss, upright.softmax(1).amax(1), guesses[0], labels]
+        rows = [*(guesses == labels), apart, likeliest, loss, upright.softmax(1).amax(1), guesses[0], labels]
         return _counted(rows, labels)
 
     def on_test_epoch_start(self) -> None:
@@ -157,7 +175,7 @@ class Classifier(Task):
     def on_test_epoch_end(self) -> None:
         """Log the scalars of the test and keep the rest in ``test_report``."""
         found = self.in_order(self._found)
-        right, (apart, loss, confidence, guess, label) = found[: 1 + len(QUARTER_TURNS)], found[-5:]
+        right, (apart, likeliest, loss, confidence, guess, label) = found[: 1 + len(QUARTER_TURNS)], found[-6:]
         place = label.long() * self.num_classes + guess.long()
         confusion = place.bincount(minlength=self.num_classes**2).view(self.num_classes, -1)
         self.per_image = right
@@ -170,6 +188,8 @@ class Classifier(Task):
             **accuracies,
             "test_invariance_error": float(apart.max()),
         }
+        if self.top5:
+            scalars["test_acc_top5"] = _share(likeliest.double().mean())
         self.test_report = {
             **scalars,
             "test_images": found.shape[1],

@@ -21,7 +21,7 @@ IGNORED = -1  # the label of an image that pads a shard: counted nowhere
 MOMENTUM = 0.9  # of sgd, where nothing else is asked for
 
 Batch = tuple[Tensor, Tensor]
-Optimizer = Literal["adamw", "adam", "sgd"]
+Optimizer = Literal["adamw", "adam", "sgd", "rmsprop"]
 Schedule = Literal["constant", "cosine"]
 
 
@@ -50,11 +50,14 @@ class Task(LightningModule):
 
     Args:
         net: the network, any ``nn.Module``.
-        optimizer: ``adamw``, ``adam`` or ``sgd``.
+        optimizer: ``adamw``, ``adam``, ``sgd`` or ``rmsprop``, with PyTorch's defaults for all that is not named here.
         lr: learning rate, constant or the peak of the schedule.
         weight_decay: decoupled for ``adamw``, an L2 penalty for the others.
         momentum: for ``sgd`` only.
         schedule: ``constant``, or ``cosine`` from ``lr`` to 0 over the whole run, a step at a time.
+        l1: weight of an L1 penalty, the sum of the absolute values of all parameters. It is in the gradients, not in
+            the loss that is logged.
+        warmup: steps in which the learning rate rises from ``lr / warmup`` to ``lr``; a cosine begins after them.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -73,6 +76,8 @@ class Task(LightningModule):
         weight_decay: float = 0.01,
         momentum: float = MOMENTUM,
         schedule: Schedule = "cosine",
+        l1: float = 0.0,
+        warmup: int = 0,
     ) -> None:
         super().__init__()
         if not (lr > 0 and math.isfinite(lr)):
@@ -83,9 +88,14 @@ class Task(LightningModule):
             raise ValueError(f"momentum must lie in [0, 1): got {momentum}")
         if optimizer != "sgd" and momentum != MOMENTUM:
             raise ValueError(f"momentum is for sgd, and changes nothing of {optimizer}: got {momentum}; leave it out")
+        if not (l1 >= 0 and math.isfinite(l1)):
+            raise ValueError(f"l1 must be 0 or more: got {l1}")
+        if warmup < 0:
+            raise ValueError(f"warmup must be 0 steps or more: got {warmup}")
         self.net = net
         self.optimizer, self.lr, self.weight_decay = optimizer, lr, weight_decay
         self.momentum, self.schedule = momentum, schedule
+        self.l1, self.warmup = l1, warmup
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return what the network makes of its inputs."""
@@ -149,6 +159,13 @@ class Task(LightningModule):
         whole = gathered.view(-1, *mine.shape).permute(1, 2, 0).flatten(1).cpu()
         return whole[:, ~whole[0].isnan()]
 
+    @torch.no_grad()
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Add the gradient of the L1 penalty, once for a step of several batches, and before gradients are clipped."""
+        for parameter in self.parameters() if self.l1 else ():
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter.sign(), alpha=self.l1)
+
     def configure_gradient_clipping(
         self,
         optimizer: torch.optim.Optimizer,
@@ -164,28 +181,48 @@ class Task(LightningModule):
 
     def _scaled(self) -> bool:
         """Tell whether the loss is scaled, as precision=16-mixed does, so that small gradients do not vanish."""
-        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        plugin = getattr(self._trainer, "precision_plugin", None)
+        return getattr(plugin, "scaler", None) is not None
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser and schedule that the recipe names."""
-        # One pass over the weights in place of ten. None, PyTorch's choice, where 16-mixed clips: its gradients stay
-        # scaled until a fused step undoes it.
-        clips = getattr(self._trainer, "gradient_clip_val", None) is not None and self._scaled()
-        fused = True if self.device.type in ("cpu", "cuda") and not clips else None
+        # One pass over the weights in place of ten. None, PyTorch's choice, where gradients are looked at in between
+        # while 16-mixed has them scaled: a fused step undoes that only at its end.
+        looked_at = bool(self.l1) or getattr(self._trainer, "gradient_clip_val", None) is not None
+        fused = True if self.device.type in ("cpu", "cuda") and not (looked_at and self._scaled()) else None
         shared: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": fused}
         optimizer: torch.optim.Optimizer
         if self.optimizer == "sgd":
             optimizer = torch.optim.SGD(self.parameters(), momentum=self.momentum, **shared)
         elif self.optimizer == "adam":
             optimizer = torch.optim.Adam(self.parameters(), **shared)
+        elif self.optimizer == "rmsprop":
+            optimizer = torch.optim.RMSprop(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         else:
             optimizer = torch.optim.AdamW(self.parameters(), **shared)
         if self.schedule == "constant":
-            return optimizer
+            return self._scheduled(optimizer, lambda _: 1.0) if self.warmup else optimizer
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps):
             raise MisconfigurationException(
                 "task.schedule=cosine needs an end: set trainer.max_epochs or trainer.max_steps, or schedule=constant"
             )
+        if self.warmup:
+            rest = int(steps) - self.warmup
+            if rest < 1:
+                raise MisconfigurationException(
+                    f"task.warmup must be fewer than the steps of the run, {int(steps)}: got {self.warmup}"
+                )
+            return self._scheduled(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(1, step / rest))))
         scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(1, int(steps)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _scheduled(self, optimizer: torch.optim.Optimizer, after: Callable[[int], float]) -> OptimizerLRScheduler:
+        """Let the learning rate rise, and then be ``after(steps since)`` times the highest."""
+        warmup = self.warmup
+
+        def factor(step: int) -> float:
+            return (step + 1) / warmup if step < warmup else after(step - warmup)
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from lit_models import architectures
 from lit_models.__main__ import main, source
 
@@ -18,9 +16,3 @@ def test_every_architecture_is_listed(capsys):
     assert "0.05 MiB" in lines["SimpleCNN"]
     for name in architectures.__all__:
         assert source(getattr(architectures, name)), name
-
-
-def test_the_catalogue_takes_no_arguments(capsys):
-    with pytest.raises(SystemExit) as error:
-        main(["EqCNN"])
-    assert error.value.code == 2
