@@ -12,6 +12,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import WandbLogger
 from torch import nn
+from torchmetrics import MeanMetric
 
 from tests.conftest import ROOT
 
@@ -32,6 +33,7 @@ PRIVATE = {
     "_wandb_init": (WandbLogger(offline=True), "what Lightning gives to wandb.init"),
     "_experiment": (WandbLogger(offline=True), "the run, which the suite starts itself"),
     "_attach_id": (inspect.getsource(WandbLogger), "whether another process has started it"),
+    "_defaults": (MeanMetric(), "with what metrics begin: kept in float32 when a task is converted"),
     "_service_api": (inspect.getsource(wandb.Api), "a query that the public client has no word for"),
 }
 FILES = [path for room in ("headtohead", "lit_models", "datamodules") for path in sorted((ROOT / room).rglob("*.py"))]
