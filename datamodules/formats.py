@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
+Readable = BinaryIO | gzip.GzipFile | lzma.LZMAFile
 
 MAX_FILE_BYTES = 64 * 2**20  # of one file once unpacked; the largest real one, MNIST's training images, has 45 MiB
 MAX_ARCHIVE_BYTES = 512 * 2**20  # of a whole archive once unpacked; CIFAR-10 has 178 MiB
@@ -43,7 +44,7 @@ def unpack(file: BinaryIO) -> bytes:
         return _at_most(unpacked)
 
 
-def _at_most(file: BinaryIO) -> bytes:
+def _at_most(file: Readable) -> bytes:
     data = file.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         raise ValueError(f"has more than {MAX_FILE_BYTES} bytes")
@@ -104,7 +105,7 @@ def read_debian(path: Path, names: Sequence[str]) -> dict[str, bytes]:
     raise ValueError("has no data.tar.xz")
 
 
-def _members(file: BinaryIO, names: Sequence[str]) -> dict[str, bytes]:
+def _members(file: Readable, names: Sequence[str]) -> dict[str, bytes]:
     """Read the files ``names`` of a tar archive."""
     members = {}
     # as a stream, read once from its beginning: of an archive that has no end, no more than the limit is unpacked
@@ -123,7 +124,7 @@ def _members(file: BinaryIO, names: Sequence[str]) -> dict[str, bytes]:
 class _AtMost:
     """A file of which no more can be read than a given number of bytes."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: Readable, size: int) -> None:
         self.file, self.left = file, size
 
     def read(self, size: int) -> bytes:

@@ -38,7 +38,8 @@ def turned(images: Bytes, angles: npt.NDArray[np.float64]) -> Bytes:
     image = np.arange(count)[:, None, None]
     upper = padded[image, top, left] * (1 - right) + padded[image, top, left + 1] * right
     lower = padded[image, top + 1, left] * (1 - right) + padded[image, top + 1, left + 1] * right
-    return np.rint(upper * (1 - below) + lower * below).astype(np.uint8)
+    result: Bytes = np.rint(upper * (1 - below) + lower * below).astype(np.uint8)
+    return result
 
 
 def _make(data_dir: Path) -> dict[str, Bytes]:

@@ -68,7 +68,8 @@ def _matched(model: Any, facts: dict[str, int], target: int, like: str, measure:
 
     def build(**more: Any) -> torch.nn.Module:
         with torch.device("meta"):
-            return kind(**{**given, **more})
+            network: torch.nn.Module = kind(**{**given, **more})
+        return network
 
     try:
         example = example_inputs(build(), facts)

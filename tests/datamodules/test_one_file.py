@@ -72,4 +72,4 @@ def test_one_file_is_enough(fashion, tmp_path):
 
 
 def test_the_package_exports_the_data_sets_of_its_files():
-    assert datamodules.__all__ == ["ImageDataModule", "CIFAR10", "MNIST"]
+    assert datamodules.__all__ == ["ImageDataModule", "CIFAR10", "FashionMNIST", "MNIST", "RotatedMNIST"]

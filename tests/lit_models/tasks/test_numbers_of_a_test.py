@@ -89,7 +89,8 @@ def test_numbers_of_an_inpainter():
         "test_ssim": StructuralSimilarityIndexMeasure(data_range=1.0)(composed, images).item(),
         "test_images": 10,
     }
-    assert report == pytest.approx(expected, abs=2e-6, rel=1e-6)
+    # those by hole are tested in test_holes.py
+    assert {name: report[name] for name in report if name in expected} == pytest.approx(expected, abs=2e-6, rel=1e-6)
 
 
 def test_calibration_error_by_hand():

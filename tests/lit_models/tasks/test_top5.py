@@ -7,7 +7,6 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_models import Classifier
-from lit_models.tasks.sums import Accuracy
 
 
 class Ranks(nn.Module):
@@ -45,10 +44,3 @@ def test_of_few_classes_on_request():
 def test_of_five_classes_it_says_nothing():
     with pytest.raises(ValueError, match="top5 must be false for 5 classes: their top-5 accuracy is always 1"):
         Classifier(Ranks(5), 5, top5=True)
-
-
-def test_accuracy_over_batches():
-    metric, logits = Accuracy(among=2), torch.tensor([[3.0, 2.0, 1.0], [1.0, 3.0, 2.0], [1.0, 2.0, 3.0]])
-    metric.update(logits[:2], torch.tensor([1, 0]))
-    metric.update(logits[2:], torch.tensor([2]))
-    assert metric.compute() == torch.tensor(2) / 3
