@@ -290,9 +290,12 @@ class Batches(DataLoader[Any]):
     dataset: Images
 
     def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]  # torch wants a class of its own
-        """Begin an epoch: one order for all of it, on the device that gathers."""
+        """Yield an epoch's batches, of one order that goes to the device that gathers.
+
+        It is drawn when the first batch is asked for: Lightning begins to iterate before it tells the epoch.
+        """
         order = self.dataset.indices[torch.tensor(list(self.sampler))]
-        return iter(order.to(self.dataset.pool.where).split(cast("int", self.batch_size)))
+        yield from order.to(self.dataset.pool.where).split(cast("int", self.batch_size))
 
 
 class ShuffleSampler(DistributedSampler[Any]):

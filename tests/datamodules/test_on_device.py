@@ -89,6 +89,16 @@ def test_an_epoch_is_ordered_once():
     assert len({batch.untyped_storage().data_ptr() for batch in batches}) == 1  # cut from one order
 
 
+def test_the_epoch_may_be_told_after_the_iteration_has_begun():
+    """As Lightning does when a trial goes on."""
+    late, early = ready().train_dataloader(), ready().train_dataloader()
+    batches = iter(late)
+    for loader in (late, early):
+        loader.sampler.set_epoch(3)
+    assert torch.equal(next(batches), next(iter(early)))
+    assert not torch.equal(next(iter(early)), next(iter(ready().train_dataloader())))
+
+
 class Own(Tiny):
     """A data module whose author wrote a loader of images himself."""
 
