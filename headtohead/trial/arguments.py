@@ -61,10 +61,8 @@ def check_arguments(config: Mapping[str, Any], classes: Classes) -> None:
             raise UsageError(f"--{name}: must be at most {LARGEST}: got {value}")
     for part in ("model", "task", "data"):
         _check_class(part, config[part], classes[part])
-    workers = config["data"].get("init_args", {}).get("num_workers", 0)
-    for name, value in (("trainer.devices", config["trainer"]["devices"]), ("data.num_workers", workers)):
-        if str(value).isdigit() and int(value) > PROCESSES:
-            raise UsageError(f"--{name}: must be at most {PROCESSES} on this machine: got {value}")
+    if str(devices := config["trainer"]["devices"]).isdigit() and int(devices) > PROCESSES:
+        raise UsageError(f"--trainer.devices: must be at most {PROCESSES} on this machine: got {devices}")
     _check_trainer(config["trainer"])
 
 

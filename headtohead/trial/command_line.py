@@ -55,7 +55,8 @@ from headtohead.trial.networks import (
     try_on_one_batch,
 )
 from headtohead.trial.recording import Recorder, scalars
-from lit_models import Classifier, Inpainter, Task
+from lit_models import Classifier, Inpainter, Task, architectures
+from lit_models.facts import takes_mask
 
 PARTS = {"data": LightningDataModule, "model": Network, "task": Task}  # what is given as a class with its arguments
 
@@ -113,6 +114,7 @@ class TrialCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse; an error becomes one line."""
+        _name_the_task(sys.argv)
         try:
             super().parse_arguments(parser, args)
         except ArgumentError as error:
@@ -362,6 +364,14 @@ def _leave_out_what_only_classifiers_have(arguments: Namespace) -> None:
         if arguments[name] != theirs[name].default:
             raise UsageError(f"--task.{name}: is for classifiers: Inpainter has no such argument")
         del arguments[name]
+
+
+def _name_the_task(args: list[str]) -> None:
+    """Add the task of a network that fills holes where none is named, so that its arguments are known."""
+    given = {arg.partition("=")[0]: arg.partition("=")[2] for arg in args}
+    kind = getattr(architectures, given.get("--model", ""), None)
+    if kind is not None and takes_mask(kind) and not {"--task", "--config", "-c"} & set(given):
+        args.insert(2, "--task=Inpainter")
 
 
 def _passes_on(message: str) -> bool:

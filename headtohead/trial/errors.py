@@ -150,6 +150,9 @@ def _words(
 
 def _near_argument(name: str, key: str, own: Iterable[str], classes: Classes) -> str:
     """Return the end of a message on an argument that a class has not: the nearest of its own or of a task's."""
+    for task, names in classes.get("task", {}).items():
+        if key == "task" and name in names:
+            return f"; it is one of {task}'s: add --task={task}"
     of_tasks = [other for names in classes.get("task", {}).values() for other in names]
     if near := difflib.get_close_matches(name, [*own, *of_tasks], n=1):
         return f"; did you mean --{key if near[0] in own else 'task'}.{near[0]}?"

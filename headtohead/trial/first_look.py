@@ -43,14 +43,13 @@ def first_look(args: Sequence[str]) -> str | None:
     classes = _classes()
     if not trainer or any(arg.startswith("--_") or arg in ("-h", "--help") for arg in args):
         return None
-    named = {"task": "Classifier"}
+    named: dict[str, str] = {}
     given = [arg.partition("=") for arg in args[1:]]
-    files = any(name in ("--config", "-c") for name, _, _ in given)
     for name, _, value in given:
         if name.removeprefix("--") in PARTS:
             named[name.removeprefix("--")] = value
-    if files:
-        named.pop("task") if named["task"] == "Classifier" else None
+    if any(name in ("--config", "-c") for name, _, _ in given):
+        named.setdefault("task", "of the file")
     for name, equals, value in given:
         if said := _wrong(name, value if equals else None, named, trainer, classes):
             return said
@@ -77,10 +76,9 @@ def _wrong(
         if argument not in trainer:
             return explain(f"unrecognized arguments: {option}", classes, _options(trainer))
         return None if "." in rest else _number(key, value, trainer[argument])
-    elif part in PARTS and argument and named.get(part) in classes[part]:
-        own = classes[part][named[part]]
-        if own and argument not in (*own, *FACTS, "init_args", "dict_kwargs"):
-            path = f"class_path '{named[part]}'"
+    elif part in PARTS and argument and (own := _takes(part, named, classes)):
+        if argument not in (*own, *FACTS, "init_args", "dict_kwargs"):
+            path = f"class_path '{named.get(part, 'Classifier')}'"
             return explain(f"Parser key \"{part}\": {path}: Option '{argument}' is not accepted", classes, [], FACTS)
         return None if "." in rest else _number(key, value, own.get(argument, ""))
     elif key == "ckpt_path" and value not in (None, "", "last", "best", "hpc", "registry", "null", "None"):
@@ -92,6 +90,13 @@ def _wrong(
     elif option.startswith("--") and part not in PARTS and option not in (*_options(trainer), *OPTIONS):
         return explain(f"unrecognized arguments: {option}", classes, _options(trainer))
     return None
+
+
+def _takes(part: str, named: Mapping[str, str], classes: Known) -> Signature | None:
+    """Return the arguments of the class that is named, as far as they are known; without a task, those of every task."""
+    if part == "task" and part not in named:  # the network's own; which that is, the parser sees
+        return {name: kind for of in classes[part].values() for name, kind in of.items()}
+    return classes[part].get(named.get(part, ""))
 
 
 def _class(part: str, value: str | None, classes: Known) -> str | None:
