@@ -18,10 +18,7 @@ from tests.test_train import only_record
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("model", "upright", "turned"),
-    [
-        ("SimpleCNN", (0.973, 1), (0, 0.2)),
-        pytest.param("EqCNN", (0.955, 1), None, marks=pytest.mark.nightly),
-    ],
+    [("SimpleCNN", (0.973, 1), (0, 0.2)), pytest.param("EqCNN", (0.955, 1), None, marks=pytest.mark.nightly)],
 )
 def test_mnist_by_the_seeds_recipe(workplace, real_data, model, upright, turned):
     recipe = ["--task.lr=0.0005", "--task.schedule=constant", "--data.normalize=false", "--trainer.max_epochs=5"]

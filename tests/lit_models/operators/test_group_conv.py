@@ -373,11 +373,7 @@ def test_refuses(layer: Any, changes: dict[str, int], message: str) -> None:
     [
         (P4ConvP4(2, 3, 3), (1, 2, 8, 5, 5), "P4ConvP4 takes (B, 2, 4, H, W): got (1, 2, 8, 5, 5)"),
         (P4MConvZ2(2, 3, 3), (1, 3, 5, 5), "P4MConvZ2 takes (B, 2, H, W): got (1, 3, 5, 5)"),
-        (
-            lambda x: p4_action(x, 1),
-            (1, 2, 8, 5, 5),
-            "x must be (B, C, H, W) or (B, C, 4, H, W): got (1, 2, 8, 5, 5)",
-        ),
+        (lambda x: p4_action(x, 1), (1, 2, 8, 5, 5), "x must be (B, C, H, W) or (B, C, 4, H, W): got (1, 2, 8, 5, 5)"),
         (lambda x: p4m_action(x, 8), (1, 2, 5, 5), "g must be an element of p4m, 0 to 7: got 8"),
     ],
 )

@@ -47,14 +47,7 @@ def by_unfold(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
 
 
 def arguments(
-    channels: int,
-    groups: int,
-    size: int,
-    stride: int,
-    height: int,
-    width: int,
-    batch: int = 2,
-    **options: Any,
+    channels: int, groups: int, size: int, stride: int, height: int, width: int, batch: int = 2, **options: Any
 ) -> tuple[Tensor, Tensor]:
     """A random input and kernel that fit together, in float64 unless told otherwise."""
     generator = torch.Generator().manual_seed(0)
@@ -107,14 +100,7 @@ def test_gradcheck(groups: int, size: int, stride: int) -> None:
     channels_last=st.booleans(),
 )
 def test_equals_unfold_with_gradients(
-    batch: int,
-    groups: int,
-    per_group: int,
-    size: int,
-    stride: int,
-    height: int,
-    width: int,
-    channels_last: bool,
+    batch: int, groups: int, per_group: int, size: int, stride: int, height: int, width: int, channels_last: bool
 ) -> None:
     x, kernel = arguments(groups * per_group, groups, size, stride, height, width, batch)
     if channels_last:

@@ -128,10 +128,7 @@ def test_bfloat16_is_rounded_once(channels_last):
     layout = last if channels_last else lambda t: t
     x, kernel = (t.bfloat16() for t in arguments(34, 2, 7, 1, 9, 10))
     pairs = [
-        (
-            with_gradients(involution2d, layout(x), kernel, 1),
-            with_gradients(by_unfold, x.double(), kernel.double(), 1),
-        )
+        (with_gradients(involution2d, layout(x), kernel, 1), with_gradients(by_unfold, x.double(), kernel.double(), 1))
     ]
     weight, bias = (torch.randn(34, 1, 5, 5).bfloat16(), torch.randn(34).bfloat16())
     pairs.append(

@@ -59,14 +59,7 @@ def example(channels: int, size: int, height: int, width: int, mask_channels: in
     with_bias=st.booleans(),
 )
 def test_equals_the_definition(
-    channels: int,
-    size: int,
-    height: int,
-    width: int,
-    stride: int,
-    padding: int,
-    shared_mask: bool,
-    with_bias: bool,
+    channels: int, size: int, height: int, width: int, stride: int, padding: int, shared_mask: bool, with_bias: bool
 ) -> None:
     x, mask, weight, bias = example(channels, size, height, width, 1 if shared_mask else channels)
     chosen = bias if with_bias else None
