@@ -223,6 +223,7 @@ CHANGED = (
 )  # fmt: skip
 # the same, where train.py's own parser is asked
 ASKED = (
+    ("{value: 100}", "{values: [0, 50]}", "val_size must be at least 1: got 0"),  # a constructor's words
     ("SimpleCNN, EqCNN", "SimpleCNN, EqCN", "parameters.model: no model is named 'EqCN'; did you mean EqCNN?"),
     ("tests.tiny.Tiny", "../../x", "parameters.data: no data is named '../../x'; there are CIFAR10, MNIST"),
     ("seed_everything", "seed", "parameters.seed: no such argument; did you mean --seed_everything?"),
