@@ -46,3 +46,22 @@ def real_data():
     if not all((folder / name).is_file() for name in ("mnist.npz", "cifar10.npz")):
         pytest.skip(f"no data sets in {folder}; make test-slow fetches them")
     return str(folder)
+
+
+@pytest.fixture
+def server(workplace, monkeypatch):
+    """A stand-in that this process and those it starts are logged in to."""
+    import wandb  # here: most tests need neither
+
+    from tests.wandb_server import wandb_server
+
+    with wandb_server() as state:
+        for name, value in state.environment(HOME=str(workplace), WANDB_INIT_TIMEOUT="3").items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("WANDB_SILENT")
+        # the agent's interpreter is the python that PATH finds
+        monkeypatch.setenv("PATH", f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}")
+        wandb.teardown()  # forget the server of the test before
+        yield state
+        wandb.teardown()
+        assert set(state.unknown) <= {"OrganizationCoreWeaveOrganizationID"}  # telemetry

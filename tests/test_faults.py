@@ -19,7 +19,7 @@ from headtohead.trial import main as train
 from headtohead.trial.callbacks import FiniteLoss
 from headtohead.trial.errors import TrialFailed
 from tests.conftest import ROOT
-from tests.records.test_record import make
+from tests.records.examples import make
 from tests.tiny import TINY
 
 FIT = [

@@ -100,33 +100,6 @@ def test_record_says_what_the_checkpoint_gives(finished):
             assert record.quality[name] == pytest.approx(right, abs=1e-6)
 
 
-def test_a_resumed_trial_equals_one_that_was_not_interrupted(workplace):
-    arguments = [
-        "fit",
-        "--model=SimpleCNN",
-        "--model.width=4",
-        *TINY,
-        "--data.augment=shift",
-        "--seed_everything=5",
-        "--trainer.accelerator=cpu",
-    ]
-    arguments += ["--task.schedule=constant"]
-    whole, broken = workplace / "whole", workplace / "broken"
-    assert train.main([*arguments, "--trainer.max_epochs=4", f"--trainer.default_root_dir={whole}"]) == 0
-    # stopped after two epochs of four: the last checkpoint is all that is left
-    assert train.main([*arguments, "--trainer.max_epochs=2", f"--trainer.default_root_dir={broken}"]) == 0
-    (broken / records.FILE_NAME).unlink()
-    assert (
-        train.main([*arguments, "--trainer.max_epochs=4", f"--trainer.default_root_dir={broken}", "--ckpt_path=last"])
-        == 0
-    )
-    for name, value in weights(whole).items():
-        assert torch.equal(value, weights(broken)[name]), name
-    assert without_times(records.read(whole / records.FILE_NAME)) == without_times(
-        records.read(broken / records.FILE_NAME)
-    )
-
-
 def test_a_trial_that_had_only_its_test_left_is_finished(finished, monkeypatch):
     monkeypatch.chdir(finished[0])
     (path,) = finished[0].glob(f"runs/train/*/{records.FILE_NAME}")
@@ -194,13 +167,6 @@ def test_a_checkpoint_can_be_tested_again(finished, workplace, capfd):
     assert (folder / records.FILE_NAME).read_bytes() == before
 
 
-def test_a_trial_that_ends_within_its_first_epoch_says_so_in_one_line(workplace, capfd):
-    assert train.main([*SMALL, "--trainer.max_steps=2"]) == 2
-    printed = capfd.readouterr().err
-    assert "--trainer.max_steps: must reach the first validation, after 8 steps: got 2" in printed
-    assert "Traceback" not in printed
-
-
 def test_precision_is_the_hardwares_unless_named_and_changes_no_identity(workplace, monkeypatch):
     seen = []
     for best, named in (("32-true", []), ("bf16-mixed", []), ("bf16-mixed", [FLOAT32])):
@@ -260,14 +226,6 @@ def test_what_a_machine_chooses_costs_no_accuracy(workplace, real_data, model, d
             found.append(records.read(workplace / folder / records.FILE_NAME).quality["val_acc"])
         differences.append(found[1] - found[0])
     assert abs(sum(differences) / 3) < 0.02, differences  # on 5,000 images: seeds differ by more
-
-
-@pytest.mark.slow
-def test_a_batch_that_devices_cannot_share_is_told_in_one_line(workplace):
-    done = run(*FIT, "--data.batch_size=33", "--trainer.devices=2")
-    assert done.returncode == 2
-    assert done.stderr.count("train.py: data.batch_size must divide by the number of devices: got 33 for 2") >= 1
-    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("given", ["two", "0", "-1", "1.5", ""])
@@ -374,11 +332,3 @@ def test_two_processes_fill_the_holes_that_one_fills(workplace, capfd):
     for name in ("test_l1_hole", "test_psnr", "test_ssim"):
         (printed,) = re.findall(rf"{name}\s*│\s*([\d.]+)", shown)
         assert float(printed) == pytest.approx(record.quality[name], rel=1e-4)
-
-
-def test_normalised_images_are_refused_in_one_line(workplace, capfd):
-    assert train.main(["fit", "--model=ConvUNet", *INPAINT, "--data.normalize=true"]) == 2
-    printed = capfd.readouterr().err
-    assert "train.py: inpainting needs images in [0, 1]" in printed
-    assert "data.normalize=false" in printed
-    assert "Traceback" not in printed

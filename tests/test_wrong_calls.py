@@ -248,6 +248,7 @@ NAMED = (
     ("sweep.py", ["good.yaml", "--job=1"], "--job: no such argument; did you mean --jobs?"),
     ("sweep.py", ["good.yaml", "--dryrun"], "--dryrun: no such argument; did you mean --dry-run?"),
     ("sweep.py", ["good.yaml", "empty.yaml"], "empty.yaml: no such argument"),
+    ("report.py", [], "RUNS: no folder runs; run a sweep first"),
     ("report.py", ["none"], "RUNS: no folder none; run a sweep first"),
     ("report.py", ["folder"], "RUNS: no records in folder; run a sweep first"),
     ("report.py", ["broken"], "no trial that can be used"),

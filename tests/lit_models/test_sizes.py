@@ -15,7 +15,6 @@ from lit_models.operators import (
     P4ConvZ2,
     P4MConvP4,
     PartialConv2d,
-    involution2d,
 )
 from lit_models.sizes import match_width, size, width_like
 
@@ -49,14 +48,6 @@ def test_macs_of_an_involution_by_hand():
     layer = Involution2d(6, kernel_size=5, groups=3, stride=2, reduction=2)
     # the kernel: 6 -> 3 -> 5 * 5 * 3 channels at 4x4; then 25 products for each of the 6 * 4 * 4 outputs
     assert size(layer, torch.zeros(1, 6, 8, 8)).macs == 16 * (6 * 3 + 3 * 75) + 25 * 6 * 16
-
-
-def test_macs_of_a_bare_involution():
-    class Bare(nn.Module):
-        def forward(self, image):
-            return involution2d(image, image.new_ones(1, 2, 9, 8, 8))
-
-    assert size(Bare(), torch.zeros(1, 6, 8, 8)).macs == 9 * 6 * 64
 
 
 @pytest.mark.parametrize(

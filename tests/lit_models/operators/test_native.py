@@ -115,14 +115,6 @@ def test_depthwise_equals_the_sum_over_taps(vectors, batch, channels, size, stri
         torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (5, 1)])
-def test_gradcheck_of_depthwise_in_float64(size, stride):
-    x, weight, bias = (
-        torch.randn(shape).double().requires_grad_() for shape in ((2, 3, 5, 4), (3, 1, size, size), (3,))
-    )
-    assert torch.autograd.gradcheck(lambda *leaves: depthwise(*leaves, stride, size // 2), (x, weight, bias))
-
-
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_bfloat16_is_rounded_once(channels_last):
     layout = last if channels_last else lambda t: t
