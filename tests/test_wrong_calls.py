@@ -1,8 +1,6 @@
 """Wrong calls of every command: each ends with one line that names the argument, and leaves nothing behind."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -372,21 +370,3 @@ def test_a_sweep_file_that_train_refuses(files, capfd, old, new, said):
 @pytest.mark.parametrize(("command", "args", "said"), NAMED)
 def test_sweep_and_results_called_wrongly(files, capfd, command, args, said):
     refused(capfd, files, command, args, said)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("command", "args", "said"),
-    [
-        ([ROOT / "train.py"], [*FIT, "--task.lr=-1"], "--task.lr must be a positive number"),
-        ([ROOT / "train.py"], [*FIT, "--ckpt_path=code.ckpt"], "it holds more than weights"),
-        ([ROOT / "sweep.py"], ["laughs.yaml"], "its aliases stand for"),
-        ([ROOT / "report.py"], ["none"], "RUNS: no folder none"),
-    ],
-)
-def test_as_processes(files, command, args, said):
-    done = subprocess.run([sys.executable, *command, *args], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert said in done.stderr
-    assert not Path("pwned").exists()

@@ -105,7 +105,8 @@ def table():
     return HEAD + "".join(rows)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("ignore")
 def test_the_table_of_callbacks_and_loggers(workplace):
     assert table() == TABLE.read_text()

@@ -1,13 +1,12 @@
 """Group convolutions: f(g . x) = g . f(x) for every g, and the definition of Cohen & Welling by value."""
 
 import re
-from collections.abc import Callable
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
 from lit_models.operators import (
     GroupBatchNorm,
@@ -21,7 +20,6 @@ from lit_models.operators import (
     p4m_action,
 )
 
-Action = Callable[[Tensor, int], Tensor]
 P4 = pytest.param(4, P4ConvZ2, P4ConvP4, p4_action, id="p4")
 P4M = pytest.param(8, P4MConvZ2, P4MConvP4, p4m_action, id="p4m")
 both_groups = pytest.mark.parametrize(("order", "lifting", "conv", "action"), [P4, P4M])

@@ -1,7 +1,6 @@
 """The compiled passes of involution and depthwise convolution, and what runs where there are none."""
 
 import logging
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from lit_models.operators import DepthwiseConv2d, DepthwiseSeparableConv2d, Involution2d, _native, involution2d
 from lit_models.operators.depthwise import _fits
@@ -247,34 +245,6 @@ def test_compiled_and_exported_networks_give_the_same():
         torch.testing.assert_close(one.grad, two.grad)
     exported = torch.export.export(whole.eval(), (images,)).module()
     torch.testing.assert_close(exported(images), whole(images))
-
-
-def _train(rank, processes, store, answer):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=processes)
-    network = DistributedDataParallel(small().eval())
-    images = torch.randn(4, 6, 9, 10, generator=torch.Generator().manual_seed(2))
-    network(images.chunk(processes)[rank]).square().mean().backward()
-    answer.put((rank, [p.grad.numpy() for p in network.parameters()]))
-    torch.distributed.destroy_process_group()
-
-
-@pytest.mark.slow
-def test_two_processes_get_the_gradients_of_one(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
-    processes = [context.Process(target=_train, args=(rank, 2, tmp_path / "store", answer)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    found = dict(answer.get(timeout=120) for _ in processes)
-    for process in processes:
-        process.join()
-    network = small().eval()
-    images = torch.randn(4, 6, 9, 10, generator=torch.Generator().manual_seed(2))
-    network(images).square().mean().backward()
-    for rank in range(2):
-        for mine, parameter in zip(found[rank], network.parameters(), strict=True):
-            torch.testing.assert_close(torch.from_numpy(mine), parameter.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_a_layer_of_any_size_is_still_conv2d():
