@@ -287,23 +287,6 @@ def test_second_derivative_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"groups": 4}, "groups must divide channels=10: got 4; use 1, 2, 5 or 10"),
-        ({"kernel_size": 4}, "kernel_size must be odd to have a centre: got 4; use 3 or 5"),
-        ({"kernel_size": 0}, "kernel_size must be at least 1: got 0"),
-        ({"channels": 0}, "channels must be at least 1: got 0"),
-        ({"stride": 0}, "stride must be at least 1: got 0"),
-        ({"groups": 0}, "groups must be at least 1: got 0"),
-        ({"reduction": 0}, "reduction must be at least 1: got 0"),
-    ],
-)
-def test_layer_refuses(changes, message):
-    with pytest.raises(ValueError, match="^" + re.escape(message) + "$"):
-        Involution2d(**({"channels": 10, "kernel_size": 3} | changes))
-
-
-@pytest.mark.parametrize(
     ("x_shape", "kernel_shape", "message"),
     [
         ((4, 5, 5), (1, 1, 9, 5, 5), "input must be (B, C, H, W): got (4, 5, 5)"),

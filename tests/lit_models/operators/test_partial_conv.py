@@ -147,21 +147,6 @@ def test_a_stack_fills_the_hole():
     assert sizes == [25, 9, 1, 0]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"in_channels": 0}, "in_channels must be at least 1: got 0"),
-        ({"out_channels": 0}, "out_channels must be at least 1: got 0"),
-        ({"kernel_size": 0}, "kernel_size must be at least 1: got 0"),
-        ({"stride": 0}, "stride must be at least 1: got 0"),
-        ({"padding": -1}, "padding must be at least 0: got -1"),
-    ],
-)
-def test_refuses(changes, message):
-    with pytest.raises(ValueError, match="^" + re.escape(message) + "$"):
-        PartialConv2d(**({"in_channels": 2, "out_channels": 3, "kernel_size": 3} | changes))
-
-
 def test_refuses_tensors_that_do_not_fit():
     x, mask, weight, bias = example(3, 3, 6, 6, 1)
     with pytest.raises(
