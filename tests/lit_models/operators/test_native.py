@@ -220,9 +220,8 @@ def test_registered_as_pytorch_asks_in_float32(channels_last):
     x, kernel = arguments(6, 2, 3, 2, 5, 6, dtype=torch.float32)
     x = layout(x).requires_grad_()
     torch.library.opcheck(torch.ops.lit_models.involution2d.default, (x, kernel.requires_grad_(), 2))
-    for dtype, size, stride in ((torch.float32, 3, 2), (torch.float64, 3, 1), (torch.float32, 9, 3))[
-        2 * channels_last :
-    ]:
+    cases = [(torch.float32, 9, 3), (torch.float32, 3, 2), (torch.float64, 3, 1)]
+    for dtype, size, stride in cases[: 1 if channels_last else 3]:
         weight, bias = (torch.randn(6, 1, size, size, dtype=dtype), torch.randn(6, dtype=dtype))
         x = x.detach().to(dtype).requires_grad_()
         ops = torch.ops.lit_models
