@@ -199,18 +199,13 @@ def test_a_compiled_network_learns_what_the_other_learns(workplace):
     assert found[0].size == found[1].size
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("model", "data", "choices"),
     [
         ("SimpleCNN", "MNIST", (FLOAT32, "--trainer.precision=bf16-mixed")),
-        pytest.param(
-            "CNN",
-            "CIFAR10",
-            ("--data.memory_format=contiguous", "--data.memory_format=channels_last"),
-            marks=pytest.mark.nightly,
-        ),
+        ("CNN", "CIFAR10", ("--data.memory_format=contiguous", "--data.memory_format=channels_last")),
     ],
 )
 def test_what_a_machine_chooses_costs_no_accuracy(workplace, real_data, model, data, choices):
