@@ -319,6 +319,7 @@ def test_an_agent_that_is_preempted_leaves_its_trial_to_the_next(server, workpla
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Read the `app_url` setting:DeprecationWarning")  # of W&B, by W&B
 def test_a_sweep_file_makes_a_sweep_as_it_stands(server, monkeypatch):
     monkeypatch.chdir(ROOT)
     said = run_wandb("sweep", "sweeps/quick.yaml")
