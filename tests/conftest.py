@@ -46,3 +46,35 @@ def real_data():
     if not all((folder / name).is_file() for name in ("mnist.npz", "cifar10.npz")):
         pytest.skip(f"no data sets in {folder}; make test-slow fetches them")
     return str(folder)
+
+
+@pytest.fixture
+def server(workplace, monkeypatch):
+    """A stand-in that this process and those it starts are logged in to."""
+    import wandb  # here: most tests need neither
+
+    from tests.wandb_server import wandb_server
+
+    with wandb_server() as state:
+        for name, value in state.environment(HOME=str(workplace), WANDB_INIT_TIMEOUT="3").items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("WANDB_SILENT")
+        # the agent's interpreter is the python that PATH finds
+        monkeypatch.setenv("PATH", f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}")
+        wandb.teardown()  # forget the server of the test before
+        yield state
+        wandb.teardown()
+        assert set(state.unknown) <= {"OrganizationCoreWeaveOrganizationID"}  # telemetry
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """An EqCNN that learnt for an epoch, in the folder of its trial."""
+    from headtohead.trial import main as train  # here: most tests need no torch
+    from tests.tiny import TINY
+
+    folder = tmp_path_factory.mktemp("trial")
+    fit = ["fit", "--model=EqCNN", *TINY, "--trainer.accelerator=cpu", "--trainer.logger=false"]
+    fit += [f"--trainer.{limit}" for limit in ("max_epochs=1", "limit_train_batches=4", "limit_test_batches=1")]
+    assert train.main([*fit, f"--trainer.default_root_dir={folder}"]) == 0
+    return folder / "checkpoints" / "best.ckpt"

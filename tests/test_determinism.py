@@ -17,10 +17,7 @@ from lit_models.facts import takes_mask
 from tests.conftest import ROOT
 from tests.test_train import without_times
 
-ARCHITECTURES = [
-    *classes()["model"],
-    *(f"ResNet {operator}" for operator in ("separable", "involution", "p4")),
-]
+ARCHITECTURES = [*classes()["model"], *(f"ResNet {operator}" for operator in ("separable", "involution", "p4"))]
 SHARED = {
     "data": "tests.tiny.Few",
     "data.val_size": 20,

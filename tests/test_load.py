@@ -17,6 +17,7 @@ import pytest
 
 from headtohead.records import record as records
 from tests.conftest import ROOT
+from tests.tiny import a_sweep
 
 TRIALS = int(os.environ.get("SUITE_LOAD_TRIALS", "16"))
 
@@ -28,20 +29,10 @@ pytestmark = [
     ),
 ]
 
-SWEEP = """
-program: train.py
-method: grid
-parameters:
-  model: {value: SimpleCNN}
-  data: {value: tests.tiny.Tiny}
-  data.val_size: {value: 100}
-  data.batch_size: {value: 500}
-  trainer.max_epochs: {value: 1}
-  trainer.accelerator: {value: cpu}
-  trainer.limit_test_batches: {value: 1}
-  seed_everything: {min: 1, max: TRIALS}
-command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
-"""
+SWEEP = a_sweep(
+    model="{value: SimpleCNN}", data__batch_size="{value: 500}", trainer__limit_test_batches="{value: 1}",
+    seed_everything="{min: 1, max: TRIALS}",
+)  # fmt: skip
 
 
 class Sample(NamedTuple):

@@ -17,7 +17,7 @@ import torch
 from headtohead.records import record as records
 from headtohead.trial import main as train
 from tests.conftest import ROOT
-from tests.tiny import TINY
+from tests.tiny import TINY, a_sweep
 
 CPU = "--trainer.accelerator=cpu"
 PROBE = '''
@@ -91,37 +91,15 @@ def test_ten_thousand_images_count_as_ten_thousand_on_one_two_and_three_processe
 
 
 @pytest.mark.slow
-def test_every_rank_augments_in_its_own_way_and_each_epoch_in_another(place):
-    arguments = [
-        "--model=SimpleCNN",
-        "--task=probe.Probe",
-        "--data=probe.Same",
-        "--data.val_size=100",
-        "--data.augment=rotate",
-        CPU,
-    ]
-    fit = ["fit", *arguments, "--trainer.devices=2", "--trainer.max_epochs=2", "--data.batch_size=32"]
-    done = run(ROOT / "train.py", *fit)
-    assert done.returncode == 0, done.stderr
-    batches = [torch.load(f"rank{rank}-epoch{epoch}.pt") for rank in (0, 1) for epoch in (0, 1)]
-    assert [len(batch) for batch in batches] == [16] * 4  # together the 32 of the file
-    images = torch.cat(batches).flatten(1)
-    assert torch.cdist(images, images).fill_diagonal_(1).min() > 1e-3  # no two of one image are turned alike
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("runner", [[ROOT / "sweep.py"], ["-m", "headtohead", "sweep"]], ids=["checkout", "installed"])
-def test_a_sweep_of_trials_on_two_devices_each(place, offline, runner):
+def test_a_sweep_of_trials_on_two_devices_each(place, offline):
     """Under a Slurm job of one task, which Lightning alone would take for the one rank there is."""
-    (place / "tiny.yaml").write_text(
-        "program: train.py\nmethod: grid\nparameters:\n  model: {value: SimpleCNN}\n"
-        "  task: {value: probe.Probe}\n  data: {value: probe.Same}\n"
-        "  data.val_size: {value: 100}\n  trainer.max_epochs: {value: 1}\n  trainer.accelerator: {value: cpu}\n"
-        "  trainer.devices: {value: 2}\n  seed_everything: {values: [0, 1]}\n"
-        'command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]\n'
-    )
+    sweep = a_sweep(
+        model="{value: SimpleCNN}", task="{value: probe.Probe}", data="{value: probe.Same}",
+        trainer__devices="{value: 2}", seed_everything="{values: [0, 1]}",
+    )  # fmt: skip
+    (place / "tiny.yaml").write_text(sweep)
     slurm = {"NTASKS": "1", "JOB_ID": "77", "JOB_NAME": "sweep", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
-    done = run(*runner, "tiny.yaml", **{f"SLURM_{name}": value for name, value in slurm.items()})
+    done = run(ROOT / "sweep.py", "tiny.yaml", **{f"SLURM_{name}": value for name, value in slurm.items()})
     assert done.returncode == 0, done.stdout + done.stderr
     found = [records.read(path) for path in place.glob("runs/tiny/*/record.json")]
     assert sorted(record.seed for record in found) == [0, 1]
@@ -134,8 +112,7 @@ def test_a_sweep_of_trials_on_two_devices_each(place, offline, runner):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("whom", ["the first process", "the group"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("whom", "number"), [("the first process", signal.SIGTERM), ("the group", signal.SIGINT)])
 def test_a_signal_ends_all_ranks_and_the_trial_goes_on_later(place, whom, number):
     fit = ["fit", "--model=EqCNN", *TINY, CPU, "--trainer.default_root_dir=here", "--ckpt_path=last"]
     fit += ["--trainer.devices=2", "--task.schedule=constant"]

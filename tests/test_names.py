@@ -9,6 +9,7 @@ import pytest
 from headtohead.records import record as records
 from headtohead.runner import main as sweep
 from tests.conftest import ROOT
+from tests.tiny import COMMAND, a_sweep
 
 # what the first edition installed under these names, or a user may well call a file of his own
 TAKEN = ("train", "sweep", "results", "report", "trial", "datamodules", "records", "runner", "benchmarks")
@@ -23,18 +24,7 @@ class Linear(nn.Module):
     def forward(self, images):
         return self.layer(images.flatten(1))
 """
-SWEEP = """
-program: train.py
-method: grid
-parameters:
-  model: {value: mine.Linear}
-  data: {value: tests.tiny.Tiny}
-  data.val_size: {value: 100}
-  trainer.max_epochs: {value: 1}
-  trainer.accelerator: {value: cpu}
-command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
-"""
-COMMAND = '["${env}", "${interpreter}", "${program}", fit, "${args}"]'
+SWEEP = a_sweep(model="{value: mine.Linear}")
 MODULE = '["${env}", "${interpreter}", "-m", headtohead, train, fit, "${args}"]'
 # tests.tiny is a module of the checkout, as a user's own data set would be one of his folder
 FIT = ["fit", "--model=mine.Linear", "--data=tests.tiny.Tiny", "--data.val_size=100", "--trainer.max_epochs=1"]

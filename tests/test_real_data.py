@@ -18,10 +18,7 @@ from tests.test_train import only_record
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("model", "upright", "turned"),
-    [
-        ("SimpleCNN", (0.973, 1), (0, 0.2)),
-        pytest.param("EqCNN", (0.955, 1), None, marks=pytest.mark.nightly),
-    ],
+    [("SimpleCNN", (0.973, 1), (0, 0.2)), pytest.param("EqCNN", (0.955, 1), None, marks=pytest.mark.nightly)],
 )
 def test_mnist_by_the_seeds_recipe(workplace, real_data, model, upright, turned):
     recipe = ["--task.lr=0.0005", "--task.schedule=constant", "--data.normalize=false", "--trainer.max_epochs=5"]
@@ -39,7 +36,7 @@ def test_mnist_by_the_seeds_recipe(workplace, real_data, model, upright, turned)
 
 @pytest.mark.slow
 @pytest.mark.data
-@pytest.mark.parametrize("model", ["SimpleCNN", "EqCNN"])
+@pytest.mark.parametrize("model", ["SimpleCNN", pytest.param("EqCNN", marks=pytest.mark.nightly)])
 def test_cifar_through_the_same_path(workplace, real_data, model):
     assert (
         train.main(
@@ -55,7 +52,8 @@ def test_cifar_through_the_same_path(workplace, real_data, model):
 # Of an epoch, as many steps as show that it learns where a whole one takes long; the rest trains on every image.
 STEPS = {"VGG": 120, "ConvUNet": 40, "PConvUNet": 40, "ConvMixer": 60, "CifarCNN": 150, "ResNet": 60, "P4CNN": 200}
 OPERATORS = ("separable", "involution", "p4")
-LONG = ("VGG", "ConvMixer", "CifarCNN", "ResNet p4")  # minutes each: on made-up images they learn in other tests
+# One of each kind; on made-up images every one learns in tests that take seconds.
+EACH_TIME = ("SimpleCNN", "P4CNN", "INN", "ResNet", "PConvUNet")
 
 
 class Losses(Callback):
@@ -76,7 +74,7 @@ class Losses(Callback):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.nightly] if name in LONG else [])
+        pytest.param(name, marks=[] if name in EACH_TIME else [pytest.mark.nightly])
         for name in [*classes()["model"], *(f"ResNet {op}" for op in OPERATORS)]
     ],
 )

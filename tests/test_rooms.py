@@ -63,14 +63,3 @@ def test_the_verbs_at_the_root_are_a_docstring_and_a_call():
 
 def test_results_hold_nothing_that_can_be_imported():
     assert not list((ROOT / "results").rglob("*.py"))
-
-
-def test_three_names_are_installed():
-    from setuptools import find_packages
-
-    include = ["datamodules*", "headtohead*", "lit_models*"]
-    assert {name.partition(".")[0] for name in find_packages(ROOT, include=include)} == {
-        "datamodules",
-        "headtohead",
-        "lit_models",
-    }

@@ -101,33 +101,6 @@ def test_record_says_what_the_checkpoint_gives(finished):
             assert record.quality[name] == pytest.approx(right, abs=1e-6)
 
 
-def test_a_resumed_trial_equals_one_that_was_not_interrupted(workplace):
-    arguments = [
-        "fit",
-        "--model=SimpleCNN",
-        "--model.width=4",
-        *TINY,
-        "--data.augment=shift",
-        "--seed_everything=5",
-        "--trainer.accelerator=cpu",
-    ]
-    arguments += ["--task.schedule=constant"]
-    whole, broken = workplace / "whole", workplace / "broken"
-    assert train.main([*arguments, "--trainer.max_epochs=4", f"--trainer.default_root_dir={whole}"]) == 0
-    # stopped after two epochs of four: the last checkpoint is all that is left
-    assert train.main([*arguments, "--trainer.max_epochs=2", f"--trainer.default_root_dir={broken}"]) == 0
-    (broken / records.FILE_NAME).unlink()
-    assert (
-        train.main([*arguments, "--trainer.max_epochs=4", f"--trainer.default_root_dir={broken}", "--ckpt_path=last"])
-        == 0
-    )
-    for name, value in weights(whole).items():
-        assert torch.equal(value, weights(broken)[name]), name
-    assert without_times(records.read(whole / records.FILE_NAME)) == without_times(
-        records.read(broken / records.FILE_NAME)
-    )
-
-
 def test_a_trial_that_had_only_its_test_left_is_finished(finished, monkeypatch):
     monkeypatch.chdir(finished[0])
     (path,) = finished[0].glob(f"runs/train/*/{records.FILE_NAME}")
@@ -195,19 +168,13 @@ def test_a_checkpoint_can_be_tested_again(finished, workplace, capfd):
     assert (folder / records.FILE_NAME).read_bytes() == before
 
 
-def test_a_trial_that_ends_within_its_first_epoch_says_so_in_one_line(workplace, capfd):
-    assert train.main([*SMALL, "--trainer.max_steps=2"]) == 2
-    printed = capfd.readouterr().err
-    assert "--trainer.max_steps: must reach the first validation, after 8 steps: got 2" in printed
-    assert "Traceback" not in printed
-
-
 def test_precision_is_the_hardwares_unless_named_and_changes_no_identity(workplace, monkeypatch):
     seen = []
     for best, named in (("32-true", []), ("bf16-mixed", []), ("bf16-mixed", [FLOAT32])):
         monkeypatch.setattr(command_line, "best_precision", lambda _, best=best: best)
         folder = f"{best}{len(named)}"
-        assert train.main([*SMALL, *named, "--trainer.max_epochs=1", f"--trainer.default_root_dir={folder}"]) == 0
+        short = ["--trainer.max_epochs=1", "--trainer.limit_test_batches=1", f"--trainer.default_root_dir={folder}"]
+        assert train.main([*SMALL, *named, *short]) == 0
         seen.append(records.read(workplace / folder / records.FILE_NAME))
     assert [record.hardware["precision"] for record in seen] == ["32-true", "bf16-mixed", "32-true"]
     assert seen[0].config_hash == seen[1].config_hash  # the same trial on two machines
@@ -233,18 +200,13 @@ def test_a_compiled_network_learns_what_the_other_learns(workplace):
     assert found[0].size == found[1].size
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("model", "data", "choices"),
     [
         ("SimpleCNN", "MNIST", (FLOAT32, "--trainer.precision=bf16-mixed")),
-        pytest.param(
-            "CNN",
-            "CIFAR10",
-            ("--data.memory_format=contiguous", "--data.memory_format=channels_last"),
-            marks=pytest.mark.nightly,
-        ),
+        ("CNN", "CIFAR10", ("--data.memory_format=contiguous", "--data.memory_format=channels_last")),
     ],
 )
 def test_what_a_machine_chooses_costs_no_accuracy(workplace, real_data, model, data, choices):
@@ -260,14 +222,6 @@ def test_what_a_machine_chooses_costs_no_accuracy(workplace, real_data, model, d
             found.append(records.read(workplace / folder / records.FILE_NAME).quality["val_acc"])
         differences.append(found[1] - found[0])
     assert abs(sum(differences) / 3) < 0.02, differences  # on 5,000 images: seeds differ by more
-
-
-@pytest.mark.slow
-def test_a_batch_that_devices_cannot_share_is_told_in_one_line(workplace):
-    done = run(*FIT, "--data.batch_size=33", "--trainer.devices=2")
-    assert done.returncode == 2
-    assert done.stderr.count("train.py: data.batch_size must divide by the number of devices: got 33 for 2") >= 1
-    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("given", ["two", "0", "-1", "1.5", ""])
@@ -307,12 +261,13 @@ def test_help_names_the_arguments(workplace, capfd):
     assert "--trainer.max_epochs" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize(("limit", "images"), [("3", 3 * 64), ("0.5", 4 * 64), ("1.0", 500)])
+@pytest.mark.parametrize(("limit", "images"), [("3", 3 * 64), ("0.5", 4 * 64)])
 def test_images_per_second_are_those_that_were_trained_on(workplace, limit, images):
     args = [
         *SMALL,
         "--trainer.max_epochs=1",
         f"--trainer.limit_train_batches={limit}",
+        "--trainer.limit_test_batches=1",
         "--data.batch_size=64",
         "--trainer.default_root_dir=here",
     ]
@@ -327,6 +282,7 @@ def test_a_dry_run_leaves_no_record(workplace):
 
 
 INPAINT = [*TINY, "--data.normalize=false", "--model.width=4", "--trainer.accelerator=cpu"]
+SHORT = ["--trainer.limit_train_batches=3", "--trainer.limit_test_batches=1"]
 
 
 def test_a_network_that_fills_holes_leaves_a_record(workplace, capfd):
@@ -343,7 +299,7 @@ def test_a_network_that_fills_holes_leaves_a_record(workplace, capfd):
 
 
 def test_a_resumed_inpainter_equals_one_that_was_not_interrupted(workplace):
-    arguments = ["fit", "--model=PConvUNet", *INPAINT, "--task.schedule=constant", "--data.augment=flip"]
+    arguments = ["fit", "--model=PConvUNet", *INPAINT, "--task.schedule=constant", "--data.augment=flip", *SHORT]
     whole, broken = workplace / "whole", workplace / "broken"
     assert train.main([*arguments, "--trainer.max_epochs=2", f"--trainer.default_root_dir={whole}"]) == 0
     assert train.main([*arguments, "--trainer.max_epochs=1", f"--trainer.default_root_dir={broken}"]) == 0
@@ -372,11 +328,3 @@ def test_two_processes_fill_the_holes_that_one_fills(workplace, capfd):
     for name in ("test_l1_hole", "test_psnr", "test_ssim"):
         (printed,) = re.findall(rf"{name}\s*│\s*([\d.]+)", shown)
         assert float(printed) == pytest.approx(record.quality[name], rel=1e-4)
-
-
-def test_normalised_images_are_refused_in_one_line(workplace, capfd):
-    assert train.main(["fit", "--model=ConvUNet", *INPAINT, "--data.normalize=true"]) == 2
-    printed = capfd.readouterr().err
-    assert "train.py: inpainting needs images in [0, 1]" in printed
-    assert "data.normalize=false" in printed
-    assert "Traceback" not in printed

@@ -67,8 +67,8 @@ print(_native.vectors() or "none", involution2d(torch.ones(1, 2, 4, 4), kernel).
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler", [None, "/bin/false"])
-def test_operators_of_a_wheel_run_with_and_without_a_compiler(tmp_path_factory, compiler):
-    path = built(tmp_path_factory, compiler)
+def test_operators_of_a_wheel_run_with_and_without_a_compiler(tmp_path_factory, wheel, compiler):
+    path = wheel if compiler is None else built(tmp_path_factory, compiler)
     place = tmp_path_factory.mktemp("unpacked")
     zipfile.ZipFile(path).extractall(place)
     compiled = list((place / OPERATORS).glob("_passes*.so"))

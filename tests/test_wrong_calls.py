@@ -1,9 +1,6 @@
-"""Wrong calls of every command: each ends soon, with one line that names the argument, and leaves nothing behind."""
+"""Wrong calls of every command: each ends with one line that names the argument, and leaves nothing behind."""
 
 import re
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,7 +24,6 @@ RECIPE = {"lr": 1, "optimizer": "sgd", "schedule": "cosine", "weight_decay": 0, 
 ADDED = {
     # models and data
     "--model=": "--model: no model is named ''; there are CNN, ",
-    "--model=123": "--model: no model is named '123'; there are CNN, ",
     "--model=EqCN": "--model: no model is named 'EqCN'; did you mean EqCNN?",
     "--model=eqcnn": "did you mean EqCNN?",
     "--model=Ünïcode": "--model: no model is named 'Ünïcode'",
@@ -41,20 +37,15 @@ ADDED = {
     "--model=torch.nn.Module": "--model: Module has no forward; there are CNN, ",
     "--model=Task": f"--model: Task {WRAPS}",
     "--model=Classifier": f"--model: Classifier {WRAPS}",
-    "--model=lit_models.Inpainter": f"--model: Inpainter {WRAPS}",
     "--model=own.Mine": f"--model: Mine {WRAPS}",  # a user's subclass
     "--model=own.Old": f"--model: Old {WRAPS}",  # as the first edition had them
-    "--model=MNIST": "--model: no model is named 'MNIST'",
     "--model": "--model needs a value",
     "--data=": "--data: no data is named ''; there are CIFAR10, MNIST",
     "--data=torch.nn.Linear": "--data: torch.nn.Linear is no LightningDataModule; there are CIFAR10, MNIST",
     "--data=CIFAR-10": "--data: no data is named 'CIFAR-10'; did you mean CIFAR10?",
-    "--data=cifar10": "did you mean CIFAR10?",
     "--data=ImageDataModule": "--data: ImageDataModule has no images; there are CIFAR10, MNIST",
-    "--data=lightning.pytorch.LightningDataModule": "--data: LightningDataModule has no images",
     # the task
     "--task=": "--task: no task is named ''; there are Classifier, Inpainter",
-    "--task=Nope": "--task: no task is named 'Nope'; there are Classifier, Inpainter",
     "--task=Clasifier": "--task: no task is named 'Clasifier'; did you mean Classifier?",
     "--task=Task": "--task: Task is there to be subclassed; there are Classifier, Inpainter",
     "--task=torch.nn.Linear": "--task: torch.nn.Linear is no Task; there are Classifier, Inpainter",
@@ -68,56 +59,35 @@ ADDED = {
     **{f"--model.{name}={value}": f"--model.{name}: {MOVED}.{name}" for name, value in RECIPE.items()},
     "--config=recipe.yaml": f"--model.lr: {MOVED}.lr",
     "--model.in_channels=0": "--model.in_channels: comes from the data",
-    "--model.image_size=8": "--model.image_size: comes from the data",
-    "--model.num_classes=3": "--model.num_classes: comes from the data",
     "--config=facts.yaml": "--model.in_channels: comes from the data",
     # the recipe
-    "--task.lr=nan": "--task.lr: must be float: got nan",
     "--task.lr=.nan": "--task.lr must be a positive number: got nan",
-    "--task.lr=inf": "--task.lr: must be float: got inf",
     "--task.lr=1e400": "--task.lr must be a positive number: got inf; 0.001 is the default",
     "--task.lr=0": "--task.lr must be a positive number: got 0.0",
-    "--task.lr=-1": "--task.lr must be a positive number: got -1.0",
     "--task.lr=": "--task.lr: must be float: got nothing",
     "--task.lr=null": "--task.lr: must not be null; 0.001 is the default",
     "--task.lr=[0.1]": "--task.lr: must be float: got [0.1]",
-    "--task.lr=0,1": "--task.lr: must be float: got 0,1",
-    "--task.lr=true": "--task.lr: must be float: got true",
     "--task.lr=fast": "--task.lr: must be float: got fast",
     "--model.lrr=1": "--model.lrr: EqCNN has no such argument; did you mean --task.lr?",
     "--lr=1": "--lr: no such argument; did you mean --task.lr?",
     "--task.weight_decay=-1": "--task.weight_decay must be 0 or more: got -1.0",
-    "--task.weight_decay=x": "--task.weight_decay: must be float: got x",
     "--task.momentum=1": "--task.momentum must lie in [0, 1): got 1.0",
-    "--task.momentum=-0.1": "--task.momentum must lie in [0, 1): got -0.1",
-    "--task.momentum=null": "--task.momentum: must not be null; 0.9 is the default",
-    "--task.schedule=linear": "--task.schedule: must be one of constant, cosine: got linear",
     "--task.schedule=cosin": "did you mean cosine?",
     "--task.optimizer=adamm": "--task.optimizer: must be one of adamw, adam, sgd: got adamm; did you mean adam",
-    "--task.optimizer=null": "--task.optimizer: must not be null; adamw is the default",
     "--model.width=0": "--model.width must be at least 1: got 0",
-    "--model.width=-5": "--model.width must be at least 1: got -5",
-    "--model.width=wide": "--model.width: must be int: got wide",
     "--model.width=8.5": "--model.width: must be int: got 8.5",
     "--model.width=99999999999": "--model.width: must be at most 2147483647",
     "--model.kernel_size=3": "--model.kernel_size: EqCNN has no such argument; there are --model.width",
     "--model.dict_kwargs.x=1": "--model.x: EqCNN.__init__() got an unexpected keyword argument 'x'",
     # the data
     "--data.batch_size=0": "--data.batch_size must be at least 1: got 0",
-    "--data.batch_size=-1": "--data.batch_size must be at least 1: got -1",
     "--data.batch_size=1.5": "--data.batch_size: must be int: got 1.5",
-    "--data.batch_size=many": "--data.batch_size: must be int: got many",
     "--data.batch_size=1000000000000000000000": "--data.batch_size: must be at most 2147483647",
     "--data.batchsize=3": "did you mean --data.batch_size?",
     "--batch_size=3": "--batch_size: no such argument; did you mean --data.batch_size?",
     "--data.val_size=0": "--data.val_size must be at least 1: got 0",
-    "--data.val_size=-3": "--data.val_size must be at least 1: got -3",
-    "--data.val_size=0.1": "--data.val_size: must be int: got 0.1",
     "--data.val_size=600": "data.val_size must leave training images: got 600 of 600",
-    "--data.val_size=10000000": "data.val_size must leave training images: got 10000000 of 600",
     "--data.normalize=maybe": "--data.normalize: must be bool: got maybe",
-    "--data.normalize=2": "--data.normalize: must be bool: got 2",
-    "--data.augment=": "--data.augment: must be one of default, none",
     "--data.augment=crop": "--data.augment: must be one of default, none",
     "--data.memory_format=nhwc": "--data.memory_format: must be one of channels_last, contiguous",
     "--data.augment=Flip": "did you mean flip?",
@@ -125,15 +95,10 @@ ADDED = {
     "--data.data_dir=[1]": "--data.data_dir: must be str: got [1]",
     # the Trainer
     "--trainer.max_epochs=0": "--trainer.max_epochs: must be at least 1: got 0",
-    "--trainer.max_epochs=-3": "--trainer.max_epochs: must be at least 1: got -3",
     "--trainer.max_epochs=-1": "schedule=cosine needs an end",
-    "--trainer.max_epochs=ten": "--trainer.max_epochs: must be int: got ten",
-    "--trainer.max_epochs=1.5": "--trainer.max_epochs: must be int: got 1.5",
-    "--trainer.max_epochs=": "--trainer.max_epochs: must be int: got nothing",
     "--trainer.max_epochs=99999999999999999999": "--trainer.max_epochs: must be at most 2147483647",
     "--trainer.max_epoch=3": "--trainer.max_epoch: no such argument; did you mean --trainer.max_epochs?",
     "--max_epochs=3": "--max_epochs: no such argument; did you mean --trainer.max_epochs?",
-    "--trainer.max_steps=-5": "--trainer.max_steps: must be at least 1: got -5",
     "--trainer.max_steps=0": "--trainer.max_steps: must be at least 1: got 0",
     "--trainer.max_time=soon": "--trainer.max_time: `Trainer(max_time='soon')` is not a valid duration",
     "--trainer.min_epochs=-1": "--trainer.min_epochs: must be at least 0: got -1",
@@ -144,30 +109,22 @@ ADDED = {
     "--trainer.devices=-1": "--trainer.devices: `devices` selected with `CPUAccelerator` should be an int > 0: got -1",
     "--trainer.devices=two": "should be an int > 0: got two; the default is auto",
     "--trainer.devices=[]": "--trainer.devices: `Trainer(devices=[])` value is not a valid input",
-    "--trainer.devices=1.5": "--trainer.devices: ",
     "--trainer.devices=100000": "--trainer.devices: must be at most ",
     "--trainer.accelerator=gpux": "--trainer.accelerator: there is no 'gpux' on this machine; there are auto, ",
-    "--trainer.accelerator=tpu": "--trainer.accelerator: there is no 'tpu' on this machine",
     "--trainer.accelerator=": "--trainer.accelerator: there is no '' on this machine",
     "--trainer.strategy=dpp": "--trainer.strategy: there is no 'dpp' on this machine; did you mean ddp?",
     "--trainer.strategy=deepspeed": "--trainer.strategy: ",
-    "--trainer.strategy=fsdp": "--trainer.strategy: ",
     "--trainer.num_nodes=0": "--trainer.num_nodes: `num_nodes` must be a positive integer",
-    "--trainer.num_nodes=-1": "--trainer.num_nodes: `num_nodes` must be a positive integer",
     "--trainer.callbacks=NoSuch": "--trainer.callbacks: no callback is named 'NoSuch'; there are ",
     "--trainer.callbacks=EarlyStoping": "did you mean EarlyStopping?",
     "--trainer.callbacks=EarlyStopping": "--trainer.callbacks: EarlyStopping needs monitor",
     "--trainer.callbacks+=Foo": "--trainer.callbacks: no callback is named 'Foo'",
-    "--trainer.callbacks=3": "--trainer.callbacks: no callback is named '3'",
     "--trainer.logger=NoLogger": "--trainer.logger: no logger is named 'NoLogger'; did you mean CometLogger?",
-    "--trainer.logger=7": "--trainer.logger: no logger is named '7'; there are CSVLogger, ",
     "--trainer.profiler=none": "--trainer.profiler: ",
     "--trainer.plugins=x": "--trainer.plugins: no plugin is named 'x'",
     "--trainer.limit_train_batches=-1": "--trainer.limit_train_batches: ",
-    "--trainer.limit_train_batches=2.5": "--trainer.limit_train_batches: ",
     "--trainer.limit_train_batches=0": "--trainer.limit_train_batches: must be more than 0",
     "--trainer.limit_val_batches=0": "--trainer.limit_val_batches: must be more than 0",
-    "--trainer.limit_val_batches=x": "--trainer.limit_val_batches: must be ",
     "--trainer.limit_test_batches=0": "--trainer.limit_test_batches: must be more than 0",
     "--trainer.overfit_batches=-1": "--trainer.overfit_batches: ",
     "--trainer.val_check_interval=0": "--trainer.val_check_interval: must be more than 0",
@@ -178,7 +135,6 @@ ADDED = {
     "--trainer.num_sanity_val_steps=-7": "--trainer.num_sanity_val_steps: must be at least -1: got -7",
     "--trainer.accumulate_grad_batches=0": "--trainer.accumulate_grad_batches: must be at least 1: got 0",
     "--trainer.gradient_clip_val=-1": "--trainer.gradient_clip_val: must be at least 0: got -1",
-    "--trainer.gradient_clip_val=x": "--trainer.gradient_clip_val: must be ",
     "--trainer.gradient_clip_algorithm=foo": "--trainer.gradient_clip_algorithm: ",
     "--trainer.deterministic=perhaps": "--trainer.deterministic: must be bool or one of warn: got perhaps",
     "--trainer.benchmark=5": "--trainer.benchmark: must be bool: got 5",
@@ -190,19 +146,16 @@ ADDED = {
     "--trainer=Foo": "--trainer: must be a mapping, or a file that holds one: got Foo",
     # the rest
     "--seed_everything=-1": "--seed_everything: must be a whole number from 0 to 4294967295: got -1",
-    "--seed_everything=99999999999999999999999": "--seed_everything: must be a whole number from 0 to 4294967295",
     "--compile=fast": "--compile: must be one of no, default, reduce-overhead, max-autotune: got fast",
-    "--seed_everything=x": "--seed_everything: must be bool or int: got x",
+    "--seed_everything=99999999999999999999999": "--seed_everything: must be a whole number from 0 to 4294967295",
     "--seed_everything=1.5": "--seed_everything: must be bool or int: got 1.5",
     "--seed_everything=false": "--seed_everything: must be a whole number",
     "--seed_everything=null": "--seed_everything: must be bool or int: got None",
     "--seed=3": "--seed: no such argument; did you mean --seed_everything?",
     "--ckpt_path=none.ckpt": "--ckpt_path: no file none.ckpt",
     "--ckpt_path=best": "--ckpt_path: must be a file",
-    "--ckpt_path=hpc": "--ckpt_path: must be a file",
     "--ckpt_path=.": "--ckpt_path: no file .",
     "--ckpt_path=binary.ckpt": "--ckpt_path: binary.ckpt is not a checkpoint that can be used",
-    "--ckpt_path=empty.ckpt": "--ckpt_path: empty.ckpt is not a checkpoint that can be used",
     "--ckpt_path=cut.ckpt": "--ckpt_path: cut.ckpt is not a checkpoint that can be used",
     "--ckpt_path=tensor.ckpt": "--ckpt_path: tensor.ckpt is not a checkpoint that can be used",
     "--ckpt_path=code.ckpt": "--ckpt_path: code.ckpt is not a checkpoint that can be used: it holds more than weights",
@@ -229,24 +182,18 @@ ADDED = {
     "words": "words: no such argument",
     "task.lr=3": "task.lr: no such argument; did you mean --task.lr?",
     "--Task.lr=3": "--Task.lr: no such argument; did you mean --task.lr?",
-    "--Model.width=3": "--Model.width: no such argument; did you mean --model.width?",
     "-x": "-x: no such argument",
 }  # fmt: skip
 WHOLE = (
     ([], "a subcommand must come first"),
     (["fut"], "no subcommand 'fut'; did you mean fit?"),
-    (["FIT"], "did you mean fit?"),
     (["train"], "no subcommand 'train'; there are fit, "),
     (["--model=EqCNN"], "--model: no such argument; it belongs after fit"),
     (["--help-me"], "--help-me: no such argument; did you mean --help?"),
     (["fit", *TINY], "--model is required: one of CifarCNN, "),
     (["fit", "--model=EqCNN"], "--data is required: one of CIFAR10, MNIST"),
     (["test", *FIT[1:], "--ckpt_path=none.ckpt"], "--ckpt_path: no file none.ckpt"),
-    (["test", *FIT[1:], "--ckpt_path=last"], "--ckpt_path: must be a file"),
     (["validate", *FIT[1:], "--task.lr=-1"], "--task.lr must be a positive number"),
-    (["fit", "--model=P4CNN", *TINY, "--model.width=0"], "--model.width must be at least 1: got 0"),
-    (["fit", "--model=ConvMixer", *TINY, "--model.patch_size=0"], "--model.patch_size must be at least 1: got 0"),
-    (["fit", "--model=ConvMixer", *TINY, "--model.depth=-1"], "--model.depth must be at least 1: got -1"),
     (["fit", "--model=ConvMixer", *TINY, "--model.width=2147483647"], "--model: does not fit into memory: lower data."),
     (["fit", "--model=ResNet", *TINY, "--model.operator=foo"], "--model.operator: must be one of conv, "),
     (["fit", "--model=ConvUNet", *TINY], "inpainting needs images in [0, 1]"),
@@ -264,35 +211,19 @@ command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
 # for sweep.py: what is changed in GOOD, and what is said
 CHANGED = (
     ("program: train.py", "program: other.py", "program: must be train.py: got 'other.py'"),
-    ("method: grid", "method: gird", "method: 'gird' is unknown; did you mean grid?"),
-    ("method: grid", "metod: grid", "metod: no such key; did you mean method?"),
-    ("[0, 1]", "[]", "parameters.seed_everything.values: is empty"),
     ("[0, 1]", "[0, 0]", "parameters.seed_everything.values: 0 is listed twice"),
-    ("[0, 1]", "3", "parameters.seed_everything.values: must be a list: got 3"),
     ("{values: [0, 1]}", "{min: 0, max: 100000000000}", "at most 100,000 can be run"),
-    ("{values: [0, 1]}", "{min: 5, max: 1}", "parameters.seed_everything: "),
-    ("{value: 100}", "100", "parameters.data.val_size: must be a mapping; write data.val_size: {value: 100}"),
-    ("{value: 100}", "{vlaue: 100}", "parameters.data.val_size.vlaue: no such key; did you mean value?"),
-    ("{value: 100}", "{value: 1e-4}", "YAML reads 1e-4 as a string"),
-    ("{value: 100}", "{value: .nan}", "parameters.data.val_size.value: must be finite"),
     ("{value: 100}", "{value: !!python/object/apply:os.system [touch pwned]}", "not valid YAML"),
-    ("{value: 100}", "*nowhere", "not valid YAML"),
-    ("{value: 100}", "{value: 100", "not valid YAML"),
-    ("data.val_size", "model", "the key 'model' is given twice"),
     ("  data:", "\tdata:", "not valid YAML"),
-    ("parameters:", "parameters: 3\nrest:", "parameters: must be a mapping"),
-    ('"${args}"', "", "command: lacks ${args}"),
-    ('"${env}"', '"${evn}"', "command: no such macro ${evn}"),
     ("program:", "\0program:", "not valid YAML"),
 )  # fmt: skip
 # the same, where train.py's own parser is asked
 ASKED = (
+    ("{value: 100}", "{values: [0, 50]}", "val_size must be at least 1: got 0"),  # a constructor's words
     ("SimpleCNN, EqCNN", "SimpleCNN, EqCN", "parameters.model: no model is named 'EqCN'; did you mean EqCNN?"),
     ("tests.tiny.Tiny", "../../x", "parameters.data: no data is named '../../x'; there are CIFAR10, MNIST"),
-    ("fit, ", "fut, ", "no subcommand 'fut'; did you mean fit?"),
     ("seed_everything", "seed", "parameters.seed: no such argument; did you mean --seed_everything?"),
     ("[0, 1]", "[-1, 0]", "parameters.seed_everything: must be a whole number"),
-    ("[0, 1]", "[1.5]", "parameters.seed_everything: must be bool or int: got 1.5"),
     ("data.val_size: {value: 100}", "ckpt_path: {value: none.ckpt}", "parameters.ckpt_path: no file none.ckpt"),
     ("data.val_size: {value: 100}", "config: {value: none.yaml}", "parameters.config: File does not exist"),
     ("data.val_size: {value: 100}", "trainer.max_epochs: {value: '2; ls'}", "parameters.trainer.max_epochs: must be"),
@@ -305,18 +236,16 @@ NAMED = (
     ("sweep.py", ["binary.yaml"], "binary.yaml: not a text file"),
     ("sweep.py", ["empty.yaml"], "this one is empty"),
     ("sweep.py", ["list.yaml"], "this one is a list"),
-    ("sweep.py", ["open.yaml"], "not valid YAML"),
     ("sweep.py", ["laughs.yaml"], "its aliases stand for"),
     ("sweep.py", ["good.yaml", "--jobs=0"], "--jobs: must be 1 to "),
-    ("sweep.py", ["good.yaml", "--jobs=-1"], "--jobs: must be 1 to "),
     ("sweep.py", ["good.yaml", "--jobs=100000"], "--jobs: must be 1 to "),
     ("sweep.py", ["good.yaml", "--jobs=two"], "--jobs: invalid int value: 'two'"),
     ("sweep.py", ["good.yaml", "--jobs"], "--jobs: expected one argument"),
     ("sweep.py", ["good.yaml", "--job=1"], "--job: no such argument; did you mean --jobs?"),
     ("sweep.py", ["good.yaml", "--dryrun"], "--dryrun: no such argument; did you mean --dry-run?"),
     ("sweep.py", ["good.yaml", "empty.yaml"], "empty.yaml: no such argument"),
+    ("report.py", [], "RUNS: no folder runs; run a sweep first"),
     ("report.py", ["none"], "RUNS: no folder none; run a sweep first"),
-    ("report.py", ["list.yaml"], "RUNS: no folder list.yaml; run a sweep first"),
     ("report.py", ["folder"], "RUNS: no records in folder; run a sweep first"),
     ("report.py", ["broken"], "no trial that can be used"),
     ("report.py", ["folder", "--out"], "--out: expected one argument"),
@@ -364,9 +293,8 @@ def files(workplace):
         torch.save(content, f"{name}.ckpt")
     cut = Path("cut.ckpt")
     cut.write_bytes(cut.read_bytes()[:-200])
-    Path("empty.ckpt").touch()
-    for name in ("binary.ckpt", "binary.yaml"):
-        Path(name).write_bytes(bytes(range(256)) * 9)
+    Path("binary.ckpt").write_bytes(bytes(range(256)) * 9)
+    Path("binary.yaml").write_bytes(bytes(range(256)) * 9)
     laughs = "a: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     laughs += "".join(f"b{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9))
     texts = {
@@ -393,12 +321,10 @@ def files(workplace):
 
 def refused(capfd, folder, command, args, said):
     before = sorted(folder.rglob("*"))
-    start = time.process_time()  # not the wall's: what else this machine does is not ours
     try:
         code = MAINS[command](args)
     except SystemExit as end:  # of argparse
         code = end.code
-    seconds = time.process_time() - start
     printed = capfd.readouterr().err
     lines = [line for line in printed.splitlines() if line.startswith((f"{command}: ", "broken: "))]
     assert code == 2, printed
@@ -407,7 +333,6 @@ def refused(capfd, folder, command, args, said):
     assert "Traceback" not in printed
     assert not re.search(r"<class|NestedArg|Namespace|Union|object at 0x", printed)
     assert sorted(folder.rglob("*")) == before
-    assert seconds < 15
 
 
 def some(cases, share):
@@ -443,21 +368,3 @@ def test_a_sweep_file_that_train_refuses(files, capfd, old, new, said):
 @pytest.mark.parametrize(("command", "args", "said"), NAMED)
 def test_sweep_and_results_called_wrongly(files, capfd, command, args, said):
     refused(capfd, files, command, args, said)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("command", "args", "said"),
-    [
-        ([ROOT / "train.py"], [*FIT, "--task.lr=-1"], "--task.lr must be a positive number"),
-        ([ROOT / "train.py"], [*FIT, "--ckpt_path=code.ckpt"], "it holds more than weights"),
-        ([ROOT / "sweep.py"], ["laughs.yaml"], "its aliases stand for"),
-        ([ROOT / "report.py"], ["none"], "RUNS: no folder none"),
-    ],
-)
-def test_as_processes(files, command, args, said):
-    done = subprocess.run([sys.executable, *command, *args], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert said in done.stderr
-    assert not Path("pwned").exists()

@@ -48,3 +48,13 @@ def bars(channels: int, size: int, train: int, test: int) -> Arrays:
 
 
 TINY = ["--data=tests.tiny.Tiny", "--data.val_size=100"]
+COMMAND = '["${env}", "${interpreter}", "${program}", fit, "${args}"]'
+
+
+def a_sweep(**specs: str) -> str:
+    """Return a sweep file of these parameters, ``__`` for a dot, and of one epoch on that data set."""
+    usual = {"data": "{value: tests.tiny.Tiny}", "data.val_size": "{value: 100}"}
+    usual |= {"trainer.max_epochs": "{value: 1}", "trainer.accelerator": "{value: cpu}"}
+    given = {name.replace("__", "."): spec for name, spec in specs.items()}
+    lines = [f"  {name}: {spec}" for name, spec in {**given, **usual, **given}.items()]
+    return "\n".join(["program: train.py", "method: grid", "parameters:", *lines, f"command: {COMMAND}", ""])

@@ -77,10 +77,8 @@ class Server:
     def _UpsertSweep(self, asked: dict[str, Any]) -> dict[str, Any]:
         config = yaml.safe_load(asked["config"])
         name = f"sweep{len(self.sweeps):03}"
-        axes = [
-            [(key, value) for value in spec.get("values", [spec.get("value")])]
-            for key, spec in config["parameters"].items()
-        ]
+        specs = config["parameters"].items()
+        axes = [[(key, value) for value in spec.get("values", [spec.get("value")])] for key, spec in specs]
         points = [{key: {"value": value} for key, value in point} for point in itertools.product(*axes)]
         self.sweeps[name] = {
             "config": asked["config"],
@@ -215,11 +213,8 @@ class Server:
         return {"project": {"artifact": None}}
 
     def _CreateArtifact(self, asked: dict[str, Any]) -> dict[str, Any]:
-        artifact = {
-            "id": f"artifact{len(self.asked)}",
-            "state": "PENDING",
-            "artifactSequence": {"id": "sequence", "latestArtifact": None},
-        }
+        sequence = {"id": "sequence", "latestArtifact": None}
+        artifact = {"id": f"artifact{len(self.asked)}", "state": "PENDING", "artifactSequence": sequence}
         return {"createArtifact": {"artifact": artifact}}
 
     def _CreateArtifactManifest(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -230,17 +225,12 @@ class Server:
         return {"updateArtifactManifest": self._CreateArtifactManifest(asked)["createArtifactManifest"]}
 
     def _CreateArtifactFiles(self, asked: dict[str, Any]) -> dict[str, Any]:
-        nodes = [
-            {
-                "storagePath": file["name"],
-                "uploadUrl": self._storage("artifacts", file["name"]),
-                "uploadHeaders": [],
-                "uploadMultipartUrls": None,
-                "artifact": {"id": file.get("artifactID")},
-            }
-            for file in asked["input"]["artifactFiles"]
-        ]
-        return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+        edges = []
+        for file in asked["input"]["artifactFiles"]:
+            where = {"storagePath": file["name"], "uploadUrl": self._storage("artifacts", file["name"])}
+            how = {"uploadHeaders": [], "uploadMultipartUrls": None, "artifact": {"id": file.get("artifactID")}}
+            edges.append({"node": {**where, **how}})
+        return {"createArtifactFiles": {"files": {"edges": edges}}}
 
     def _CommitArtifact(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"commitArtifact": {"artifact": {"id": asked["artifactID"], "digest": ""}}}
@@ -324,13 +314,8 @@ def _project(name: str) -> dict[str, Any]:
 def _node(run: dict[str, Any]) -> dict[str, Any]:
     keys = ("id", "tags", "name", "displayName", "sweepName", "state", "config", "group", "jobType", "summaryMetrics")
     empty = dict.fromkeys(("commit", "description", "notes", "systemMetrics", "historyKeys"))
-    more = {
-        "user": {"name": ENTITY, "username": ENTITY},
-        "projectId": "1",
-        "readOnly": False,
-        "createdAt": _now(),
-        "heartbeatAt": _now(),
-    }
+    more = {"user": {"name": ENTITY, "username": ENTITY}, "projectId": "1", "readOnly": False}
+    more |= {"createdAt": _now(), "heartbeatAt": _now()}
     return {**empty, **more, **{key: run[key] for key in keys}, "historyLineCount": len(run["history"])}
 
 

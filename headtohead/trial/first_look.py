@@ -93,7 +93,7 @@ def _wrong(
 
 
 def _takes(part: str, named: Mapping[str, str], classes: Known) -> Signature | None:
-    """Return the arguments of the class that is named, as far as they are known; without a task, those of every task."""
+    """Return the arguments of the class that is named, where they are known; without a task, those of every task."""
     if part == "task" and part not in named:  # the network's own; which that is, the parser sees
         return {name: kind for of in classes[part].values() for name, kind in of.items()}
     return classes[part].get(named.get(part, ""))

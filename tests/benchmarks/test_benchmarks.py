@@ -11,7 +11,11 @@ from benchmarks import NAMES, __main__, group, involution
 from benchmarks.timing import Missing, Row, compare, rate
 
 SLOW = {"sweep", "ddp"}  # they start processes
-PARAMETERS = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NAMES]
+LONG = SLOW | {"train", "equivariant"}  # they train for seconds
+
+
+def marked(slow):
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in NAMES]
 
 
 def module_of(name):
@@ -23,12 +27,12 @@ def module_of(name):
     return module
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", marked(SLOW))
 def test_both_sides_compute_the_same(name):
     module_of(name).check()
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", marked(LONG))
 def test_it_runs(name):
     for row in module_of(name).run(tiny=True):
         assert row.peer > 0

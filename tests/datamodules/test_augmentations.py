@@ -30,7 +30,9 @@ def augmented(name: Augment, image: torch.Tensor, count: int = COUNT) -> torch.T
 
 def test_flips_are_every_other_image():
     image = marked(4)
-    mirrored = (augmented("flip", image) == image.flip(-1)).flatten(1).all(1)
+    results = augmented("flip", image)
+    mirrored = (results == image.flip(-1)).flatten(1).all(1)
+    assert (results[~mirrored] == image).all()
     assert same_chance([int(mirrored.sum()), int((~mirrored).sum())]) > ENOUGH
 
 
@@ -46,13 +48,15 @@ def test_every_window_is_as_frequent_mirrored_or_not():
     image = marked(3)
     padded = torch.nn.functional.pad(image, (4,) * 4)
     results = augmented("crop_flip", image, 20 * COUNT)
-    table = np.zeros((2, 9, 9), int)
+    table, known = np.zeros((2, 9, 9), int), torch.zeros(len(results), dtype=torch.bool)
     windows = padded.unfold(1, 3, 1).unfold(2, 3, 1)[0]  # (9, 9, 3, 3)
     for mirrored in range(2):
         for row in range(9):
             for column in range(9):
                 window = windows[row, column].flip(-1) if mirrored else windows[row, column]
-                table[mirrored, row, column] = int((results[:, 0] == window).flatten(1).all(1).sum())
+                fits = (results[:, 0] == window).flatten(1).all(1)
+                table[mirrored, row, column], known = int(fits.sum()), known | fits
+    assert known.all()
     seen = [(r, c) for r in range(9) for c in range(9) if 2 <= r <= 6 and 2 <= c <= 6]  # the others show too few pixels
     assert same_chance([table[m, r, c] for m in range(2) for r, c in seen]) > ENOUGH
 
@@ -100,3 +104,5 @@ def test_the_images_of_a_batch_are_changed_differently(name):
     results = augmented(name, image, 64)
     most = {"flip": 2, "quarter_turns": 4}.get(name, 30)
     assert len({tuple(result.flatten().tolist()) for result in results}) >= most
+    assert 0 <= results.min() <= results.max() <= 1
+    assert not torch.equal(augmentation(name)(image.expand(64, -1, -1, -1)), results)

@@ -3,11 +3,9 @@
 With ``SUITE_SCREENSHOTS=1`` the screenshots that are committed are made anew.
 """
 
-import csv
 import dataclasses
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -111,17 +109,6 @@ def test_it_loads_nothing_and_shows_every_figure(open_page, several):
     assert open_page(COMMITTED / "report.html").locator("figure img").count() == shown
 
 
-def test_numbers_equal_runs_csv(open_page):
-    page = open_page(COMMITTED / "report.html")
-    with (COMMITTED / "runs.csv").open() as file:
-        heads, *rows = list(csv.reader(file))
-    page.get_by_text(f"{len(rows)} trials, as in runs.csv").click()
-    shown = page.locator("table[aria-labelledby=runs] thead th").all_inner_texts()
-    assert sorted(shown) == sorted(heads)
-    for column, head in enumerate(shown, 1):
-        assert texts(page, "runs", column) == [row[heads.index(head)] for row in rows]
-
-
 def test_a_click_sorts_and_another_turns_the_order(open_page, several):
     page = open_page(several)
     table, costs = "table-1-1", "table-1-2"  # the classifiers
@@ -184,25 +171,6 @@ def test_axe_finds_nothing(open_page, several, scheme, viewport):
         found = axe.run(page)
         assert found.violations_count == 0, found.generate_report()
         assert len(found.response["passes"]) > 20
-
-
-def test_axe_would_find_something(open_page, several, tmp_path):
-    """An image without a text and letters without contrast are found: the check above can fail."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    worse = tmp_path / "worse.html"
-    worse.write_text(Path(several).read_text().replace("<img ", "<img title='' ").replace(" alt=", " data-alt="))
-    page = open_page(worse)
-    page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true; })")
-    found = {item["id"] for item in axe.run(page).response["violations"]}
-    assert "image-alt" in found
-
-
-def test_one_trial_is_a_report_too(open_page, tmp_path):
-    trials = collect(save(tmp_path / "one", make()))
-    (tmp_path / "report.html").write_text(html(make_comparison(trials)))
-    page = open_page(tmp_path / "report.html")
-    assert page.get_by_text("There is one model only").is_visible()
-    assert page.complaints == []
 
 
 def test_the_table_of_verdicts_can_be_read_by_everyone(open_page, tmp_path):

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headtohead.cli.errors import UsageError
 from headtohead.report import claims
-from headtohead.report.claims import Claim, Question, find_row, in_words, judge, judge_all, name_of, read
+from headtohead.report.claims import Claim, Question, in_words, judge, judge_all
 from headtohead.report.collect import collect
 from headtohead.report.comparison import find_pairs, make_comparison
 from headtohead.report.difference import difference, side
@@ -17,6 +16,7 @@ from headtohead.report.figures.forest import claimed as drawn
 from headtohead.report.main import main
 from tests.conftest import ROOT
 from tests.records.examples import filled, make, other_config, save, with_accuracy
+from tests.report.test_claim_files import ask
 from tests.report.test_verdicts import models
 
 
@@ -249,125 +249,6 @@ def test_claims_of_an_empty_folder_are_not_run(tmp_path, monkeypatch, capsys):
     assert "there is no claim" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("margin", ["nan", "0", "-1", "inf"])
-def test_a_margin_is_a_number_above_0(tmp_path, capsys, margin):
-    assert main([str(tmp_path), f"--margin={margin}"]) == 2
-    assert (
-        capsys.readouterr().err
-        == f"report.py: --margin: must be a number above 0, such as 0.2: got {float(margin):g}\n"
-    )
-
-
-def test_the_users_own_files_stand_before_the_suites(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert set(claims.files()) == {path.stem for path in (ROOT / "claims").glob("*.yaml")}
-    (tmp_path / "claims").mkdir()
-    (tmp_path / "claims" / "reproduce.yaml").write_text("")
-    (tmp_path / "claims" / "own.yaml").write_text("claims: []")
-    assert {"own", "reproduce", "inpainting"} <= set(claims.files())
-    assert read("reproduce").claims == []  # the user's, which is empty
-    assert read("inpainting").questions
-    assert read("no such sweep") == claims.ClaimFile()
-
-
-CLAIM = "of: A, data: MNIST, number: test_acc"
-ASK = "ask: a, data: MNIST, numbers: [test_acc]"
-BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nclaims: *b"
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("claims: [", "not valid YAML"),
-        ("\x00", "not valid YAML"),
-        (BOMB, "aliases are not read here"),
-        ("claims: &a [*a]", "aliases are not read here"),
-        ("- 1", "should be"),
-        ("just words", "should be"),
-        ("claim: []", "claim: Unexpected keyword argument"),
-        ("claims: {a: 1}", "claims: Input should be a valid list"),
-        ("claims: [1]", "claims.0: "),
-        (f"claims: [{{{CLAIM}}}]", "claims.0: one of value, better_than, equal_to, no_worse_than, at_most, at_least"),
-        (f"claims: [{{{CLAIM}, value: 1, equal_to: B}}]", "claims.0: one of value"),
-        (f"claims: [{{{CLAIM}, value: x}}]", "claims.0.value: Input should be a valid number"),
-        (f"claims: [{{{CLAIM}, value: .nan}}]", "claims.0.value: Input should be a finite number"),
-        (f"claims: [{{{CLAIM}, value: 1, margin: -1}}]", "claims.0.margin: Input should be greater than 0"),
-        (f"claims: [{{{CLAIM}, value: 1, margin: .nan}}]", "claims.0.margin: Input should be "),
-        (f"claims: [{{{CLAIM}, valeu: 1}}]", "claims.0.valeu: Unexpected keyword argument"),
-        (f"claims: [{{{CLAIM}, better_than: A}}]", "claims.0: of: A: is compared with itself"),
-        ("claims: [{of: {}, data: MNIST, number: test_acc, value: 1}]", "claims.0.of."),
-        ("claims: [{of: A, data: MNIST, number: tset, value: 1}]", "claims.0: number: tset: there are params, "),
-        ("claims: [{of: A, data: MNIST, number: params, better_than: B}]", "claims.0: number: params: is a cost"),
-        ("claims: [{of: A, data: MNIST, number: total_seconds, value: 1}]", "claims.0: margin: missing: total_seconds"),
-        ("claims: [{of: A, data: MNIST, number: macs, at_most: 4}]", "claims.0: at_most and at_least need times"),
-        (
-            "claims: [{of: A, data: MNIST, number: macs, at_most: 0, times: B}]",
-            "claims.0.at_most: Input should be greater",
-        ),
-        (f"claims: [{{{CLAIM}, at_most: 4, times: B}}]", "claims.0: number: test_acc: multiples are of costs"),
-        (f"questions: [{{{ASK}}}]", "questions.0.pairs: Field required"),
-        (f"questions: [{{{ASK}, pairs: []}}]", "questions.0.pairs: "),
-        (f"questions: [{{{ASK}, pairs: [[A]]}}]", "questions.0.pairs.0.1: Field required"),
-        (f"questions: [{{{ASK}, pairs: [[A, A]]}}]", "questions.0: pairs: A: is compared with itself"),
-        (f"questions: [{{{ASK}, pairs: [[A, B]], margin: 0}}]", "questions.0.margin: Input should be greater than 0"),
-        ("questions: [{ask: a, data: MNIST, numbers: [], pairs: [[A, B]]}]", "questions.0.numbers: "),
-        (
-            "questions: [{ask: a, data: MNIST, numbers: [params], pairs: [[A, B]]}]",
-            "questions.0: numbers: params: there are ",
-        ),
-        (
-            "questions: [{ask: a, data: MNIST, numbers: [test_acc, test_psnr], pairs: [[A, B]]}]",
-            "questions.0: numbers: test_psnr: not of the same trials as test_acc",
-        ),
-    ],
-)
-def test_a_wrong_file_is_one_line_that_names_the_key(tmp_path, monkeypatch, capsys, text, said):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "claims").mkdir()
-    (tmp_path / "claims" / "mine.yaml").write_text(text)
-    save(tmp_path / "runs" / "mine", make())
-    for args in ([], ["runs", "--claims"]):
-        assert main(args) == 2
-        error = capsys.readouterr().err
-        assert error.startswith("report.py: claims/mine.yaml: ")
-        assert error.count("\n") == 1
-        assert said in error
-
-
-def test_a_file_that_is_no_text_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "claims").mkdir()
-    (tmp_path / "claims" / "mine.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match=r"claims/mine.yaml: not a text file"):
-        read("mine")
-
-
-def test_rows_by_model_or_by_arguments(tmp_path):
-    narrow, wide = other_config(**{"model.width": 8}), other_config(**{"model.width": 11})
-    found = [make(seed=0, **narrow), make(seed=0, **wide), make(seed=1, data="CIFAR10")]
-    assert find_row(found, {"model": "EqCNN", "model.width": 11}, "MNIST") == wide["config_hash"]
-    assert find_row(found, {"model.width": 8}, "MNIST") == narrow["config_hash"]
-    assert find_row(found, "EqCNN", "CIFAR10") == make().config_hash
-    assert find_row(found, {"model": "EqCNN", "model.width": 9}, "MNIST") is None
-    assert find_row(found, {"no.such": None}, "CIFAR10") is None  # what is not there is not None
-    assert find_row([*found, make()], {"model": "EqCNN", "model.width": "default"}, "MNIST") == make().config_hash
-    with pytest.raises(UsageError, match=r"EqCNN on MNIST is 2 rows, which differ in model.width: name those"):
-        find_row(found, "EqCNN", "MNIST")
-    assert name_of({"model": "EqCNN", "model.width": 11}) == "EqCNN ×11"
-    assert name_of({"model.width": 11}) == "×11"
-
-
-def test_two_rows_that_fit_are_one_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "claims").mkdir()
-    (tmp_path / "claims" / "mine.yaml").write_text(f"questions: [{{{ASK}, pairs: [[EqCNN, B]]}}]")
-    save(tmp_path / "runs" / "mine", make(), make(**other_config(**{"task.lr": 1})))
-    assert main([]) == 2
-    assert capsys.readouterr().err == (
-        "report.py: claims: EqCNN on MNIST is 2 rows, which differ in task.lr: name those\n"
-    )
-
-
 def test_pairs_of_which_one_did_not_run_or_both_are_the_same_are_left_out(tmp_path):
     trials = collect(save(tmp_path, *models([0.5], [0.6])))
     pairs = [("A", "B"), ("A", "C"), ("A", {"model": "A"})]
@@ -377,10 +258,7 @@ def test_pairs_of_which_one_did_not_run_or_both_are_the_same_are_left_out(tmp_pa
     assert find_pairs(trials, dataclasses.replace(asked, data="CIFAR10")) == []
 
 
-def ask(folder, monkeypatch, text):
-    monkeypatch.chdir(folder)
-    (folder / "claims").mkdir()
-    (folder / "claims" / "mine.yaml").write_text(text)
+ASK = "ask: a, data: MNIST, numbers: [test_acc]"
 
 
 def test_a_question_is_the_headline_and_a_family_of_its_own(tmp_path, monkeypatch):
@@ -440,27 +318,6 @@ def test_claims_are_drawn_as_differences_with_their_margin(tmp_path):
     assert bands == pytest.approx([0.2, 3, 0.2])  # of MNIST where the claim has none
     assert "EqCNN, MNIST, n = 3: +1.00 ± 2.48, undecided" in picture.caption
     assert list(drawn(judge(found[2:4], runs(tmp_path, [0.96])))) == []
-
-
-def test_every_claim_of_the_suite_names_a_recipe_and_its_document():
-    found = read("reproduce").claims
-    assert len({(name_of(line.of), line.number) for line in found}) == len(found) == 21
-    for line in found:
-        recipe = (ROOT / "recipes" / f"{line.of}.yaml").read_text()
-        assert f"class_path: {line.data}," in recipe
-        assert f"Document {line.source}" in recipe
-
-
-@pytest.mark.parametrize("name", ["conv_vs_involution", "inpainting", "plain_vs_equivariant"])
-def test_every_question_of_the_suite_is_about_rows_of_its_sweep(name):
-    """Each row is the only one of the sweep file that fits."""
-    from headtohead.runner.sweep_file import read_sweep  # only here: the other tests of claims need no sweep file
-
-    points = [trial.parameters for trial in read_sweep(ROOT / "sweeps" / f"{name}.yaml").trials]
-    for question in read(name).questions:
-        for row in [row for pair in question.pairs for row in pair]:
-            model = row if isinstance(row, str) else row["model"]
-            assert any(model in str(point) for point in points), (name, model)
 
 
 def test_inn_at_60_is_refuted_by_the_committed_seeds():

@@ -72,10 +72,7 @@ def test_degrees_stay_within_those_of_one_side_and_of_both():
 
 @pytest.mark.parametrize("apart", [0, 1])
 def test_what_never_varies_has_an_interval_without_end(apart):
-    for found in (
-        crossed(np.full((2, 5), apart), np.zeros((3, 5))),
-        difference(side([apart, apart]), side([0, 0, 0])),
-    ):
+    for found in (crossed(np.full((2, 5), apart), np.zeros((3, 5))), difference(side([apart, apart]), side([0, 0, 0]))):
         assert found.value == apart
         assert found.variance == 0
         assert found.half() == np.inf

@@ -38,7 +38,7 @@ def records(draw):
     return make(model=model, data=data, seed=seed, quality=quality, size=size, history=history, per_image=kept, **named)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(records(), min_size=1, max_size=14), st.one_of(st.none(), st.just(Looks(2, 5))))
 def test_any_records_can_be_compared(found, looks):
     once = {f"{r.config_hash}-{r.seed}": r for r in found}

@@ -1,5 +1,6 @@
 """The verdicts in the README: between their marks, and what the committed records say."""
 
+import functools
 import math
 
 import pytest
@@ -99,13 +100,17 @@ def test_the_command_brings_every_place_up_to_date(asked, monkeypatch, capsys):
     assert "there is no checkout" in capsys.readouterr().err
 
 
+@functools.cache
+def committed(sweep):
+    return make_comparison(collect(ROOT / "results" / sweep))
+
+
 PLACES = list(PLACE.finditer((ROOT / "README.md").read_text()))
 
 
 @pytest.mark.parametrize("place", PLACES, ids=[place[1].strip("\n <>!-") for place in PLACES])
 def test_the_readme_says_what_the_committed_records_say(tmp_path, place):
-    folder = ROOT / "results" / place["sweep"]
-    comparison = make_comparison(collect(folder))
+    comparison = committed(place["sweep"])
     readme = tmp_path / "README.md"
     readme.write_text(place[1] + "nothing\n" + place["end"])
     assert update_readme(readme, comparison)

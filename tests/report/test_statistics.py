@@ -41,16 +41,6 @@ def test_intervals_of_simulated_means_hold_the_truth(n):
     assert 0.94 <= np.mean((low <= 0.95) & (high >= 0.95)) <= 0.96
 
 
-def test_bootstrap_falls_short_where_student_does_not():
-    rng = np.random.default_rng(0)
-    runs = rng.normal(size=(1_000, 5))
-    bca = stats.bootstrap((runs,), np.mean, axis=-1, method="BCa", n_resamples=499, batch=50, rng=rng)
-    low, high = bca.confidence_interval
-    assert np.mean((low <= 0) & (high >= 0)) < 0.9
-    low, high = mean_interval(runs)
-    assert 0.93 <= np.mean((low <= 0) & (high >= 0)) <= 0.97
-
-
 def test_probability_of_improvement_by_hand():
     # of 3 x 2 pairs: 1 loses to both, 3 beats 2 and ties 3, 5 beats both
     assert improvement([1, 3, 5], [2, 3])[0] == pytest.approx((0 + 1.5 + 2) / 6)
@@ -58,22 +48,7 @@ def test_probability_of_improvement_by_hand():
     assert improvement([1, 1], [1, 1])[0] == 0.5
 
 
-def test_its_interval_by_newcombes_example():
-    """Equal and opposite shares mirror each other, and all wins of 2 and 2 leave the lower end at the formula's root.
-
-    With U/mn = 1 the equation is (1 - t)^2 = z^2 t (1 - t) (1 + (n* - 1) ((1-t)/(2-t) + t/(1+t))) / mn, n* = (m+n)/2.
-    """
-    share, low, high = improvement([5, 6], [1, 2])
-    assert (share, high) == (1, 1)
-    z = 1.959964
-    grid = np.linspace(0.001, 0.999, 200_001)
-    off = (1 - grid) - z**2 * grid * (1 + (1 - grid) / (2 - grid) + grid / (1 + grid)) / 4
-    assert low == pytest.approx(grid[np.abs(off).argmin()], abs=1e-5)
-    _, mirrored_low, mirrored_high = improvement([1, 2], [5, 6])
-    assert (mirrored_low, mirrored_high) == (0, pytest.approx(1 - low, abs=1e-6))
-
-
-@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+@pytest.mark.parametrize("share", [0, 0.25, 0.5, 0.75, 1])
 def test_its_interval_by_a_grid(share):
     """Its ends are where the estimate is 1.96 standard errors off; of equal shares it lies symmetrically."""
     a = np.arange(8.0)

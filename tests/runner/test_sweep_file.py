@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from headtohead.runner.distributions import DISTRIBUTIONS
 from headtohead.runner.sweep_file import PARAMETER_KEYS, SweepError, read_sweep
 
-SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 GOOD = """
 program: train.py
 method: grid
@@ -73,12 +72,9 @@ def test_names_depend_on_values_and_not_on_the_order_of_keys(tmp_path):
         ("method: grid", "method: bayes\nrun_cap: 9", "metric: missing; method bayes and early_terminate go by it"),
         ("method: grid", "method: random", "run_cap: missing; without it, method random has no end"),
         ("method: grid", "method: random\nrun_cap: 0", "run_cap: must be a whole number, 1 or more: got 0"),
-        ("method: grid", "method: random\nrun_cap: many", "run_cap: must be a whole number, 1 or more: got 'many'"),
         ("method: grid", "metod: grid", "metod: no such key; did you mean method?"),
         ("program: train.py", "program: other.py", "program: must be train.py: got 'other.py'"),
-        ("program: train.py", "", "program: must be train.py: got None"),
         ("{value: MNIST}", "MNIST", "parameters.data: must be a mapping; write data: {value: MNIST}"),
-        ("{value: MNIST}", "[MNIST]", 'parameters.data: must be a mapping; write data: {values: ["MNIST"]}'),
         ("{value: MNIST}", "{vlaue: MNIST}", "parameters.data.vlaue: no such key; did you mean value?"),
         ("{value: MNIST}", "{}", "parameters.data: has neither value nor values"),
         ("{value: MNIST}", "{value: MNIST, values: [MNIST]}", "parameters.data: has value and values"),
@@ -86,10 +82,8 @@ def test_names_depend_on_values_and_not_on_the_order_of_keys(tmp_path):
         ("{value: MNIST}", "{values: []}", "parameters.data.values: is empty"),
         ("[0, 1, 2]", "[0, 1, 0]", "parameters.seed_everything.values: 0 is listed twice"),
         ("{value: MNIST}", "{value: 1e-4}", "parameters.data.value: YAML reads 1e-4 as a string"),
-        ("{value: MNIST}", "{values: [1e-4]}", "parameters.data.values: YAML reads 1e-4 as a string"),
         ("{value: MNIST}", "{value: .nan}", "parameters.data.value: must be finite"),
         ("{value: MNIST}", "{min: 0.1, max: 0.2}", "parameters.data: a grid needs value or values"),
-        ("{value: MNIST}", "{distribution: normal}", "parameters.data: a grid needs value or values"),
         ("{value: MNIST}", "{values: [a, b], probabilities: [0.5, 0.5]}", "parameters.data: a grid needs value or"),
         ("{value: MNIST}", "{distribution: norm, mu: 1}", "parameters.data.distribution: 'norm' is unknown"),
         ("{value: MNIST}", "{value: {class_path: a, init_args: {b: 1e-4}}}", "parameters.data.value: YAML reads 1e-4"),
@@ -128,7 +122,6 @@ def test_names_depend_on_values_and_not_on_the_order_of_keys(tmp_path):
         ),
         ("method: grid", "method: grid\nearly_terminate: {type: hyperband, min_iter: 3, eta: 1}", "eta: must be more"),
         ("method: grid", "method: grid\nearly_terminate: {type: hyperband, minit: 3}", "did you mean min_iter?"),
-        ("method: grid", "method: [grid]", "method: ['grid'] is unknown"),
         ("parameters:", "parameters: 3\nother:", "parameters: must be a mapping"),
     ],
 )
@@ -279,12 +272,6 @@ def test_whatever_stands_under_parameters_is_read_or_refused(tmp_path_factory, p
     except SweepError as error:
         assert error.problems
         assert all(problem.strip() and "\n" not in problem for problem in error.problems)
-
-
-@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
-def test_files_of_this_repository_expand(path):
-    sweep = read_sweep(path)
-    assert len(sweep.trials) >= 2
 
 
 def test_tuning_spends_the_same_on_every_architecture():

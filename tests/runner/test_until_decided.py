@@ -22,6 +22,7 @@ from headtohead.runner.sweep_file import SEED, read_sweep
 from headtohead.runner.until_decided import UntilDecided
 from tests.conftest import ROOT
 from tests.records.examples import other_config, with_accuracy
+from tests.tiny import a_sweep
 
 FILE = """
 program: train.py
@@ -316,20 +317,10 @@ def test_a_broken_note_of_the_looks_is_none(tmp_path, text):
     assert read_looks(tmp_path) is None
 
 
-REAL = """
-program: train.py
-method: grid
-parameters:
-  model: {values: [FCNet, SimpleCNN]}
-  model.width: {value: 4}
-  data: {value: tests.tiny.Tiny}
-  data.val_size: {value: 100}
-  data.batch_size: {value: 250}
-  trainer.max_epochs: {value: 2}
-  trainer.accelerator: {value: cpu}
-  seed_everything: {values: [0, 1]}
-command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
-"""
+REAL = a_sweep(
+    model="{values: [FCNet, SimpleCNN]}", model__width="{value: 4}", data__batch_size="{value: 250}",
+    trainer__max_epochs="{value: 2}", seed_everything="{values: [0, 1]}",
+)  # fmt: skip
 
 
 def numbers_of(folder):

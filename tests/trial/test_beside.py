@@ -19,6 +19,19 @@ def record_of(folder, *args):
     return records.read(Path(folder) / records.FILE_NAME)
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The folder of a trial with nothing beside it, and its record."""
+    folder = tmp_path_factory.mktemp("alone")
+    return folder, record_of(folder)
+
+
+@pytest.fixture(scope="module")
+def constant(tmp_path_factory):
+    """The record of one whose learning rate stays as it is."""
+    return record_of(tmp_path_factory.mktemp("constant"), "--task.schedule=constant")
+
+
 def measured(checkpoint, part):
     """The accuracy and loss of a checkpoint's weights on the validation split or the test set, by hand."""
     weights = torch.load(checkpoint, weights_only=True)["state_dict"]
@@ -54,21 +67,19 @@ OWN = {
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_a_users_own_checkpoints_change_nothing(workplace, name):
-    alone = record_of("alone")
+def test_a_users_own_checkpoints_change_nothing(workplace, alone, name):
+    place, alone = alone
     own = [f"--trainer.callbacks.{argument}" for argument in OWN[name]]
     beside = record_of("here", "--trainer.callbacks+=ModelCheckpoint", *own)
     assert beside.quality == alone.quality
     assert beside.config_hash == alone.config_hash
     assert [{**epoch, "seconds": 0} for epoch in beside.history] == [{**epoch, "seconds": 0} for epoch in alone.history]
     best, last = (
-        torch.load(f"{folder}/checkpoints/last.ckpt", weights_only=True)["state_dict"] for folder in ("alone", "here")
+        torch.load(f"{folder}/checkpoints/last.ckpt", weights_only=True)["state_dict"] for folder in (place, "here")
     )
     assert all(torch.equal(best[key], last[key]) for key in best)
-    (written,) = {path for path in Path().rglob("*.ckpt") if path.parts[-2:] == ("checkpoints", "best.ckpt")} - {
-        Path("alone/checkpoints/best.ckpt")
-    }
-    assert written == Path("here/checkpoints/best.ckpt")
+    written = [path for path in Path().rglob("*.ckpt") if path.parts[-2:] == ("checkpoints", "best.ckpt")]
+    assert written == [Path("here/checkpoints/best.ckpt")]
 
 
 def test_checkpoints_of_ones_own_in_the_trials_place_are_refused(workplace, capfd):
@@ -81,13 +92,13 @@ def test_checkpoints_of_ones_own_in_the_trials_place_are_refused(workplace, capf
     assert not Path("here").exists()
 
 
-def test_the_weights_that_were_validated_are_the_weights_that_are_tested(workplace):
+def test_the_weights_that_were_validated_are_the_weights_that_are_tested(workplace, alone):
     """Averaged ones are lent to the network for the validation only."""
     averaged = ["--trainer.callbacks+=EMAWeightAveraging", "--trainer.callbacks.decay=0.9"]
     record = record_of("here", *averaged)
     assert record.quality["val_acc"] == pytest.approx(max(epoch["val_acc"] for epoch in record.history))
     as_recorded(record)
-    plain = record_of("plain")
+    plain = alone[1]
     assert plain.history[0]["train_loss"] == record.history[0]["train_loss"]
     assert plain.history[0]["val_loss"] != record.history[0]["val_loss"]
 
@@ -97,8 +108,8 @@ def test_the_best_of_validations_within_an_epoch_is_tested(workplace):
     as_recorded(record, within=True)
 
 
-def test_the_history_has_what_was_measured_and_null_elsewhere(workplace):
-    whole = record_of("whole", "--task.schedule=constant").history
+def test_the_history_has_what_was_measured_and_null_elsewhere(workplace, constant):
+    whole = constant.history
     record = record_of("sparse", "--trainer.check_val_every_n_epoch=2", "--task.schedule=constant")
     sparse = record.history
     for index, epoch in enumerate(sparse):
@@ -124,10 +135,9 @@ def test_fewer_steps_than_an_epoch_are_refused_before_they_are_trained(workplace
     assert record_of("here", "--trainer.max_steps=9", "--trainer.val_check_interval=9").quality["val_acc"] is not None
 
 
-def test_what_a_callback_changes_while_training_is_in_the_record(workplace):
+def test_what_a_callback_changes_while_training_is_in_the_record(workplace, constant):
     scheduled = '{"class_path": "GradientAccumulationScheduler", "init_args": {"scheduling": {0: 1, 2: 4}}}'
     record = record_of("here", f"--trainer.callbacks={scheduled}")
     assert [epoch["batch_size"] for epoch in record.history] == [50, 50, 200, 200]
-    constant = record_of("constant", "--task.schedule=constant")
     assert [epoch["lr"] for epoch in constant.history] == [0.01] * 4
     assert [epoch["batch_size"] for epoch in constant.history] == [50] * 4

@@ -17,11 +17,11 @@ from lightning.pytorch import callbacks, loggers
 
 from headtohead.records import record as records
 from headtohead.trial import main as train
-from headtohead.trial.callbacks import History
 from headtohead.trial.refused import REFUSED
 from tests.conftest import ROOT
 from tests.test_train import without_times
 from tests.tiny import TINY
+from tests.trial.test_resuming import kill_after
 
 FIT = ["fit", "--model=SimpleCNN", "--model.width=2", *TINY, "--trainer.accelerator=cpu", "--trainer.max_epochs=3"]
 TABLE = ROOT / "docs" / "callbacks.md"
@@ -57,10 +57,6 @@ NEEDS_A_LOGGER = ("DeviceStatsMonitor", "LearningRateMonitor")
 EVERY = [*((name, "callbacks") for name in callbacks.__all__), *((name, "logger") for name in loggers.__all__)]
 
 
-class Killed(BaseException):
-    """What a kill is to a test."""
-
-
 def arguments(name, argument, folder):
     own = json.dumps({"class_path": name, "init_args": NEEDED.get(name, {})})
     logger = '{"class_path": "CSVLogger", "init_args": {"save_dir": "logs"}}' if name in NEEDS_A_LOGGER else "false"
@@ -86,16 +82,8 @@ def outcome(name, argument):
         assert not list(Path("whole").glob("checkpoints/*"))
         return said
     assert code == 0, said
-
-    def end(self, trainer, pl_module, on_train_epoch_end=History.on_train_epoch_end):
-        on_train_epoch_end(self, trainer, pl_module)
-        if len(self.epochs) == 1:
-            raise Killed
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(History, "on_train_epoch_end", end)
-        with pytest.raises(Killed):
-            call(arguments(name, argument, "broken"))
+    with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+        kill_after(1, arguments(name, argument, "broken"))
     code, said = call([*arguments(name, argument, "broken"), "--ckpt_path=last"])
     assert code == 0, said
     whole, broken = (without_times(records.read(Path(f) / records.FILE_NAME)) for f in ("whole", "broken"))
@@ -117,7 +105,8 @@ def table():
     return HEAD + "".join(rows)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("ignore")
 def test_the_table_of_callbacks_and_loggers(workplace):
     assert table() == TABLE.read_text()

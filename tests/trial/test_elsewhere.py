@@ -8,6 +8,7 @@ import pytest
 
 from headtohead.records import record as records
 from tests.conftest import ROOT
+from tests.tiny import a_sweep
 
 HIDE = """
 import multiprocessing
@@ -30,17 +31,7 @@ for module in pkgutil.walk_packages(headtohead.__path__, "headtohead."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 """
-SWEEP = """program: train.py
-method: grid
-parameters:
-  model: {value: SimpleCNN}
-  model.width: {value: 2}
-  data: {value: tests.tiny.Tiny}
-  data.val_size: {value: 100}
-  trainer.max_epochs: {value: 1}
-  trainer.accelerator: {value: cpu}
-command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
-"""
+SWEEP = a_sweep(model="{value: SimpleCNN}", model__width="{value: 2}")
 
 
 @pytest.mark.slow

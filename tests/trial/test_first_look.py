@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -13,23 +12,9 @@ from tests.tiny import TINY
 
 __all__ = ["files"]
 
-SOON = [
-    (["fit", "--model=SimpelCNN", "--data=MNIST"], "--model: no model is named 'SimpelCNN'; did you mean SimpleCNN?"),
-    (["fit", "--model=nowhere.Net", "--data=MNIST"], "--model: no model is named 'nowhere.Net' (No module named"),
-    (["fit", "--model=EqCNN", "--data=MNISTT"], "--data: no data is named 'MNISTT'; did you mean MNIST?"),
-    (["fit", "--model=EqCNN", "--data=MNIST", "--task.lrr=1"], "--task.lrr: Classifier has no such argument; did you"),
-    (["fit", "--model=EqCNN", "--data=MNIST", "--model.widht=3"], "--model.widht: EqCNN has no such argument; did you"),
-    (
-        ["fit", "--model=EqCNN", "--data=MNIST", "--data.batchsize=3"],
-        "--data.batchsize: MNIST has no such argument; di",
-    ),
-    (["fit", "--model=EqCNN", "--data=MNIST", "--trainer.max_epoch=3"], "--trainer.max_epoch: no such argument; did y"),
-    (["fit", "--model=EqCNN", "--data=MNIST", "--trainer.max_epochs=ten"], "--trainer.max_epochs: must be int: got te"),
-    (["fit", "--model=EqCNN", "--data=MNIST", "--ckpt_path=none.ckpt"], "--ckpt_path: no file none.ckpt"),
-    (["fit", "--model=EqCNN", "--data=MNIST", "--config=none.yaml"], "--config: File does not exist"),
-    (["fit", "--model=EqCNN", "--data=MNIST", "--trainer.callbacks=EarlyStoping"], "--trainer.callbacks: no callback"),
-    (["fut"], "no subcommand 'fut'; did you mean fit?"),
-]
+# of the wrong arguments that the tests of the parser have: one of each kind, which must be told at once
+SOON = {"--model=EqCN", "--model=nowhere.Net", "--task.lrr=1", "--model.kernel_size=3"}
+SOON |= {"--trainer.max_epoch=3", "--config=none.yaml", "--ckpt_path=none.ckpt", "--trainer.callbacks=EarlyStoping"}
 RIGHT = [
     ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--model.width=3", "--task.lr=1e-3", "--compile=no"],
     ["fit", "--config=recipes/VGG16.yaml", "--model.batch_norm=false", "--task.momentum=0.8", "--data.data_dir=x"],
@@ -43,11 +28,6 @@ RIGHT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("args", "said"), SOON)
-def test_what_is_wrong_is_told_at_once(workplace, args, said):
-    assert str(first_look(args)).startswith(said)
-
-
 @pytest.mark.parametrize("args", RIGHT, ids=" ".join)
 def test_what_is_right_is_left_alone(args):
     assert first_look(args) is None
@@ -58,7 +38,14 @@ def test_it_says_what_the_parser_would(files):
     found = {argument: first_look([*FIT, argument]) for argument in ADDED}
     wrong = {argument: said for argument, said in found.items() if said and ADDED[argument] not in said}
     assert wrong == {}
-    assert sum(said is not None for said in found.values()) >= 40
+    assert {argument for argument in SOON if found[argument] is None} == set()
+    for wrong, said in (
+        ("--data=MNISTT", "--data: no data is named 'MNISTT'; did you mean MNIST?"),
+        ("--data.batchsize=3", "--data.batchsize: MNIST has no such argument; did you mean --data.batch_size?"),
+        ("--trainer.max_epochs=ten", "--trainer.max_epochs: must be int: got ten"),
+    ):
+        assert first_look(["fit", "--model=EqCNN", "--data=MNIST", wrong]).startswith(said)
+    assert first_look(["fut"]) == "no subcommand 'fut'; did you mean fit?"
     for args, said in WHOLE:
         told = first_look(args)
         assert told is None or said in told, args
@@ -84,14 +71,9 @@ def test_signatures_are_read_as_they_are():
         assert all(hasattr(home, name) for name in real)
 
 
-@pytest.mark.parametrize(("args", "said"), SOON[:1])
-def test_a_process_answers_in_two_seconds(tmp_path, args, said):
-    begin = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", ROOT / "train.py", *args], capture_output=True, text=True
-    )
-    seconds = time.perf_counter() - begin
+def test_a_process_answers_without_the_heavy_imports(tmp_path):
+    command = [sys.executable, "-X", "importtime", ROOT / "train.py", "fit", "--model=SimpelCNN", "--data=MNIST"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert f"train.py: {said}" in done.stderr
+    assert "train.py: --model: no model is named 'SimpelCNN'; did you mean SimpleCNN?" in done.stderr
     assert not any(f"| {name}\n" in done.stderr for name in ("torch", "lightning", "kornia", "wandb", "numpy"))
-    assert seconds < 8  # 0.6 on an idle machine; others may be busy with it

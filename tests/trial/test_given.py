@@ -97,10 +97,7 @@ def checked(capfd, parameter, **replaced):
     [
         ("data.augment: {values: [none, default]}", "data.augment=none and data.augment=default"),
         ("task.lr: {values: [1, 1.0]}", "task.lr=1 and task.lr=1.0"),
-        (
-            "trainer.precision: {values: [32, 32-true]}",
-            "trainer.precision=32 and trainer.precision=32-true",
-        ),
+        ("trainer.precision: {values: [32, 32-true]}", "trainer.precision=32 and trainer.precision=32-true"),
         ("trainer.logger: {values: [true, false]}", "trainer.logger=True and trainer.logger=False"),
     ],
 )

@@ -42,22 +42,18 @@ class Killed(BaseException):
     """What a kill is to a test."""
 
 
-@pytest.fixture
-def killed_after(monkeypatch):
+def kill_after(epochs, arguments):
     """Start a trial that dies when so many epochs are in its last checkpoint."""
 
-    def run(epochs, arguments):
-        def end(self, trainer, pl_module, on_train_epoch_end=History.on_train_epoch_end):
-            on_train_epoch_end(self, trainer, pl_module)
-            if len(self.epochs) == epochs:
-                raise Killed
+    def end(self, trainer, pl_module, on_train_epoch_end=History.on_train_epoch_end):
+        on_train_epoch_end(self, trainer, pl_module)
+        if len(self.epochs) == epochs:
+            raise Killed
 
-        with monkeypatch.context() as patch:
-            patch.setattr(History, "on_train_epoch_end", end)
-            with pytest.raises(Killed):
-                train.main(arguments)
-
-    return run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(History, "on_train_epoch_end", end)
+        with pytest.raises(Killed):
+            train.main(arguments)
 
 
 def record_in(folder):
@@ -81,67 +77,73 @@ def refused(capfd, arguments):
 
 
 VARIED = {
-    "cosine": ["--data.augment=rotate"],
-    "sgd, clipped, accumulated": [
+    "sgd, clipped, accumulated, validated within an epoch, turned": [
         "--task.optimizer=sgd", "--trainer.gradient_clip_val=0.5", "--trainer.accumulate_grad_batches=3",
+        "--trainer.val_check_interval=0.5", "--data.augment=rotate",
     ],
-    "validated within an epoch": ["--trainer.val_check_interval=0.5"],
-    "validated every other epoch": ["--trainer.check_val_every_n_epoch=2"],
+    "averaged, validated every other epoch": [
+        "--trainer.callbacks+=EMAWeightAveraging", "--trainer.callbacks.decay=0.9",
+        "--trainer.check_val_every_n_epoch=2",
+    ],
     "an early end": ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val_loss"],
-    "averaged": ["--trainer.callbacks+=EMAWeightAveraging", "--trainer.callbacks.decay=0.9"],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", VARIED)
-def test_a_killed_trial_goes_on_as_if_it_had_not_been(workplace, killed_after, name):
+def test_a_killed_trial_goes_on_as_if_it_had_not_been(workplace, name):
     arguments = [*FIT, *VARIED[name], "--trainer.max_epochs=4", "--data.batch_size=50"]
     assert train.main([*arguments, "--trainer.default_root_dir=whole"]) == 0
-    killed_after(3, [*arguments, "--trainer.default_root_dir=broken"])
+    kill_after(3, [*arguments, "--trainer.default_root_dir=broken"])
     assert train.main([*arguments, "--trainer.default_root_dir=broken", "--ckpt_path=last"]) == 0
     same("whole", "broken")
 
 
-def test_a_network_that_draws_from_numpy_and_python_and_takes_a_list_resumes_alike(
-    workplace, killed_after, monkeypatch
-):
+def test_a_network_that_draws_from_numpy_and_python_and_takes_a_list_resumes_alike(workplace, monkeypatch):
     Path("drawing.py").write_text(RANDOM)
     monkeypatch.syspath_prepend(workplace)
     monkeypatch.delitem(sys.modules, "drawing", raising=False)
     arguments = ["fit", *(own := ["--model=drawing.Drawing", "--model.widths=[8]"]), *FIT[3:], "--trainer.max_epochs=3"]
     assert train.main([*arguments, "--trainer.default_root_dir=whole"]) == 0
-    killed_after(1, [*arguments, "--trainer.default_root_dir=broken"])
+    kill_after(1, [*arguments, "--trainer.default_root_dir=broken"])
     assert train.main([*arguments, "--trainer.default_root_dir=broken", "--ckpt_path=last"]) == 0
     same("whole", "broken")
     assert record_in("whole")["config"]["model.widths"] == "[8]"
     assert train.check(["test", *own, *TINY, "--ckpt_path=broken/checkpoints/last.ckpt"]) is None
 
 
-@pytest.mark.parametrize("epochs", [2, 3])
-def test_a_folder_that_was_moved_goes_on_as_if_it_had_not_been(workplace, killed_after, epochs):
+def test_a_folder_that_was_moved_goes_on_as_if_it_had_not_been(workplace):
     """With epochs left, and with the test alone."""
     arguments = [*FIT, "--trainer.max_epochs=3", "--task.lr=0.03"]
     assert train.main([*arguments, "--trainer.default_root_dir=whole"]) == 0
-    killed_after(epochs, [*arguments, "--trainer.default_root_dir=broken"])
-    shutil.move("broken", "moved")
-    assert train.main([*arguments, "--trainer.default_root_dir=moved", "--ckpt_path=last"]) == 0
-    same("whole", "moved")
-    assert not Path("broken").exists()
+    for epochs in (2, 3):
+        kill_after(epochs, [*arguments, "--trainer.default_root_dir=broken"])
+        shutil.move("broken", f"moved{epochs}")
+        assert train.main([*arguments, f"--trainer.default_root_dir=moved{epochs}", "--ckpt_path=last"]) == 0
+        same("whole", f"moved{epochs}")
+        assert not Path("broken").exists()
 
 
-def test_a_copied_folder_is_tested_by_its_own_checkpoint(workplace, killed_after):
+def test_a_copied_folder_is_tested_by_its_own_checkpoint(workplace):
     arguments = [*FIT, "--trainer.max_epochs=2"]
-    killed_after(2, [*arguments, "--trainer.default_root_dir=first"])
+    kill_after(2, [*arguments, "--trainer.default_root_dir=first"])
     shutil.copytree("first", "copy")
     os.remove("first/checkpoints/best.ckpt")
     assert train.main([*arguments, "--trainer.default_root_dir=copy", "--ckpt_path=last"]) == 0
     assert record_in("copy")["quality"]["val_acc"] is not None
 
 
-@pytest.fixture
-def trained(workplace, killed_after):
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
     """A trial that was killed after two epochs of three."""
-    killed_after(2, [*FIT, "--trainer.max_epochs=3", "--trainer.default_root_dir=here"])
-    return workplace / "here" / "checkpoints"
+    folder = tmp_path_factory.mktemp("killed")
+    kill_after(2, [*FIT, "--trainer.max_epochs=3", f"--trainer.default_root_dir={folder}"])
+    return folder
+
+
+@pytest.fixture
+def trained(workplace, killed):
+    """The checkpoints of that trial, in a folder of this test's own."""
+    return shutil.copytree(killed, workplace / "here") / "checkpoints"
 
 
 @pytest.mark.parametrize(
@@ -156,11 +158,11 @@ def trained(workplace, killed_after):
         ("--seed_everything=1", "seed_everything=0 there, 1 here"),
     ],
 )
-@pytest.mark.parametrize("path", ["last", "here/checkpoints/last.ckpt"])
-def test_another_trial_is_not_gone_on_with(trained, capfd, changed, said, path):
-    arguments = [*FIT, "--trainer.max_epochs=3", "--trainer.default_root_dir=here", f"--ckpt_path={path}"]
-    line = refused(capfd, [*arguments, *changed.split()])
-    assert line == f"--ckpt_path: here/checkpoints/last.ckpt is of another trial: {said}"
+def test_another_trial_is_not_gone_on_with(trained, capfd, changed, said):
+    for path in ("last", "here/checkpoints/last.ckpt"):
+        arguments = [*FIT, "--trainer.max_epochs=3", "--trainer.default_root_dir=here", f"--ckpt_path={path}"]
+        line = refused(capfd, [*arguments, *changed.split()])
+        assert line == f"--ckpt_path: here/checkpoints/last.ckpt is of another trial: {said}"
 
 
 def test_a_trial_of_a_constant_rate_may_go_on_for_longer(workplace):

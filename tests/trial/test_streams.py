@@ -42,7 +42,7 @@ def draws(seed, epoch, rank):
 
 
 def test_every_seed_epoch_and_rank_draws_its_own_and_draws_it_again():
-    keys = list(itertools.product(range(20), range(60), range(4)))
+    keys = list(itertools.product(range(10), range(20), range(4)))
     keys += [(seed, epoch, rank) for seed in (0, 2**32 - 1) for epoch in (10**6,) for rank in (0, 697, 1003)]
     found = {key: draws(*key) for key in keys}
     for which in range(3):
@@ -52,11 +52,11 @@ def test_every_seed_epoch_and_rank_draws_its_own_and_draws_it_again():
 
 
 def test_streams_of_neighbours_are_not_correlated():
-    values = np.array([[draws(seed, epoch, 0)[:2] for epoch in range(60)] for seed in range(60)])
+    values = np.array([[draws(seed, epoch, 0)[:2] for epoch in range(40)] for seed in range(40)])
     for which in range(2):
         table = values[:, :, which]
         for a, b in ((table[1:], table[:-1]), (table[:, 1:], table[:, :-1]), (table[1:, :-1], table[:-1, 1:])):
-            assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.07  # 4 standard errors of 3,540 pairs
+            assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.1  # 4 standard errors of 1,560 pairs
 
 
 def test_no_two_ranks_are_augmented_alike():

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from lit_models import ConvMixer
@@ -46,33 +45,3 @@ def test_equals_timms_with_its_weights(arguments, size):
     ours.eval()
     peer.eval()
     torch.testing.assert_close(ours(images), peer(images), rtol=0, atol=1e-10)
-
-
-def test_the_shortcut_is_around_depthwise_gelu_and_norm():
-    torch.manual_seed(0)
-    block = ConvMixer(width=6).blocks[0].double().eval()
-    x = torch.randn(2, 6, 5, 5, dtype=torch.float64)
-    depthwise = F.conv2d(x, block.space[0].weight, block.space[0].bias, padding=2, groups=6)
-    mixed = x + block.space[2](F.gelu(depthwise))
-    expected = block.channels[2](F.gelu(F.conv2d(mixed, block.channels[0].weight, block.channels[0].bias)))
-    torch.testing.assert_close(block(x), expected, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"width": 0}, "width must be at least 1: got 0; the source has 256"),
-        ({"depth": 0}, "depth must be at least 1: got 0; the source has 8"),
-        ({"kernel_size": -1}, "kernel_size must be at least 1: got -1; the source has 5"),
-        ({"patch_size": 0}, "patch_size must be at least 1: got 0; the source has 2"),
-        ({"kernel_size": 4}, "kernel_size must be odd to keep the size: got 4; use 3 or 5"),
-        ({"patch_size": 3}, "patch_size must divide image_size=32: got 3; use one of 1, 2, 4, 8, 16, 32"),
-        (
-            {"image_size": 28, "patch_size": 8},
-            "patch_size must divide image_size=28: got 8; use one of 1, 2, 4, 7, 14, 28",
-        ),
-    ],
-)
-def test_impossible_arguments_are_refused(arguments, said):
-    with pytest.raises(ValueError, match=f"^{said}$"):
-        ConvMixer(**arguments)

@@ -45,13 +45,14 @@ def strided(t):
 
 
 # batch, channels, groups, kernel size, stride, height, width; with 5 * 4 pixels runs end in the middle
-for batch, channels, groups, size, stride, height, width in [
-    (2, 6, 2, 3, 1, 5, 4), (1, 2, 2, 5, 2, 5, 4), (1, 3, 1, 3, 3, 1, 7), (1, 2, 1, 1, 1, 3, 3)
-]:
+SHAPES = [(1, 6, 2, 3, 1, 5, 4), (2, 2, 2, 5, 2, 5, 4), (1, 3, 1, 3, 3, 1, 7), (1, 2, 1, 1, 1, 3, 3)]
+for batch, channels, groups, size, stride, height, width in SHAPES:
     x = torch.randn(batch, channels, height, width, dtype=torch.float64)
     k = torch.randn(batch, groups, size**2, -(-height // stride), -(-width // stride), dtype=torch.float64)
     go = torch.randn(batch, channels, *k.shape[3:], dtype=torch.float64)
     for dtype, bound in BOUNDS.items():
+        if dtype != torch.float32 and size != 3:  # what a kernel computes in is one line of it, whatever the shape
+            continue
         exact = [t.to(dtype).double().requires_grad_() for t in (x, k)]
         out = loop(*exact, stride)
         wanted = [out, *torch.autograd.grad(out, exact, go.to(dtype).double())]

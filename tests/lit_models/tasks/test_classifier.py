@@ -41,15 +41,17 @@ def corner_images(labels):
     return images
 
 
+def quiet(**arguments):
+    silent = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return Trainer(**silent, enable_checkpointing=False, accelerator="cpu", **arguments)
+
+
 def test_training_numbers_are_means_over_images(tmp_path):
     torch.manual_seed(0)
     labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0, 3])
     images = corner_images(labels.roll(3)) + torch.rand(10, 1, 8, 8)
     model = corners(lr=1e-9, schedule="constant")
-    trainer = Trainer(
-        logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
-        accelerator="cpu", max_epochs=2, default_root_dir=tmp_path,
-    )  # fmt: skip
+    trainer = quiet(max_epochs=2, default_root_dir=tmp_path)
     trainer.fit(model, DataLoader(TensorDataset(images, labels), 4))  # 4, 4 and 2 images
     with torch.no_grad():
         logits = model(images)
@@ -59,7 +61,7 @@ def test_training_numbers_are_means_over_images(tmp_path):
 
 
 def run_test(model, *datasets):
-    trainer = Trainer(logger=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu")
+    trainer = quiet()
     trainer.test(model, [DataLoader(dataset, 3) for dataset in datasets], verbose=False)
     return model.test_report
 
@@ -149,14 +151,7 @@ def test_cosine_falls_to_zero_over_the_run():
     model = Classifier(SimpleCNN(), lr=0.1, schedule="cosine")
     rates = []
     model.on_train_batch_start = lambda *_: rates.append(model.optimizers().param_groups[0]["lr"])
-    trainer = Trainer(
-        max_epochs=2,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        accelerator="cpu",
-    )
+    trainer = quiet(max_epochs=2)
     trainer.fit(model, DataLoader(TensorDataset(images, labels), 2))
     assert rates == pytest.approx([0.05 * (1 + math.cos(math.pi * step / 8)) for step in range(8)])
 
@@ -164,14 +159,7 @@ def test_cosine_falls_to_zero_over_the_run():
 def test_a_checkpoint_fills_a_network_of_the_same_shape(tmp_path):
     torch.manual_seed(0)
     model = Classifier(EqCNN(in_channels=3, image_size=32, width=5), lr=0.02)
-    trainer = Trainer(
-        logger=False,
-        enable_progress_bar=False,
-        max_steps=1,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-        accelerator="cpu",
-    )
+    trainer = quiet(max_steps=1, default_root_dir=tmp_path)
     trainer.fit(model, DataLoader(TensorDataset(torch.rand(4, 3, 32, 32), torch.arange(4)), 2))
     trainer.save_checkpoint(tmp_path / "x.ckpt")
     net = EqCNN(in_channels=3, image_size=32, width=5)

@@ -236,11 +236,6 @@ def test_images_beyond_the_range_are_refused(stage):
         getattr(trainer(max_epochs=1), stage)(Inpainter(Grey()), loader)
 
 
-def test_what_cannot_be_trained_is_refused():
-    with pytest.raises(ValueError, match="lr must be a positive number"):
-        Inpainter(Grey(), lr=-1.0)
-
-
 @pytest.mark.parametrize(
     ("net", "pixels", "said"),
     [

@@ -7,7 +7,7 @@ from headtohead.records import record as records
 from tests.report.figures.trials import drawn, trial
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pair():
     """The pictures of two models, of three and two seeds."""
     found = [trial("Slow", data="<&>", acc=0.9 + s / 100, seed=s, params=9_000) for s in range(3)]
