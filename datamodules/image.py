@@ -50,6 +50,8 @@ class ImageDataModule(LightningDataModule):
             takes images ``(B, C, H, W)`` in [0, 1], such as those of ``kornia.augmentation``.
         normalize: subtract the data set's mean and divide by its standard deviation; otherwise images stay in [0, 1].
         val_size: training images set aside for validation, stratified by class.
+        train_size: share of the training images that are left, of which the same share of every class is kept: to learn
+            from less. What a smaller share keeps, a larger keeps too.
         split_seed: another number draws another validation split; by default it is the same in every trial. ``seed``
             stands for the trial's own random seed, so that a sweep over seeds varies the split with them.
         memory_format: how images lie in memory, which convolutions keep for all that follows: ``contiguous``, channel
@@ -81,6 +83,7 @@ class ImageDataModule(LightningDataModule):
         val_size: int = 5_000,
         memory_format: MemoryFormat = "channels_last",
         split_seed: int | Literal["seed"] = 0,
+        train_size: float = 1.0,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -90,10 +93,12 @@ class ImageDataModule(LightningDataModule):
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}: got {value}")
+        if not 0 < train_size <= 1:
+            raise ValueError(f"train_size must be a share above 0, up to 1: got {train_size}; 0.1 keeps a tenth")
         check_facts(type(self))
         if augment == "color" and self.in_channels != 3:
             raise ValueError(f"augment: color changes hue and saturation, and needs 3 channels: got {self.in_channels}")
-        self.data_dir, self.batch_size, self.val_size = data_dir, batch_size, val_size
+        self.data_dir, self.batch_size, self.val_size, self.train_size = data_dir, batch_size, val_size, train_size
         self.memory_format, self.split_seed = memory_format, split_seed
         augment = self.default_augment if augment == "default" else augment
         self.augment = augment if isinstance(augment, nn.Module) else augmentation(augment)
@@ -127,7 +132,9 @@ class ImageDataModule(LightningDataModule):
         is_val[stratified_sample(arrays.train_labels, self.val_size, (SPLIT_SEED + split) % 2**32)] = True
         sweep = stratified_sample(arrays.test_labels, ROTATION_SWEEP_SIZE, SPLIT_SEED, balanced=True)
         self._pool = Pool(arrays)
-        self.train = Images(self._pool, np.flatnonzero(~is_val))
+        train = np.flatnonzero(~is_val)
+        kept = nested_share(arrays.train_labels[train], self.train_size, (SPLIT_SEED + split) % 2**32)
+        self.train = Images(self._pool, train[kept])
         self.val = Images(self._pool, np.flatnonzero(is_val))
         self.test = Images(self._pool, np.arange(count, count + len(arrays.test_labels)))
         self.rotation_sweep = Images(self._pool, count + sweep)
@@ -365,6 +372,22 @@ def augmentation(name: Augment) -> nn.Module:
         case _:
             raise ValueError(f"augment: no augmentation is named {name!r}; there are {', '.join(get_args(Augment))}")
     return augment
+
+
+def nested_share(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.int64]:
+    """Draw a share of every class, to the nearest whole image and at least one; a larger share holds a smaller one.
+
+    Args:
+        labels: class of each image, ``(N,)``.
+        share: above 0, up to 1, which keeps all.
+        seed: of the draw.
+
+    Returns:
+        Indices into ``labels``, ascending.
+    """
+    random = np.random.RandomState(seed)
+    orders = [random.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
+    return np.sort(np.concatenate([order[: max(1, int(share * len(order) + 0.5))] for order in orders]))
 
 
 def stratified_sample(

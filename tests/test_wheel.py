@@ -14,7 +14,7 @@ import pytest
 
 import lit_models
 from tests.conftest import ROOT
-from tests.test_readme import blocks
+from tests.test_own_page import blocks
 
 OPERATORS = "lit_models/operators"
 ROOMS = ("datamodules", "headtohead", "lit_models")
@@ -94,7 +94,7 @@ def test_installed_from_its_wheel_the_suite_runs_outside_the_repository(wheel, t
     (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")  # what it depends on, from this environment
     here = tmp_path / "elsewhere"
     here.mkdir()
-    for name, code in blocks("Bring your own").items():
+    for name, code in blocks().items():
         (here / name).write_text(code)
 
     for name in ("train", "sweep", "results", "report", "trial", "datamodules"):  # a user's own are not run for ours

@@ -40,10 +40,10 @@ ADDED = {
     "--model=own.Mine": f"--model: Mine {WRAPS}",  # a user's subclass
     "--model=own.Old": f"--model: Old {WRAPS}",  # as the first edition had them
     "--model": "--model needs a value",
-    "--data=": "--data: no data is named ''; there are CIFAR10, MNIST",
-    "--data=torch.nn.Linear": "--data: torch.nn.Linear is no LightningDataModule; there are CIFAR10, MNIST",
+    "--data=": "--data: no data is named ''; there are CIFAR10, FashionMNIST, MNIST, RotatedMNIST",
+    "--data=torch.nn.Linear": "--data: torch.nn.Linear is no LightningDataModule; there are CIFAR10, FashionMNIST, MNIST, RotatedMNIST",
     "--data=CIFAR-10": "--data: no data is named 'CIFAR-10'; did you mean CIFAR10?",
-    "--data=ImageDataModule": "--data: ImageDataModule has no images; there are CIFAR10, MNIST",
+    "--data=ImageDataModule": "--data: ImageDataModule has no images; there are CIFAR10, FashionMNIST, MNIST, RotatedMNIST",
     # the task
     "--task=": "--task: no task is named ''; there are Classifier, Inpainter",
     "--task=Clasifier": "--task: no task is named 'Clasifier'; did you mean Classifier?",
@@ -221,7 +221,7 @@ CHANGED = (
 ASKED = (
     ("{value: 100}", "{values: [0, 50]}", "val_size must be at least 1: got 0"),  # a constructor's words
     ("SimpleCNN, EqCNN", "SimpleCNN, EqCN", "parameters.model: no model is named 'EqCN'; did you mean EqCNN?"),
-    ("tests.tiny.Tiny", "../../x", "parameters.data: no data is named '../../x'; there are CIFAR10, MNIST"),
+    ("tests.tiny.Tiny", "../../x", "parameters.data: no data is named '../../x'; there are CIFAR10, FashionMNIST, MNIST, RotatedMNIST"),
     ("seed_everything", "seed", "parameters.seed: no such argument; did you mean --seed_everything?"),
     ("[0, 1]", "[-1, 0]", "parameters.seed_everything: must be a whole number"),
     ("data.val_size: {value: 100}", "ckpt_path: {value: none.ckpt}", "parameters.ckpt_path: no file none.ckpt"),

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import yaml
 
 from headtohead.cli.errors import UsageError
 
-if TYPE_CHECKING:
-    from lit_models.sizes import Measure
 
-
-def matched_file(path: Path, measure: Measure, like: str) -> str:
+def matched_file(path: Path, measure: Literal["params", "macs"], like: str) -> str:
     """Return a W&B sweep file like the one at ``path``, with a width for every model that has one.
 
     Args:

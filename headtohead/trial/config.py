@@ -102,8 +102,9 @@ def resolved_config(config: Mapping[str, Any]) -> dict[str, Any]:
         flat |= {f"{part}.{name}": value for name, value in arguments.items()}
     if flat.get("data.augment") == "default":
         flat["data.augment"] = getattr(named(config["data"]["class_path"]), "default_augment", "default")
-    if flat.get("data.split_seed") == 0:
-        del flat["data.split_seed"]  # the split of all earlier records
+    for name, default in (("data.split_seed", 0), ("data.train_size", 1)):
+        if flat.get(name) == default:
+            del flat[name]  # which all earlier records had
     flat |= {f"trainer.{name}": value for name, value in _of_the_trainer(config["trainer"])}
     return {key: _scalar(value) for key, value in flat.items() if key not in NOT_CONFIG}
 

@@ -50,7 +50,7 @@ def test_two_numbers_of_a_row_by_hand(tmp_path, margin, outcome):
     (found,) = judge([claim(margin=margin)], trials)
     assert (found.measured, found.interval, found.n) == ("+2.00", "-0.48 to 4.48", "3")
     assert found.outcome == outcome
-    assert found.claim.in_words() == "no worse than L1, hole of 10 to 20 %"
+    assert found.said == "no worse than L1, hole of 10 to 20 %"
 
 
 def test_it_is_refuted_where_it_is_worse_and_holds_where_it_is_better(tmp_path):
@@ -172,7 +172,7 @@ def test_a_table_of_its_own_folded_away(tmp_path):
     }
     assert " L1, hole of 40 to 50 % |" in markdown_of(comparison)
     page = html(comparison)
-    assert f"<details>\n<summary>{grid.title} (1 rows)</summary>" in page
+    assert f"<details>\n<summary>{grid.title} (1 row)</summary>" in page
     assert list(comparison.runs.columns).count(LARGE) == 1
     assert "test_l1_hole_50_60" not in comparison.runs
     assert not any(

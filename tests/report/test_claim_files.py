@@ -55,7 +55,7 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nclaims: *b"
         ("claim: []", "claim: Unexpected keyword argument"),
         ("claims: {a: 1}", "claims: Input should be a valid list"),
         ("claims: [1]", "claims.0: "),
-        (f"claims: [{{{CLAIM}}}]", "claims.0: one of value, better_than, equal_to, at_most, at_least"),
+        (f"claims: [{{{CLAIM}}}]", "claims.0: one of value, better_than, equal_to, no_worse_than, at_most, at_least"),
         (f"claims: [{{{CLAIM}, value: 1, equal_to: B}}]", "claims.0: one of value"),
         (f"claims: [{{{CLAIM}, value: .nan}}]", "claims.0.value: Input should be a finite number"),
         (f"claims: [{{{CLAIM}, value: 1, margin: -1}}]", "claims.0.margin: Input should be greater than 0"),
@@ -106,13 +106,13 @@ def test_rows_by_model_or_by_arguments(tmp_path):
     assert find_row(found, {"no.such": None}, "CIFAR10") is None  # what is not there is not None
     with pytest.raises(UsageError, match=r"EqCNN on MNIST is 2 rows, which differ in model.width: name those"):
         find_row(found, "EqCNN", "MNIST")
-    assert name_of({"model": "EqCNN", "model.width": 11}) == "EqCNN (width 11)"
-    assert name_of({"model.width": 11}) == "width 11"
+    assert name_of({"model": "EqCNN", "model.width": 11}) == "EqCNN ×11"
+    assert name_of({"model.width": 11}) == "×11"
 
 
 def test_every_claim_of_the_suite_names_a_recipe_and_its_document():
     found = read("reproduce").claims
-    assert len({(name_of(line.of), line.number) for line in found}) == len(found) == 20
+    assert len({(name_of(line.of), line.number) for line in found}) == len(found) == 21
     for line in found:
         recipe = (ROOT / "recipes" / f"{line.of}.yaml").read_text()
         assert f"class_path: {line.data}," in recipe

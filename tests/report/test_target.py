@@ -48,7 +48,7 @@ def test_the_table_states_the_level_and_the_mean_time(tmp_path):
     assert runs.target_seconds.tolist() == [21, 10]
     text = markdown_of(make_comparison(collect(tmp_path)))
     assert "s to 96 %" in text
-    assert " 15.5 |" in text
+    assert " 15.5 (10.0 to 21.0) |" in text
 
 
 def test_a_level_that_some_do_not_reach_has_no_mean(tmp_path):

@@ -12,7 +12,7 @@ from tests.tiny import Few
 
 FIT = ["fit", "--data=tests.tiny.Few", "--data.val_size=20", "--data.batch_size=20", "--trainer.accelerator=cpu"]
 FIT += ["--trainer.max_epochs=1", "--trainer.default_root_dir=here"]
-MODULE = "tests.trial.own"
+MODULE = "tests.trial.own_networks"
 
 
 def weights_of(folder):

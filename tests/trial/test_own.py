@@ -22,27 +22,27 @@ def trained(*args):
 
 
 def test_the_network_of_every_tutorial_is_tested_on_grey_images_too(workplace):
-    record = trained("--model=tests.trial.own.LeNet")
+    record = trained("--model=tests.trial.own_networks.LeNet")
     assert record.quality["test_images"] == 200
     assert record.size["params"] == 44_426
     assert record.hardware["memory_format"] == "contiguous"  # views do not fit channels last
     assert "data.memory_format" not in record.config
     (workplace / "here" / records.FILE_NAME).unlink()
-    again = trained("--model=tests.trial.own.LeNet", "--ckpt_path=last")  # its test alone
+    again = trained("--model=tests.trial.own_networks.LeNet", "--ckpt_path=last")  # its test alone
     assert again.quality == record.quality
 
 
 def test_a_task_may_have_a_training_step_of_its_own():
-    record = trained("--model=tests.trial.own.Small", "--task=tests.trial.own.Mixup")
+    record = trained("--model=tests.trial.own_networks.Small", "--task=tests.trial.own_networks.Mixup")
     for epoch in record.history:
         assert epoch["train_mixed"] > 0
         assert epoch["val_acc"] >= 0
         assert "train_loss" not in epoch
-    assert record.config["task"] == "tests.trial.own.Mixup"
+    assert record.config["task"] == "tests.trial.own_networks.Mixup"
 
 
 def test_trying_a_network_leaves_its_buffers_as_they_were():
-    trained("--model=tests.trial.own.Small")
+    trained("--model=tests.trial.own_networks.Small")
     seen = torch.load("here/checkpoints/last.ckpt", weights_only=True)["state_dict"]["net.seen"]
     assert seen == 2 * 500
 
@@ -63,7 +63,7 @@ ONE_LOGIT = "OneLogit must return logits of shape (2, 10) (images, classes): got
 )
 def test_what_cannot_work_is_refused_before_training_and_by_the_check_of_a_sweep(capfd, said):
     argument, name = said.split()[:2]
-    args = ["--model=tests.trial.own.Small", f"{argument[:-1]}=tests.trial.own.{name}"]
+    args = ["--model=tests.trial.own_networks.Small", f"{argument[:-1]}=tests.trial.own_networks.{name}"]
     assert str(train.check([*FIT, *args])).startswith(said)
     assert train.main([*FIT, *args]) == 2
     (line,) = capfd.readouterr().err.splitlines()
@@ -72,7 +72,7 @@ def test_what_cannot_work_is_refused_before_training_and_by_the_check_of_a_sweep
 
 
 def test_a_last_batch_of_one_image_is_refused_where_batch_norm_cannot_take_it(capfd):
-    assert train.main([*FIT, "--model=tests.trial.own.Normed", "--data.batch_size=499"]) == 2
+    assert train.main([*FIT, "--model=tests.trial.own_networks.Normed", "--data.batch_size=499"]) == 2
     out, err = capfd.readouterr()
     assert err.startswith(
         "train.py: --data.batch_size: 499 leaves one image for the last batch of an epoch, on which Normed cannot be "
@@ -81,12 +81,12 @@ def test_a_last_batch_of_one_image_is_refused_where_batch_norm_cannot_take_it(ca
     assert err.endswith("): give another\n")
     assert "epoch" not in out
     assert not Path("here").exists()
-    assert trained("--model=tests.trial.own.Small", "--data.batch_size=499").quality["test_images"] == 200
-    assert trained("--model=tests.trial.own.Normed", "--data.batch_size=498").quality["test_images"] == 200
+    assert trained("--model=tests.trial.own_networks.Small", "--data.batch_size=499").quality["test_images"] == 200
+    assert trained("--model=tests.trial.own_networks.Normed", "--data.batch_size=498").quality["test_images"] == 200
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
-@pytest.mark.parametrize("model", ["tests.trial.own.LeNet", pytest.param("EqCNN", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("model", ["tests.trial.own_networks.LeNet", pytest.param("EqCNN", marks=pytest.mark.slow)])
 def test_every_precision_works_to_the_end(precision, model):
     record = trained(f"--model={model}", f"--trainer.precision={precision}", "--trainer.max_epochs=1")
     assert record.hardware["precision"] == precision
