@@ -356,13 +356,24 @@ def _of_all(pair: Pair, unit: str, digits: int) -> str:
 
 
 def sentences(kind: Kind, rows: pd.DataFrame, pairs: Sequence[Pair], looks: Looks | None = None) -> list[str]:
-    """Return a sentence for every pair and number, and after the last of a pair what the first costs."""
+    """Return a sentence for every pair and number, and after the last of a pair what the first costs.
+
+    The hardware on which times were measured stands behind the last of those on it.
+    """
     models = {row["model"]: row for row in rows.to_dict("records")}
-    lines = []
+    lines: list[str] = []
+    measured_on = ""
     for index, pair in enumerate(pairs):
         line = f"{sentence(kind, pair, looks)}; n = {_and(pair.n)}."
+        one, other = models[pair.model], models[pair.other]
         last = index + 1 == len(pairs) or (pairs[index + 1].model, pairs[index + 1].other) != (pair.model, pair.other)
-        lines.append(line + (at_what_cost(models[pair.model], models[pair.other]) if last else ""))
+        if last and ratio_of_times(one, other) is not None:
+            if measured_on not in ("", one["hardware"]):
+                lines[-1] += f" Times on {measured_on}."
+            measured_on = one["hardware"]
+        lines.append(line + (at_what_cost(one, other) if last else ""))
+    if measured_on:
+        lines[-1] += f" Times on {measured_on}."
     return lines
 
 
@@ -371,7 +382,7 @@ def _and(n: tuple[int, int]) -> str:
 
 
 def at_what_cost(one: Mapping[Hashable, Any], other: Mapping[Hashable, Any]) -> str:
-    """Say what the first model of a pair costs in shares of what the second does; of a time also on what hardware."""
+    """Say what the first model of a pair costs in shares of what the second does."""
     costs = {"params": "parameters", "macs": "MACs"}
     shares = [
         f"{one[name] / other[name]:.3g} × the {said}"
@@ -380,8 +391,8 @@ def at_what_cost(one: Mapping[Hashable, Any], other: Mapping[Hashable, Any]) -> 
     ]
     if (time := ratio_of_times(one, other)) is not None:
         why = "one trial" if min(len(one["epochs_seconds"]), len(other["epochs_seconds"])) == 1 else "no spread"
-        interval = f"{time.low:.3g} to {time.high:.3g}" if math.isfinite(time.low) else f"no interval from {why},"
-        shares.append(f"{time.value:.3g} × the time of an epoch ({interval} on {one['hardware']})")
+        interval = f"{time.low:.3g} to {time.high:.3g}" if math.isfinite(time.low) else f"{why}: no interval"
+        shares.append(f"{time.value:.3g} × the time of an epoch ({interval})")
     said = f" {one['model']} takes {', '.join(shares[:-1])} and {shares[-1]}." if len(shares) > 1 else ""
     return said + (" Recipe or hardware differ: see the table." if one["setting"] != other["setting"] else "")
 
