@@ -316,8 +316,8 @@ def test_the_first_lines_of_a_pair_end_with_what_it_costs(tmp_path):
     assert upright.endswith("; test set not counted; n = 3.")
     assert turned.startswith("B is worse than A at 90° (−6.00 points, ")
     assert turned.endswith(
-        "n = 3. B takes 2 × the parameters, 1 × the MACs and 1 × the time of an epoch (no interval from no spread, on "
-        "CPU (2 cores), 2 threads, precision 32-true)."
+        "n = 3. B takes 2 × the parameters, 1 × the MACs and 1 × the time of an epoch (no spread: no interval). Times "
+        "on CPU (2 cores), 2 threads, precision 32-true."
     )
 
 
