@@ -59,7 +59,7 @@ def counted(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[(runs.trials_at_once == 1) & ~runs.contended.eq(True)]
 
 
-def ratio(mine: npt.ArrayLike, theirs: npt.ArrayLike) -> Ratio:
+def ratio(mine: npt.ArrayLike, theirs: npt.ArrayLike, level: float = LEVEL) -> Ratio:
     """Return the ratio of the geometric means of two models' times, with Welch's interval of the logarithms.
 
     Logarithms, because times differ by factors: the interval of the inverse ratio is then the inverse interval.
@@ -67,12 +67,13 @@ def ratio(mine: npt.ArrayLike, theirs: npt.ArrayLike) -> Ratio:
     Args:
         mine: positive times, one per trial.
         theirs: of the other.
+        level: of the interval.
     """
     logs = [np.log(np.asarray(values, dtype=float)) for values in (mine, theirs)]
     value = float(logs[0].mean() - logs[1].mean())
     if min(map(len, logs)) < 2:
         return Ratio(math.exp(value))
-    half = float(difference(side(logs[0]), side(logs[1])).half(LEVEL))
+    half = float(difference(side(logs[0]), side(logs[1])).half(level))
     return (
         Ratio(math.exp(value), math.exp(value - half), math.exp(value + half)) if half < 700 else Ratio(math.exp(value))
     )
