@@ -62,8 +62,7 @@ NOTES = [
     "the interval is over seeds. Better than another: by the interval of the difference. Each claim has an error rate "
     "of 5 % of its own. No worse than another number of the same row: by the interval of their difference, paired over "
     "seeds, over new images too where every image's error is kept; it holds if all of it is better than the margin is "
-    "worse, and is refuted if all is worse. Parameters, MACs and bytes are exact. Where seeds were added until questions "
-    "were decided, the intervals are wide enough to hold at all looks at once.",
+    "worse, and is refuted if all is worse. Parameters, MACs and bytes are exact.",
     "Here the validation split comes from the training set and the best checkpoint on it is tested once; most sources "
     "train on all training images and test the last state.",
 ]
@@ -189,9 +188,9 @@ class Claim:
     def in_words(self, other: str) -> str:
         """Return what it says, where the row that it is compared with is called ``other``."""
         if self.value is not None:
-            exact = self.number in COSTS
+            exact = self.number in COSTS and COSTS[self.number].size
             within = f" ± {self.margin:,g}" if self.margin else ""
-            return (f"{self.value:,.0f}" if exact else f"{self.value:g}") + within
+            return (f"{self.value:,.0f}" if exact else f"{self.value:,g}") + within
         if self.better_than is not None:
             return f"better than {other}"
         if self.equal_to is not None:
@@ -457,10 +456,10 @@ def _value(blank: Judged, trials: Trials, runs: pd.DataFrame) -> Judged:
         outcome = "holds"
     elif high < wanted - margin or low > wanted + margin:
         outcome = "refuted"
-    interval = "–" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
-    return replace(
-        blank, measured=f"{values.mean():.2f}", interval=interval, outcome=outcome, n=_learnt(len(values), runs)
-    )
+    form = ".3g" if claim.number in COSTS else ".2f"  # a latency is of some 0.001 seconds
+    interval = "–" if math.isnan(low) else f"{low:{form}} to {high:{form}}"
+    measured = f"{values.mean():{form}}"
+    return replace(blank, measured=measured, interval=interval, outcome=outcome, n=_learnt(len(values), runs))
 
 
 def _learnt(n: int, runs: pd.DataFrame) -> str:

@@ -94,6 +94,13 @@ def test_a_claim_that_is_wrong_by_three_deviations_hardly_holds(tmp_path):
         assert held / 200 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 200)
 
 
+def test_a_time_is_said_with_its_first_digits(tmp_path):
+    """Of 0.003 seconds nothing would be left with none or two decimals."""
+    trials = collect(save(tmp_path, *timed([0.003, 0.0031, 0.0032], [1.0])))
+    (found,) = judge([claim("epoch_seconds", of="A", value=0.0031, margin=0.001)], trials)
+    assert (found.said, found.measured, found.interval) == ("0.0031 ± 0.001", "0.0031", "0.00285 to 0.00335")
+
+
 def test_seeds_that_never_learn_do_not_rule_a_value(tmp_path):
     trials = collect(save(tmp_path, *models([0.45, 0.451, 0.452, 0.1], [0.5])))
     (found,) = judge([claim(of="A", value=45.1, margin=1)], trials)
