@@ -53,6 +53,11 @@ class Again:
     rows: dict[str, dict[str, list[float]]]
     taken: float | None
 
+    @property
+    def disturbed(self) -> str:
+        """What others took of the CPU time meanwhile, in words; nothing where that is little or not known."""
+        return f", while others took {self.taken:.0%} of the CPU time" if (self.taken or 0) > SHARE else ""
+
 
 def counted(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the trials whose times count: those that had their machine to themselves, as far as that is known."""
@@ -135,10 +140,9 @@ def notes(trials: Trials) -> list[str]:
             "their processor meanwhile."
         )
     if measured_again(trials) and (again := trials.again):
-        others = f", while others took {again.taken:.0%} of the CPU time" if (again.taken or 0) > SHARE else ""
         lines.append(
             f"Latency and throughput of inference were measured again on {again.date}, of all rows in turn, on "
-            f"{again.hardware}{others}."
+            f"{again.hardware}{again.disturbed}."
         )
     if alone:
         lines.append(
