@@ -1,5 +1,7 @@
 """A share of the training set: of every class alike, one within the other; validation and test stay."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def test_every_class_keeps_its_share():
 def test_a_larger_share_holds_a_smaller_one():
     shares = [1 / 64, 1 / 32, 0.1, 0.11, 0.5, 1]
     kept = [set(nested_share(LABELS, share, seed=3)) for share in shares]
-    assert all(small <= large for small, large in zip(kept, kept[1:], strict=False))
+    assert all(small <= large for small, large in pairwise(kept))
     assert set(nested_share(LABELS, 0.5, seed=4)) != kept[4]
 
 
