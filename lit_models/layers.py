@@ -60,15 +60,21 @@ def layers(model: nn.Module, *example: Tensor) -> list[Layer]:
             *(part.to("meta") for part in example)
         )
     root = type(ghost).__name__
-    counts = {name.removeprefix(f"{root}."): sum(of.values()) for name, of in counter.get_flop_counts().items()}
+    counts = {name: sum(of.values()) for name, of in counter.get_flop_counts().items()}
     modules = dict(ghost.named_modules())
+    every = list(ghost.named_modules(remove_duplicate=False))  # a layer in two places is counted in one of them
+
+    def macs(module: nn.Module) -> int:
+        called = {f"{root}.{name}" if name else root for name, other in every if other is module}
+        return sum(counts.get(name, 0) for name in called) // 2
+
     return [
         Layer(
             name,
             type(modules[name]).__name__,
             shape,
             sum(p.numel() for p in modules[name].parameters() if p.requires_grad),
-            counts.get(name, 0) // 2,
+            macs(modules[name]),
             sum(t.numel() * t.element_size() for t in (*modules[name].parameters(), *modules[name].buffers())),
         )
         for name, shape in shapes.items()

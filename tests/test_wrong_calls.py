@@ -41,7 +41,7 @@ ADDED = {
     "--model=own.Mine": f"--model: Mine {WRAPS}",  # a user's subclass
     "--model=own.Old": f"--model: Old {WRAPS}",  # as the first edition had them
     "--model": "--model needs a value",
-    "--data=": "--data: no data is named ''; there are CIFAR10, FashionMNIST, MNIST, RotatedMNIST",
+    "--data=": f"--data: no data is named ''; {DATA}",
     "--data=torch.nn.Linear": f"--data: torch.nn.Linear is no LightningDataModule; {DATA}",
     "--data=CIFAR-10": "--data: no data is named 'CIFAR-10'; did you mean CIFAR10?",
     "--data=ImageDataModule": f"--data: ImageDataModule has no images; {DATA}",
@@ -222,7 +222,7 @@ CHANGED = (
 ASKED = (
     ("{value: 100}", "{values: [0, 50]}", "val_size must be at least 1: got 0"),  # a constructor's words
     ("SimpleCNN, EqCNN", "SimpleCNN, EqCN", "parameters.model: no model is named 'EqCN'; did you mean EqCNN?"),
-    ("tests.tiny.Tiny", "../../x", "parameters.data: no data is named '../../x'; there are CIFAR10, FashionMNIST, MNIST, RotatedMNIST"),
+    ("tests.tiny.Tiny", "../../x", f"parameters.data: no data is named '../../x'; {DATA}"),
     ("seed_everything", "seed", "parameters.seed: no such argument; did you mean --seed_everything?"),
     ("[0, 1]", "[-1, 0]", "parameters.seed_everything: must be a whole number"),
     ("data.val_size: {value: 100}", "ckpt_path: {value: none.ckpt}", "parameters.ckpt_path: no file none.ckpt"),

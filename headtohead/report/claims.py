@@ -46,7 +46,7 @@ from headtohead.records.record import Record
 from headtohead.report.collect import Trials, collect, find_sweeps, runs_table
 from headtohead.report.difference import half_of_paired
 from headtohead.report.labels import label_rows, short
-from headtohead.report.statistics import LEVEL, mean_interval
+from headtohead.report.statistics import LEVEL, level_of_each_look, mean_interval
 from headtohead.report.times import counted, ratio
 from headtohead.report.verdicts import Samples, Verdict, compare, margin_of
 
@@ -188,9 +188,9 @@ class Claim:
     def in_words(self, other: str) -> str:
         """Return what it says, where the row that it is compared with is called ``other``."""
         if self.value is not None:
-            exact = self.number in COSTS
+            exact = self.number in COSTS and COSTS[self.number].size
             within = f" ± {self.margin:,g}" if self.margin else ""
-            return (f"{self.value:,.0f}" if exact else f"{self.value:g}") + within
+            return (f"{self.value:,.0f}" if exact else f"{self.value:,g}") + within
         if self.better_than is not None:
             return f"better than {other}"
         if self.equal_to is not None:
@@ -363,6 +363,7 @@ def judge_all(folder: Path) -> list[Judged]:
     judged = []
     for sweep in files():
         file, trials = read(sweep), sweeps.get(sweep, Trials(sweep))
+        trials = replace(trials, looks=trials.looks or file.looks)
         judged += judge(file.claims, replace(trials, named=named_rows(file.labels, trials)), pool)
     return judged
 
@@ -412,12 +413,12 @@ def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame) -> Judged:
         return blank
     mine = runs[runs.config_hash == one]
     if claim.value is not None:
-        return _value(blank, mine)
+        return _value(blank, trials, mine)
     if claim.no_worse_than is not None:
         return _in_one_row(blank, trials, mine)
     theirs = runs[runs.config_hash == other]
     if claim.times is not None:
-        return _multiple(blank, mine, theirs)
+        return _multiple(blank, trials, mine, theirs)
     return _against(blank, Samples(trials, runs, _kind(claim)), str(one), str(other))
 
 
@@ -429,7 +430,13 @@ def _metric(number: str) -> Metric:
     return next(kind.metrics[number] for kind in KINDS if number in kind.metrics)
 
 
-def _value(blank: Judged, runs: pd.DataFrame) -> Judged:
+def _level(trials: Trials, n: int) -> float:
+    """Return the level of an interval over ``n`` seeds: the smaller one of each look where looks said how many."""
+    looks = trials.looks
+    return LEVEL if looks is None else level_of_each_look(LEVEL, looks.first, max(looks.most, n))
+
+
+def _value(blank: Judged, trials: Trials, runs: pd.DataFrame) -> Judged:
     claim = blank.claim
     wanted, margin = float(claim.value or 0), claim.margin
     if claim.number in COSTS and COSTS[claim.number].size:
@@ -443,23 +450,23 @@ def _value(blank: Judged, runs: pd.DataFrame) -> Judged:
     values = runs[claim.number][runs.learned].dropna().to_numpy(dtype=float)
     if not len(values):
         return blank
-    low, high = map(float, mean_interval(values))
+    low, high = map(float, mean_interval(values, _level(trials, len(values))))
     outcome: Outcome = "undecided"
     if low >= wanted - margin and high <= wanted + margin:
         outcome = "holds"
     elif high < wanted - margin or low > wanted + margin:
         outcome = "refuted"
-    interval = "–" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
-    return replace(
-        blank, measured=f"{values.mean():.2f}", interval=interval, outcome=outcome, n=_learnt(len(values), runs)
-    )
+    form = ".3g" if claim.number in COSTS else ".2f"  # a latency is of some 0.001 seconds
+    interval = "–" if math.isnan(low) else f"{low:{form}} to {high:{form}}"
+    measured = f"{values.mean():{form}}"
+    return replace(blank, measured=measured, interval=interval, outcome=outcome, n=_learnt(len(values), runs))
 
 
 def _learnt(n: int, runs: pd.DataFrame) -> str:
     return str(n) if n == len(runs) else f"{n} of {len(runs)} that learnt"
 
 
-def _multiple(blank: Judged, mine: pd.DataFrame, theirs: pd.DataFrame) -> Judged:
+def _multiple(blank: Judged, trials: Trials, mine: pd.DataFrame, theirs: pd.DataFrame) -> Judged:
     """Compare a cost with a multiple of another's: exact for sizes, for times by Welch's interval of the log ratio."""
     claim = blank.claim
     factor = float(claim.at_most if claim.at_most is not None else claim.at_least or 0)
@@ -473,7 +480,7 @@ def _multiple(blank: Judged, mine: pd.DataFrame, theirs: pd.DataFrame) -> Judged
     if size:
         low = high = middle = float(values[0][0] / values[1][0])
     else:
-        found_ratio = ratio(*values)
+        found_ratio = ratio(*values, _level(trials, max(map(len, values))))
         middle, low, high = found_ratio.value, 0.0, math.inf
         if min(map(len, values)) > 1 and mine.device.nunique() == 1 and set(mine.device) == set(theirs.device):
             low, high = (found_ratio.low, found_ratio.high) if math.isfinite(found_ratio.low) else (low, high)
@@ -502,7 +509,7 @@ def _in_one_row(blank: Judged, trials: Trials, mine: pd.DataFrame) -> Judged:
         return blank
     one, other = (_images(trials, list(rows.trial), metric) for metric in metrics)
     tables = [] if one is None or other is None else [one, other]
-    half = float(half_of_paired(values[0] - values[1], tables, LEVEL))
+    half = float(half_of_paired(values[0] - values[1], tables, _level(trials, len(rows))))
     if not math.isfinite(half):
         return blank
     worse = value if metrics[0].goal == "min" else -value
@@ -525,7 +532,8 @@ def _against(blank: Judged, samples: Samples, one: str, other: str) -> Judged:
     claim = blank.claim
     kind = samples.kind
     margin = margin_of(kind, claim.number, claim.data) if claim.margin is None else claim.margin
-    pairs = compare(samples, [(one, other)], [claim.number], {claim.number: margin}, {one: blank.of, other: ""})
+    names = {one: blank.of, other: ""}
+    pairs = compare(samples, [(one, other)], [claim.number], {claim.number: margin}, names, samples.trials.looks)
     if not pairs:
         return blank
     pair, digits = pairs[0], kind.metrics[claim.number].digits

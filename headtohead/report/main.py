@@ -59,9 +59,7 @@ def _main(args: Sequence[str] | None) -> int:
         help="folder of a sweep or of several: runs, runs/quick, results/quick (default: runs); "
         "or, on W&B's server, ENTITY/PROJECT/SWEEP or ENTITY/PROJECT",
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("results"), help="tables are written to OUT/<sweep>/ (default: results)"
-    )
+    parser.add_argument("--out", type=Path, help="tables are written to OUT/<sweep>/ (default: results)")
     parser.add_argument(
         "--target",
         type=float,
@@ -74,18 +72,19 @@ def _main(args: Sequence[str] | None) -> int:
         help="difference that counts as none, in the units of the table (default: what the sweep's claim file says, "
         "else 0.2 points of accuracy on MNIST, 0.5 elsewhere)",
     )
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--claims",
         action="store_true",
         help="judge the claims of all claim files by the records in RUNS (default here: results)",
     )
-    parser.add_argument(
+    what.add_argument(
         "--index",
         action="store_true",
         help="list all sweeps in RUNS with their verdicts, in RUNS/index.html and RUNS/README.md (default here: "
         "results)",
     )
-    parser.add_argument(
+    what.add_argument(
         "--time-again",
         action="store_true",
         help="measure latency and throughput of the rows again, in turn, from their checkpoints on this machine",
@@ -100,6 +99,9 @@ def _main(args: Sequence[str] | None) -> int:
             raise UsageError(f"--target: must be a share between 0 and 1, such as 0.95: got {options.target:g}")
         if options.margin is not None and not 0 < options.margin < math.inf:
             raise UsageError(f"--margin: must be a number above 0, such as 0.2: got {options.margin:g}")
+        if options.out is not None and (options.claims or options.index):
+            raise UsageError(f"--out: --claims and --index write into RUNS: leave it out: got {options.out}")
+        options.out = options.out or Path("results")
         if options.claims:
             return _judge(Path(options.runs or "results"))
         if options.index and remote:
@@ -147,6 +149,12 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
 def _list(folder: Path, options: Namespace) -> int:
     """Write the list of all sweeps in a folder."""
     sweeps = [trials for trials in _collect(folder) if trials.records]
+    if missing := [trials.name for trials in sweeps if not (folder / trials.name / "report.html").is_file()]:
+        print(
+            f"report.py: {folder} has no report of {', '.join(missing)}, to which the list links: write it by "
+            f"python report.py {folder} --out {folder}",
+            file=sys.stderr,
+        )
     paths = write_index([make_comparison(trials, options.target, options.margin) for trials in sweeps], folder)
     print(f"{len(sweeps)} {'sweep' if len(sweeps) == 1 else 'sweeps'} in {' and '.join(map(str, paths))}")
     return 0

@@ -64,5 +64,6 @@ def grid(comparison: Comparison) -> Grid | None:
     asked = [(pair.model, pair.other) for about in comparison.headline if about.ask for pair in about.pairs]
     every = list(itertools.combinations(list(rows)[:MOST_COMPARED], 2))
     pairs = [pair for pair in dict.fromkeys(asked or every) if set(pair) <= set(rows)]
-    title = f"Times again, in turn, on {trials.again.hardware} on {trials.again.date}: ratios with 95 % intervals"
+    title = f"Times again, in turn, on {trials.again.hardware} on {trials.again.date}{trials.again.disturbed}: ratios"
+    title += " with 95 % intervals"
     return ratios(title, pairs, rows)

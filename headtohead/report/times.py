@@ -53,13 +53,18 @@ class Again:
     rows: dict[str, dict[str, list[float]]]
     taken: float | None
 
+    @property
+    def disturbed(self) -> str:
+        """What others took of the CPU time meanwhile, in words; nothing where that is little or not known."""
+        return f", while others took {self.taken:.0%} of the CPU time" if (self.taken or 0) > SHARE else ""
+
 
 def counted(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the trials whose times count: those that had their machine to themselves, as far as that is known."""
     return runs[(runs.trials_at_once == 1) & ~runs.contended.eq(True)]
 
 
-def ratio(mine: npt.ArrayLike, theirs: npt.ArrayLike) -> Ratio:
+def ratio(mine: npt.ArrayLike, theirs: npt.ArrayLike, level: float = LEVEL) -> Ratio:
     """Return the ratio of the geometric means of two models' times, with Welch's interval of the logarithms.
 
     Logarithms, because times differ by factors: the interval of the inverse ratio is then the inverse interval.
@@ -67,12 +72,13 @@ def ratio(mine: npt.ArrayLike, theirs: npt.ArrayLike) -> Ratio:
     Args:
         mine: positive times, one per trial.
         theirs: of the other.
+        level: of the interval.
     """
     logs = [np.log(np.asarray(values, dtype=float)) for values in (mine, theirs)]
     value = float(logs[0].mean() - logs[1].mean())
     if min(map(len, logs)) < 2:
         return Ratio(math.exp(value))
-    half = float(difference(side(logs[0]), side(logs[1])).half(LEVEL))
+    half = float(difference(side(logs[0]), side(logs[1])).half(level))
     return (
         Ratio(math.exp(value), math.exp(value - half), math.exp(value + half)) if half < 700 else Ratio(math.exp(value))
     )
@@ -134,10 +140,9 @@ def notes(trials: Trials) -> list[str]:
             "their processor meanwhile."
         )
     if measured_again(trials) and (again := trials.again):
-        others = f", while others took {again.taken:.0%} of the CPU time" if (again.taken or 0) > SHARE else ""
         lines.append(
             f"Latency and throughput of inference were measured again on {again.date}, of all rows in turn, on "
-            f"{again.hardware}{others}."
+            f"{again.hardware}{again.disturbed}."
         )
     if alone:
         lines.append(

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from headtohead.records import files
+from headtohead.records.looks import FILE_NAME as LOOKS
 from headtohead.records.looks import write_looks
 from headtohead.report import claims, times
 from headtohead.report.collect import LEFT_OUT, Trials
@@ -87,6 +88,8 @@ def _keep_records(trials: Trials, folder: Path) -> None:
         (kept / stale).unlink()
     if trials.looks:
         write_looks(trials.looks, folder)
+    else:
+        (folder / LOOKS).unlink(missing_ok=True)  # of other trials, which would widen the intervals of these
     source, copy = next(iter(trials.paths.values())).parents[1] / times.FILE, folder / times.FILE
     if source.resolve() != copy.resolve():
         copy.unlink(missing_ok=True)

@@ -29,8 +29,13 @@ def matched_file(path: Path, measure: Literal["params", "macs"], like: str) -> s
         raise UsageError(f"--match: {path} must name its models and data in parameters.model and parameters.data")
     if "model.width" in parameters:
         raise UsageError(f"--match: {path} gives all models one model.width: leave it out")
+    if others := [name for name in parameters if name.startswith("model.")]:  # a size may depend on it
+        raise UsageError(
+            f"--match: parameters.{others[0]}: write it into each model's init_args, for which it is sized"
+        )
     found = match(_values(parameters["model"]), like, [str(name) for name in _values(parameters["data"])], measure)
-    parameters["model"] = {"values": [one.model for one in found]}
+    rest = {name: said for name, said in parameters["model"].items() if name not in ("value", "values")}
+    parameters["model"] = {**rest, "values": [one.model for one in found]}
     lines = [f"# {path} with every model as large as {like}, by {measure}:", *(f"#   {one.in_words}" for one in found)]
     text: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=1000)
     return "\n".join(lines) + "\n" + text

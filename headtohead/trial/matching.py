@@ -61,6 +61,8 @@ def match(models: Sequence[Any], like: str, data: Sequence[str], measure: Measur
 
 
 def _matched(model: Any, facts: dict[str, int], target: int, like: str, measure: Measure) -> Matched:
+    if not isinstance(model, str) and not (isinstance(model, dict) and isinstance(model.get("class_path"), str)):
+        raise UsageError(f"parameters.model: must be a name, or class_path with init_args: got {model}")
     path, given = (model, {}) if isinstance(model, str) else (model["class_path"], dict(model.get("init_args") or {}))
     kind = _found(path, "parameters.model", architectures)
     name = path.rpartition(".")[2]

@@ -98,6 +98,18 @@ def test_layers_add_up_to_the_network(build):
     assert sum(x.bytes for x in found) == whole.bytes
 
 
+def test_a_network_without_parts_is_one_layer():
+    (found,) = layers(nn.Conv2d(3, 4, 3), example(8, 3))
+    assert (found.params, found.macs) == (112, 6 * 6 * 4 * 27)
+
+
+def test_a_layer_in_two_places_has_the_macs_of_both():
+    """Of 8x8 pixels, 3 channels each and 27 weights; the other layers have none."""
+    shared = nn.Conv2d(3, 3, 3, padding=1)
+    model = nn.Sequential(nn.Sequential(shared, nn.ReLU()), nn.Sequential(shared, nn.ReLU()))
+    assert [layer.macs for layer in layers(model, example(8, 3))] == [2 * 8 * 8 * 3 * 27, 0, 0]
+
+
 def test_operators_are_layers_and_what_they_are_made_of_is_not():
     found = layers(nn.Sequential(Involution2d(4, 7, groups=2, stride=2), nn.ReLU()), example(32, 4))
     assert [(x.name, x.kind, x.shape) for x in found] == [

@@ -55,6 +55,8 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nclaims: *b"
         ("claim: []", "claim: Unexpected keyword argument"),
         ("claims: {a: 1}", "claims: Input should be a valid list"),
         ("claims: [1]", "claims.0: "),
+        ("looks: {first: 1, most: 29}", "looks: first must be 2 to most, 29: got 1"),
+        ("looks: {first: 9, most: 3}", "looks: first must be 2 to most, 3: got 9"),
         (f"claims: [{{{CLAIM}}}]", "claims.0: one of value, better_than, equal_to, no_worse_than, at_most, at_least"),
         (f"claims: [{{{CLAIM}, value: 1, equal_to: B}}]", "claims.0: one of value"),
         (f"claims: [{{{CLAIM}, value: .nan}}]", "claims.0.value: Input should be a finite number"),

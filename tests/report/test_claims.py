@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from headtohead.records.looks import Looks
 from headtohead.report import claims
 from headtohead.report.claims import Claim, Question, in_words, judge, judge_all
 from headtohead.report.collect import collect
@@ -14,6 +15,7 @@ from headtohead.report.comparison import find_pairs, make_comparison
 from headtohead.report.difference import difference, side
 from headtohead.report.figures.forest import claimed as drawn
 from headtohead.report.main import main
+from headtohead.report.statistics import level_of_each_look
 from tests.conftest import ROOT
 from tests.records.examples import filled, make, other_config, save, with_accuracy
 from tests.report.test_claim_files import ask
@@ -44,6 +46,19 @@ def test_a_value_by_hand(tmp_path, value, margin, outcome):
     """96, 97, 98: mean 97, t(0.975; 2) = 4.303, so 97 ± 2.484."""
     (found,) = judge([claim(value=value, margin=margin)], runs(tmp_path, [0.96, 0.97, 0.98]))
     assert (found.measured, found.interval, found.n, found.outcome) == ("97.00", "94.52 to 99.48", "3", outcome)
+
+
+def test_seeds_added_until_decided_widen_the_intervals_of_claims_too(tmp_path):
+    """A claim that is looked at after every seed would hold or be refuted falsely far more often than in 5 %."""
+    trials = collect(save(tmp_path, *models([0.96, 0.97, 0.98], [0.90, 0.92, 0.94])))
+    said = [claim(of="A", value=97.0, margin=2.5), claim(of="A", better_than="B")]
+    assert [line.outcome for line in judge(said, trials)] == ["holds", "holds"]
+    value, better = judge(said, dataclasses.replace(trials, looks=Looks(3, 29)))
+    level = level_of_each_look(0.05, 3, 29)
+    half = stats.t.ppf(1 - level / 2, 2) * 1 / math.sqrt(3)
+    assert (value.interval, value.outcome) == (f"{97 - half:.2f} to {97 + half:.2f}", "undecided")
+    half = difference(side([96, 97, 98]), side([90, 92, 94])).half(level)
+    assert (better.interval, better.outcome) == (f"{5 - half:.2f} to {5 + half:.2f}", "undecided")
 
 
 @pytest.mark.parametrize("value", [97.0, 50.0])
@@ -77,6 +92,13 @@ def test_a_claim_that_is_wrong_by_three_deviations_hardly_holds(tmp_path):
             (line,) = judge([claim(value=93.0, margin=2)], dataclasses.replace(trials, records=found))
             held += line.outcome == "holds"
         assert held / 200 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 200)
+
+
+def test_a_time_is_said_with_its_first_digits(tmp_path):
+    """Of 0.003 seconds nothing would be left with none or two decimals."""
+    trials = collect(save(tmp_path, *timed([0.003, 0.0031, 0.0032], [1.0])))
+    (found,) = judge([claim("epoch_seconds", of="A", value=0.0031, margin=0.001)], trials)
+    assert (found.said, found.measured, found.interval) == ("0.0031 ± 0.001", "0.0031", "0.00285 to 0.00335")
 
 
 def test_seeds_that_never_learn_do_not_rule_a_value(tmp_path):

@@ -23,7 +23,12 @@ def listed(tmp_path, monkeypatch):
 
 def test_every_sweep_is_listed_with_its_verdicts(listed, capsys):
     assert main(["results", "--index"]) == 0
-    assert capsys.readouterr().out == "2 sweeps in results/index.html and results/README.md\n"
+    printed = capsys.readouterr()
+    assert printed.out == "2 sweeps in results/index.html and results/README.md\n"
+    assert printed.err == (
+        "report.py: results has no report of one, two <of them>, to which the list links: write it by "
+        "python report.py results --out results\n"
+    )
     page, text = ((listed / name).read_text() for name in ("index.html", "README.md"))
     (asked,) = make_comparison(collect(listed / "two <of them>")).headline
     difference = asked.verdicts.columns[4].cells[0].text
@@ -42,6 +47,7 @@ def test_every_sweep_is_listed_with_its_verdicts(listed, capsys):
     ("args", "said"),
     [
         (["nowhere", "--index"], "RUNS: no folder nowhere"),
+        (["results", "--index", "--out=x"], "--out: --claims and --index write into RUNS: leave it out: got x"),
         (["team/project/sweep", "--index"], "--index: RUNS must be a folder of sweeps: got team/project/sweep"),
     ],
 )
@@ -66,3 +72,10 @@ def test_the_committed_list_names_every_committed_sweep():
 @pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*/report.html")), ids=lambda path: path.parent.name)
 def test_a_committed_report_is_smaller_than_a_megabyte(path):
     assert path.stat().st_size < 1_000_000
+
+
+def test_only_one_of_what_is_written_is_asked_for(listed, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["results", "--index", "--claims"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "report.py: --claims: not allowed with argument --index\n"

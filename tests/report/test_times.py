@@ -13,6 +13,7 @@ from headtohead.report.collect import collect, runs_table
 from headtohead.report.comparison import make_comparison
 from headtohead.report.main import main
 from headtohead.report.summary import summarize
+from headtohead.report.time_again import grid
 from headtohead.report.write import markdown_of
 from tests.records.examples import make, other_config, save, with_accuracy
 
@@ -147,6 +148,10 @@ def test_what_was_measured_again_comes_before_the_records_where_all_rows_were(tm
     )
     again(sweep, ["trial0", "trial2"], contention=BUSY)
     assert any("on CPU, while others took 40% of the CPU time." in n for n in make_comparison(collect(sweep)).notes)
+    title = grid(make_comparison(collect(sweep))).title  # in a terminal no note is below it
+    assert title == (
+        "Times again, in turn, on CPU on 2026-01-02, while others took 40% of the CPU time: ratios with 95 % intervals"
+    )
     assert main([str(sweep), f"--out={tmp_path / 'results'}"]) == 0
     assert collect(tmp_path / "results" / "it").again == collect(sweep).again
     (sweep / times.FILE).unlink()

@@ -175,7 +175,7 @@ def test_one_that_never_learns_has_no_verdict_but_that_of_all(tmp_path):
     assert math.isnan(pair.value)
     assert pair.difference is None
     said = sentence(CLASSIFICATION, pair)
-    assert said.startswith("A against B upright: nothing to compare: A does not in 3 of 3 seeds (29% to 100%); ")
+    assert said.startswith("A against B upright: nothing to compare: A does not learn in 3 of 3 seeds (29% to 100%); ")
     assert "over all seeds −41.00 points" in said
     (pair,) = pair_of(tmp_path / "one", [DEAD, DEAD, 0.6], [0.5, 0.51, 0.52])
     said = sentence(CLASSIFICATION, pair)

@@ -80,6 +80,14 @@ def test_the_file_that_it_writes_is_a_sweep_that_runs(matched, workplace, capsys
             "{value: MNIST}",
             "--like: nothing is named 'SimpelCNN'; did you mean SimpleCNN?",
         ),
+        ("[{init_args: {width: 3}}]", [], "{value: MNIST}", "parameters.model: must be a name, or class_path with"),
+        ("[3]", [], "{value: MNIST}", "parameters.model: must be a name, or class_path with init_args: got 3"),
+        (
+            "[ResNet]",
+            [],
+            "{value: CIFAR10}\n  model.operator: {value: involution}",
+            "--match: parameters.model.operator:",
+        ),
         ("[EqCN]", [], "{value: MNIST}", "parameters.model: nothing is named 'EqCN'; did you mean EqCNN?"),
         ("[nowhere.Net]", [], "{value: MNIST}", "parameters.model: nothing is named 'nowhere.Net' (No module named"),
         ("[EqCNN]", [], "{values: [MNIST, CIFAR10]}", "parameters.data: MNIST and CIFAR10 have different images"),
@@ -95,3 +103,11 @@ def test_what_cannot_be_matched_is_one_line(matched, models, args, data, said):
 def test_recipes_are_refused(workplace, capsys):
     assert sweep.main([str(ROOT / "sweeps" / "quick.yaml"), "--match=params"]) == 2
     assert "must name its models and data in parameters.model and parameters.data" in capsys.readouterr().err
+
+
+def test_how_often_a_model_is_drawn_stays(workplace, capsys):
+    text = FILE.replace("method: grid", "method: random\nrun_cap: 2").replace("MODELS", "[CNN, EqCNN]")
+    text = text.replace("[CNN, EqCNN]}", "[CNN, EqCNN], probabilities: [0.75, 0.25]}").replace("MNIST", "CIFAR10")
+    (workplace / "mine.yaml").write_text(text)
+    assert sweep.main(["mine.yaml", "--match=params"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["parameters"]["model"]["probabilities"] == [0.75, 0.25]

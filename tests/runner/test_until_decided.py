@@ -312,9 +312,11 @@ def test_a_wrong_claim_file_is_told_before_anything_runs(workplace, sweep_of, ca
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"first": 1, "most": 5}', '{"first": 9, "most": 5}', '{"first": "x"}']
 )
-def test_a_broken_note_of_the_looks_is_none(tmp_path, text):
+def test_a_broken_note_of_the_looks_is_told(tmp_path, text):
+    """Without it the report's intervals would be those of one look, which are too narrow."""
     (tmp_path / LOOKS).write_text(text)
-    assert read_looks(tmp_path) is None
+    with pytest.raises(UsageError, match=r'looks\.json: must say .* such as \{"first": 3, "most": 29\}: '):
+        read_looks(tmp_path)
 
 
 REAL = a_sweep(
