@@ -5,6 +5,7 @@ JOBS ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 NAME := $(basename $(notdir $(SWEEP)))
+SEEDS ?= $(if $(filter quick,$(NAME)),--until-decided --most 10)
 
 .DEFAULT_GOAL := help
 .PHONY: help install compare readme gpu-check test test-slow test-nightly format clean
@@ -13,13 +14,14 @@ help: ## show this
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 	@echo
 	@echo '  make compare SWEEP=sweeps/plain_vs_equivariant.yaml   another sweep; sweeps/ has them all'
+	@echo '  make compare SEEDS=--until-decided SWEEP=...          further seeds, only where a question is undecided'
 	@echo '  make compare JOBS=2                                   two trials at once; they share the cores'
 	@echo '  make install PYTHON=/path/to/python                   with another Python, 3.11 or later'
 
 install: .venv/installed ## make .venv and install the suite into it
 
 compare: .venv/installed ## fetch the data, run SWEEP, print and write its tables
-	@$(BIN)/python sweep.py $(SWEEP) $(if $(JOBS),--jobs $(JOBS)); status=$$?; \
+	@$(BIN)/python sweep.py $(SWEEP) $(SEEDS) $(if $(JOBS),--jobs $(JOBS)); status=$$?; \
 	if [ $$status -le 1 ]; then $(BIN)/python report.py runs/$(NAME) && $(BIN)/python report.py results --index || status=$$?; fi; exit $$status
 
 readme: .venv/installed ## bring the verdicts in README.md up to date with results/*/records
