@@ -24,8 +24,8 @@ LEGEND = "* the best of its column; no test stands behind it"
 def terminal(name: str, summary: pd.DataFrame) -> Iterator[Group]:
     """Yield a table per data set and kind of trial: what was measured and what it costs.
 
-    What all rows have alike is no column, but for the main metric, and ``n`` stands in the title; further columns are left out from the least
-    important on, until the table is not wider than 100.
+    What all rows have alike is no column, but for the main metric, and ``n`` stands in the title; further columns are
+    left out from the least important on, until the table is not wider than 100.
     """
     for kind, data, rows in by_table(summary):
         measured, paid = (table(kind, data, rows, narrow=True) for table in (quality, costs))
