@@ -60,7 +60,7 @@ def layers(model: nn.Module, *example: Tensor) -> list[Layer]:
             *(part.to("meta") for part in example)
         )
     root = type(ghost).__name__
-    counts = {name: sum(of.values()) for name, of in counter.get_flop_counts().items()}
+    counts: dict[str, int] = {name: sum(of.values()) for name, of in counter.get_flop_counts().items()}
     modules = dict(ghost.named_modules())
     every = list(ghost.named_modules(remove_duplicate=False))  # a layer in two places is counted in one of them
 

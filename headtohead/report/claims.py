@@ -480,7 +480,7 @@ def _multiple(blank: Judged, trials: Trials, mine: pd.DataFrame, theirs: pd.Data
     if size:
         low = high = middle = float(values[0][0] / values[1][0])
     else:
-        found_ratio = ratio(*values, _level(trials, max(map(len, values))))
+        found_ratio = ratio(values[0], values[1], _level(trials, max(map(len, values))))
         middle, low, high = found_ratio.value, 0.0, math.inf
         if min(map(len, values)) > 1 and mine.device.nunique() == 1 and set(mine.device) == set(theirs.device):
             low, high = (found_ratio.low, found_ratio.high) if math.isfinite(found_ratio.low) else (low, high)

@@ -24,8 +24,8 @@ LEGEND = "* the best of its column; no test stands behind it"
 def terminal(name: str, summary: pd.DataFrame) -> Iterator[Group]:
     """Yield a table per data set and kind of trial: what was measured and what it costs.
 
-    What all rows have alike is no column, but ``n`` stands in the title; further columns are left out from the least
-    important on, until the table is not wider than 100.
+    What all rows have alike is no column, but for the main metric, and ``n`` stands in the title; further columns are
+    left out from the least important on, until the table is not wider than 100.
     """
     for kind, data, rows in by_table(summary):
         measured, paid = (table(kind, data, rows, narrow=True) for table in (quality, costs))
@@ -37,7 +37,7 @@ def terminal(name: str, summary: pd.DataFrame) -> Iterator[Group]:
         shown: list[Column] = []
         for column in sorted(columns, key=lambda column: _importance(column, kind, columns)):
             wider = [other for other in columns if other in [*shown, column]]
-            if column not in alike and _width(wider) <= WIDTH:
+            if (column not in alike or column.head.startswith(kind.shown[kind.main].head)) and _width(wider) <= WIDTH:
                 shown = wider
         yield Group(Text(title, style="italic"), _table(shown or columns[:1]))
 

@@ -37,7 +37,6 @@ from headtohead.report.times import Ratio, ratio
 
 Verdict = Literal["better", "worse", "equal", "undecided"]
 
-MOST_SEEDS = 29  # of a row, where more are drawn until a question is decided
 MARGINS = {"MNIST": 0.2}  # points of accuracy, by data set, where it is not the metric's own
 
 

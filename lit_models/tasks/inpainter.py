@@ -22,7 +22,6 @@ HOLE_WEIGHT = 6.0  # of the error in holes against that elsewhere: Liu and other
 SHARES = (0.1, 0.5)  # of an image that is hole: drawn evenly from here
 STROKES, STEPS = 3, 16  # of a brush: how often it is set down, and the points it then goes through
 STEP = 0.05  # from point to point, in widths of the image: below a brush's width, so that strokes have no gaps
-NUMBERS = 1 + STROKES * (3 + STEPS)  # uniform random numbers that make a mask, by default
 
 MASK_SEED = 20_180  # of the masks in validation and test: the same for every trial, whatever its seed
 FIXED_MASKS = 10_000  # after so many images their masks begin again: CIFAR-10 and MNIST test on as many

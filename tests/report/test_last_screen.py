@@ -10,6 +10,7 @@ from headtohead.report.main import main
 from headtohead.report.write import show
 from tests.conftest import ROOT
 from tests.records.examples import filled, make, other_config, save, with_accuracy
+from tests.report.test_verdicts import models
 
 SWEEPS = sorted(path.parent.name for path in (ROOT / "results").glob("*/records"))
 
@@ -84,3 +85,9 @@ def test_each_kind_has_a_table_and_the_command_says_where_the_report_is(tmp_path
     assert shown.count("\nmixed, ") == 2
     files = [path for path in (tmp_path / "results" / "mixed").rglob("*") if path.is_file()]
     assert shown.endswith(f"\n{len(files)} files in results/mixed; open results/mixed/report.html\n")
+
+
+def test_the_main_metric_is_shown_where_all_rows_have_it_alike(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([str(save(tmp_path / "same", *models([0.9, 0.9], [0.9, 0.9])))]) == 0
+    assert capsys.readouterr().out.count("90.0 ± 0.0") == 2

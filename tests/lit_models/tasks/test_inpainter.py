@@ -10,7 +10,9 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_models import Inpainter
-from lit_models.tasks.inpainter import FIXED_MASKS, NUMBERS, _fixed_numbers, draw_masks, inpainting_loss
+from lit_models.tasks.inpainter import FIXED_MASKS, _fixed_numbers, draw_masks, inpainting_loss
+
+NUMBERS = 1 + 3 * (2 + 1 + 16)  # of a mask: its share; of each stroke its place, heading and turns
 
 
 class Grey(torch.nn.Module):
