@@ -25,15 +25,10 @@ question share one error rate of 5 %; each claim has 5 % of its own.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-import pandas as pd
 import yaml
 from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
 from pydantic import dataclasses as checked
@@ -43,12 +38,9 @@ from headtohead.cli.errors import UsageError
 from headtohead.records.looks import Looks
 from headtohead.records.metrics import COSTS, KINDS, Kind, Metric
 from headtohead.records.record import Record
-from headtohead.report.collect import Trials, collect, find_sweeps, runs_table
-from headtohead.report.difference import half_of_paired
+from headtohead.report.collect import Trials
 from headtohead.report.labels import label_rows, short
-from headtohead.report.statistics import LEVEL, level_of_each_look, mean_interval
-from headtohead.report.times import counted, ratio
-from headtohead.report.verdicts import Samples, Verdict, compare, margin_of
+from headtohead.report.verdicts import margin_of
 
 FOLDER = "claims"
 DEFAULT = "default"  # of an argument that a record does not have
@@ -56,22 +48,6 @@ Selector = str | Annotated[dict[str, Any], Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Label = Annotated[str, Field(pattern=r"^\S(.{0,38}\S)?$")]
 Outcome = Literal["holds", "refuted", "undecided", "not run"]
-NOTES = [
-    "A value holds if the 95 % interval of the mean over seeds (of those that learnt) lies within its margin, is "
-    "refuted if it lies outside, and is undecided otherwise, however wide. The value is of the same test images, so "
-    "the interval is over seeds. Better than another: by the interval of the difference. Each claim has an error rate "
-    "of 5 % of its own. No worse than another number of the same row: by the interval of their difference, paired over "
-    "seeds, over new images too where every image's error is kept; it holds if all of it is better than the margin is "
-    "worse, and is refuted if all is worse. Parameters, MACs and bytes are exact.",
-    "Here the validation split comes from the training set and the best checkpoint on it is tested once; most sources "
-    "train on all training images and test the last state.",
-]
-IF_SAID_TO_BE_BETTER: dict[Verdict, Outcome] = {
-    "better": "holds",
-    "worse": "refuted",
-    "equal": "refuted",
-    "undecided": "undecided",
-}
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -167,8 +143,11 @@ class Claim:
             alike = [name for kind in KINDS for name in kind.metrics if self.number in kind.metrics]
             if self.no_worse_than not in alike or self.no_worse_than == self.number:
                 raise ValueError(f"no_worse_than: {self.no_worse_than}: no other number of the trials of {self.number}")
-            if _metric(self.number).goal != _metric(self.no_worse_than).goal:
+            one, other = metric_of(self.number), metric_of(self.no_worse_than)
+            if one.goal != other.goal:
                 raise ValueError(f"no_worse_than: {self.no_worse_than}: of {self.number} the other way is better")
+            if (one.share, one.unit) != (other.share, other.unit):
+                raise ValueError(f"no_worse_than: {self.no_worse_than}: {self.number} has another unit")
         size = self.number in COSTS and COSTS[self.number].size
         if self.number in COSTS and (self.better_than is not None or self.equal_to is not None):
             raise ValueError(f"number: {self.number}: is a cost: compare it by at_most or at_least and times")
@@ -196,7 +175,7 @@ class Claim:
         if self.equal_to is not None:
             return f"equal to {other}"
         if self.no_worse_than is not None:
-            return f"no worse than {_metric(self.no_worse_than).head or self.no_worse_than}"
+            return f"no worse than {metric_of(self.no_worse_than).head or self.no_worse_than}"
         bound, factor = ("at most", self.at_most) if self.at_most is not None else ("at least", self.at_least)
         return f"{bound} {factor:g} × {other}"
 
@@ -220,31 +199,6 @@ class ClaimFile:
 
 
 _FILE = TypeAdapter(ClaimFile)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A claim and what became of it.
-
-    Args:
-        claim: the claim.
-        sweep: whose file it stands in.
-        of: what its row is called.
-        said: the claim in words.
-        measured: the number found, in words.
-        interval: its 95 % interval, in words.
-        outcome: what follows.
-        n: seeds.
-    """
-
-    claim: Claim
-    sweep: str
-    of: str
-    said: str
-    measured: str = "–"
-    interval: str = "–"
-    outcome: Outcome = "not run"
-    n: str = "0"
 
 
 class _Plain(yaml.SafeLoader):
@@ -350,203 +304,6 @@ def find_row(records: Iterable[Record], row: Selector, data: str) -> str | None:
     return next(iter(found), None)
 
 
-def judge_all(folder: Path) -> list[Judged]:
-    """Judge the claims of all files by the records of ``folder/<sweep>``.
-
-    Records of the same configuration count whichever sweep they are from.
-
-    Args:
-        folder: of results or of runs.
-    """
-    sweeps = {path.name: collect(path) for path in find_sweeps(folder)} if folder.is_dir() else {}
-    pool = [record for trials in sweeps.values() for record in trials.records.values()]
-    judged = []
-    for sweep in files():
-        file, trials = read(sweep), sweeps.get(sweep, Trials(sweep))
-        trials = replace(trials, looks=trials.looks or file.looks)
-        judged += judge(file.claims, replace(trials, named=named_rows(file.labels, trials)), pool)
-    return judged
-
-
-def beside(trials: Trials) -> list[Record]:
-    """Return the records of the sweeps whose folders lie beside that of a sweep, and its own."""
-    found = next(iter(trials.paths.values()), None)
-    if found is None or not (folder := found.parents[2]).is_dir():
-        return []
-    return [record for path in find_sweeps(folder) for record in collect(path).records.values()]
-
-
-def judge(claims: Iterable[Claim], trials: Trials, pool: Iterable[Record] = ()) -> list[Judged]:
-    """Judge claims by the trials of their sweep, and by others of the same configuration.
-
-    Args:
-        claims: of the sweep.
-        trials: of the sweep.
-        pool: further records.
-    """
-    wanted = {record.config_hash for record in trials.records.values()}
-    seen = {(record.config_hash, record.seed) for record in trials.records.values()}
-    records = dict(trials.records)
-    for index, record in enumerate(pool):
-        key = record.config_hash, record.seed
-        if record.config_hash in wanted and key not in seen:
-            seen.add(key)
-            records[f"pool-{index}"] = record
-    every = replace(trials, records=records)
-    runs = runs_table(every)
-    return [_judge(claim, every, runs) for claim in claims]
-
-
-def in_words(found: Iterable[Judged]) -> str:
-    """Return in a sentence how many of the claims ended in what."""
-    outcomes = Counter(line.outcome for line in found)
-    return f"{outcomes.total()} claims: {', '.join(f'{n} × {said}' for said, n in outcomes.most_common())}."
-
-
-def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame) -> Judged:
-    one = find_row(trials.records.values(), claim.of, claim.data)
-    other = find_row(trials.records.values(), claim.other, claim.data) if claim.other is not None else None
-    rows = (one, claim.of), (other, claim.other)
-    of, than = (trials.named.get(key or "") or name_of(row or "") for key, row in rows)
-    blank = Judged(claim, trials.name, of, claim.in_words(than))
-    if one is None or (claim.other is not None and other is None):
-        return blank
-    mine = runs[runs.config_hash == one]
-    if claim.value is not None:
-        return _value(blank, trials, mine)
-    if claim.no_worse_than is not None:
-        return _in_one_row(blank, trials, mine)
-    theirs = runs[runs.config_hash == other]
-    if claim.times is not None:
-        return _multiple(blank, trials, mine, theirs)
-    return _against(blank, Samples(trials, runs, _kind(claim)), str(one), str(other))
-
-
-def _kind(claim: Claim) -> Kind:
-    return next(kind for kind in KINDS if claim.number in kind.metrics)
-
-
-def _metric(number: str) -> Metric:
+def metric_of(number: str) -> Metric:
+    """Return the metric of a column of ``runs.csv``."""
     return next(kind.metrics[number] for kind in KINDS if number in kind.metrics)
-
-
-def _level(trials: Trials, n: int) -> float:
-    """Return the level of an interval over ``n`` seeds: the smaller one of each look where looks said how many."""
-    looks = trials.looks
-    return LEVEL if looks is None else level_of_each_look(LEVEL, looks.first, max(looks.most, n))
-
-
-def _value(blank: Judged, trials: Trials, runs: pd.DataFrame) -> Judged:
-    claim = blank.claim
-    wanted, margin = float(claim.value or 0), claim.margin
-    if claim.number in COSTS and COSTS[claim.number].size:
-        found = float(runs[claim.number].iloc[0])
-        holds = abs(found - wanted) <= (margin or 0)
-        return replace(blank, measured=f"{found:,.0f}", n=str(len(runs)), outcome="holds" if holds else "refuted")
-    if margin is None:
-        margin = margin_of(_kind(claim), claim.number, claim.data)
-    if claim.number in COSTS:
-        runs = counted(runs)
-    values = runs[claim.number][runs.learned].dropna().to_numpy(dtype=float)
-    if not len(values):
-        return blank
-    low, high = map(float, mean_interval(values, _level(trials, len(values))))
-    outcome: Outcome = "undecided"
-    if low >= wanted - margin and high <= wanted + margin:
-        outcome = "holds"
-    elif high < wanted - margin or low > wanted + margin:
-        outcome = "refuted"
-    form = ".3g" if claim.number in COSTS else ".2f"  # a latency is of some 0.001 seconds
-    interval = "–" if math.isnan(low) else f"{low:{form}} to {high:{form}}"
-    measured = f"{values.mean():{form}}"
-    return replace(blank, measured=measured, interval=interval, outcome=outcome, n=_learnt(len(values), runs))
-
-
-def _learnt(n: int, runs: pd.DataFrame) -> str:
-    return str(n) if n == len(runs) else f"{n} of {len(runs)} that learnt"
-
-
-def _multiple(blank: Judged, trials: Trials, mine: pd.DataFrame, theirs: pd.DataFrame) -> Judged:
-    """Compare a cost with a multiple of another's: exact for sizes, for times by Welch's interval of the log ratio."""
-    claim = blank.claim
-    factor = float(claim.at_most if claim.at_most is not None else claim.at_least or 0)
-    size = COSTS[claim.number].size
-    if not size:
-        mine, theirs = counted(mine), counted(theirs)
-    found = [rows[claim.number].dropna().to_numpy(dtype=float) for rows in (mine, theirs)]
-    values = [numbers[numbers > 0] for numbers in found]  # 0 MACs are those of a network of which none are known
-    if not all(map(len, values)):
-        return blank
-    if size:
-        low = high = middle = float(values[0][0] / values[1][0])
-    else:
-        found_ratio = ratio(values[0], values[1], _level(trials, max(map(len, values))))
-        middle, low, high = found_ratio.value, 0.0, math.inf
-        if min(map(len, values)) > 1 and mine.device.nunique() == 1 and set(mine.device) == set(theirs.device):
-            low, high = (found_ratio.low, found_ratio.high) if math.isfinite(found_ratio.low) else (low, high)
-    inside = (high <= factor, low > factor) if claim.at_most is not None else (low >= factor, high < factor)
-    interval = f"{low:.3g} to {high:.3g} ×" if math.isfinite(high) and low < high else "–"
-    outcome: Outcome = "holds" if inside[0] else "refuted" if inside[1] else "undecided"
-    n = str(min(map(len, values)))
-    return replace(blank, measured=f"{middle:.3g} ×", interval=interval, outcome=outcome, n=n)
-
-
-def _in_one_row(blank: Judged, trials: Trials, mine: pd.DataFrame) -> Judged:
-    """Compare two numbers of the same trials: paired over seeds, and of two sets of images where both are kept."""
-    claim, both = blank.claim, (blank.claim.number, str(blank.claim.no_worse_than))
-    if not set(both) <= set(mine):
-        return blank
-    rows = mine[mine.learned].dropna(subset=list(both))
-    if rows.empty:
-        return blank
-    metrics = [_metric(number) for number in both]
-    margin = margin_of(_kind(claim), claim.number, claim.data) if claim.margin is None else claim.margin
-    values = rows[list(both)].to_numpy(dtype=float).T
-    value = float(values[0].mean() - values[1].mean())
-    n, digits = _learnt(len(rows), mine), metrics[0].digits
-    blank = replace(blank, measured=f"{value:+.{digits}f}", outcome="undecided", n=n)
-    if len(rows) < 2:
-        return blank
-    one, other = (_images(trials, list(rows.trial), metric) for metric in metrics)
-    tables = [] if one is None or other is None else [one, other]
-    half = float(half_of_paired(values[0] - values[1], tables, _level(trials, len(rows))))
-    if not math.isfinite(half):
-        return blank
-    worse = value if metrics[0].goal == "min" else -value
-    outcome: Outcome = "holds" if worse + half <= margin else "refuted" if worse - half > margin else "undecided"
-    return replace(blank, interval=f"{value - half:.{digits}f} to {value + half:.{digits}f}", outcome=outcome)
-
-
-def _images(trials: Trials, names: Iterable[str], metric: Metric) -> np.ndarray | None:
-    """Return what the seeds of a row made of each image of a number, (seeds, images), in the number's unit."""
-    found = [trials.records[name].per_image for name in names]
-    values = [kept.values(metric.per_image) if kept is not None and metric.per_image else None for kept in found]
-    sets = {kept.images_of(metric.per_image) for kept in found if kept is not None}
-    known = [x for x in values if x is not None and len(x) > 1 and np.isfinite(x).all()]
-    if len(known) < len(values) or len(sets) != 1:
-        return None
-    return np.stack([np.asarray(x, dtype=float) for x in known]) * (100 if metric.share else 1)
-
-
-def _against(blank: Judged, samples: Samples, one: str, other: str) -> Judged:
-    claim = blank.claim
-    kind = samples.kind
-    margin = margin_of(kind, claim.number, claim.data) if claim.margin is None else claim.margin
-    names = {one: blank.of, other: ""}
-    pairs = compare(samples, [(one, other)], [claim.number], {claim.number: margin}, names, samples.trials.looks)
-    if not pairs:
-        return blank
-    pair, digits = pairs[0], kind.metrics[claim.number].digits
-    n = "–".join(map(str, dict.fromkeys(pair.n)))
-    measured = f"{pair.value:+.{digits}f}"
-    if pair.difference is None or not math.isfinite(pair.half):
-        return replace(blank, measured=measured, outcome="undecided", n=n)
-    outcome: Outcome = "undecided"
-    if claim.better_than is not None:
-        outcome = IF_SAID_TO_BE_BETTER[pair.verdict]
-    elif pair.verdict == "equal":
-        outcome = "holds"
-    elif abs(pair.value) - pair.half > margin:
-        outcome = "refuted"
-    interval = f"{pair.value - pair.half:.{digits}f} to {pair.value + pair.half:.{digits}f}"
-    return replace(blank, measured=measured, interval=interval, outcome=outcome, n=n)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from headtohead.records.looks import Looks
 from headtohead.records.metrics import Kind
-from headtohead.report import claims, learning, times
+from headtohead.report import claims, judge, learning, times
 from headtohead.report.collect import Trials, mixed_hardware, runs_table
 from headtohead.report.ranks import Ranks, mean_ranks
 from headtohead.report.summary import best_rows, by_kind, by_table, notes, summarize
@@ -122,7 +122,7 @@ class Comparison:
     summary: pd.DataFrame
     parts: list[Part]
     notes: list[str]
-    judged: list[claims.Judged] = field(default_factory=list)
+    judged: list[judge.Judged] = field(default_factory=list)
 
     @cached_property
     def csv(self) -> str:
@@ -174,7 +174,7 @@ def make_comparison(trials: Trials, target: float | None = None, margin: float |
     said = [*notes(summary), *_pair_notes(parts, trials.looks), *mixed_hardware(shown), *times.notes(shown)]
     if (rows := runs.config_hash.nunique()) > len(summary):
         said.append(f"The best {len(summary):,} of {rows:,} rows are shown; runs.csv has every trial.")
-    judged = claims.judge(file.claims, trials, claims.beside(trials)) if file.claims else []
+    judged = judge.judge(file.claims, trials, judge.beside(trials)) if file.claims else []
     return Comparison(trials, runs, shown, summary, parts, said, judged)
 
 

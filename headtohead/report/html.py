@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from headtohead.cli.checkout import CHECKOUT
 from headtohead.records.record import Record
-from headtohead.report import claims
+from headtohead.report import judge
 from headtohead.report.collect import hardware_name, labels
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import Figure
@@ -51,7 +51,7 @@ def html(comparison: Comparison, figures: Sequence[Figure] = ()) -> str:
     sweep = f"sweeps/{comparison.trials.name}.yaml"
     text = ENVIRONMENT.get_template("report.html").render(
         comparison=comparison,
-        notes=[*comparison.notes, *(claims.NOTES if comparison.judged else [])],
+        notes=[*comparison.notes, *(judge.NOTES if comparison.judged else [])],
         claimed=claimed(comparison.judged) if comparison.judged else None,
         lead=lead(comparison),
         answers=[figure for figure in figures if figure.name.partition("-")[0] in ANSWERS],

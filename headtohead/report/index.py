@@ -10,7 +10,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from headtohead.records import files
-from headtohead.report import claims
+from headtohead.report import judge
 from headtohead.report.comparison import Comparison
 from headtohead.report.html import ENVIRONMENT, TEMPLATES, lead
 from headtohead.report.table import markdown
@@ -47,4 +47,4 @@ def write_index(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
 
 
 def _judged(comparison: Comparison) -> str:
-    return claims.in_words(comparison.judged) if comparison.judged else ""
+    return judge.in_words(comparison.judged) if comparison.judged else ""

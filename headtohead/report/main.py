@@ -15,7 +15,7 @@ from headtohead.cli.arguments import OneLineParser, is_address
 from headtohead.cli.errors import UsageError
 from headtohead.cli.output import lasting_output
 from headtohead.records import files
-from headtohead.report import claims
+from headtohead.report import claims, judge
 from headtohead.report.collect import Trials, collect, find_sweeps
 from headtohead.report.comparison import make_comparison
 from headtohead.report.index import write_index
@@ -112,6 +112,8 @@ def _main(args: Sequence[str] | None) -> int:
             raise UsageError(f"--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got {options.runs}")
         if options.time_again and remote:
             raise UsageError(f"--time-again: RUNS must be a folder of sweeps, with checkpoints: got {options.runs}")
+        if remote and options.runs.partition("/")[0] in ("runs", "results"):  # where ours are
+            raise UsageError(f"RUNS: there is no folder {options.runs}")
         if not remote:
             return _write_all(_collect(Path(options.runs or "runs")), options)
         from headtohead.report import from_wandb  # only here, because it imports wandb
@@ -164,7 +166,7 @@ def _judge(folder: Path) -> int:
     """Print what becomes of every claim, and write it as a table."""
     if not folder.is_dir():
         raise UsageError(f"RUNS: no folder {folder}; with --claims it holds sweeps, as results does")
-    judged = claims.judge_all(folder)
+    judged = judge.judge_all(folder)
     if not judged:
         raise UsageError("--claims: there is no claim: claims/<sweep>.yaml in this folder or in the suite's holds them")
     for line in judged:
@@ -172,8 +174,8 @@ def _judge(folder: Path) -> int:
         what = f"{claim.source + ': ' if claim.source else ''}{line.of} on {claim.data}, {claim.number}"
         measured = f"measured {line.measured} ({line.interval}), n = {line.n}"
         print(f"{line.outcome:9}  {what}: claimed {line.said}; {measured}")
-    print(claims.in_words(judged))
-    print(f"wrote {files.write_text(folder / 'claims.md', markdown([claimed(judged)], [], claims.NOTES))}")
+    print(judge.in_words(judged))
+    print(f"wrote {files.write_text(folder / 'claims.md', markdown([claimed(judged)], [], judge.NOTES))}")
     return 0
 
 

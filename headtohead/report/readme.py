@@ -9,7 +9,7 @@ from pathlib import Path
 
 from headtohead.cli.checkout import CHECKOUT
 from headtohead.records.files import write_text
-from headtohead.report import claims
+from headtohead.report import judge
 from headtohead.report.collect import collect
 from headtohead.report.comparison import Asked, Comparison, make_comparison
 from headtohead.report.table import brief, markdown
@@ -62,7 +62,7 @@ def update_readme(readme: Path, comparison: Comparison) -> bool:
         if place["ask"]:
             lines = [line for asked in about for line in asked.sentences]
         else:
-            lines = [claims.in_words(comparison.judged)] if comparison.judged else []
+            lines = [judge.in_words(comparison.judged)] if comparison.judged else []
         return f"{place[1]}{''.join(f'- {line}{chr(10)}' for line in lines)}{place['end']}" if lines else place[0]
 
     changed = PLACE.sub(said, text)

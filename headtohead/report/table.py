@@ -10,7 +10,7 @@ from functools import cached_property
 import pandas as pd
 
 from headtohead.records.metrics import COSTS, KINDS, Cost, Kind
-from headtohead.report.claims import Judged
+from headtohead.report.judge import Judged
 from headtohead.report.statistics import share_interval
 from headtohead.report.times import AGAIN, ratio_in_turn
 from headtohead.report.verdicts import Pair, ratio_of_times

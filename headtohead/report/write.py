@@ -10,7 +10,7 @@ from rich.console import Console
 from headtohead.records import files
 from headtohead.records.looks import FILE_NAME as LOOKS
 from headtohead.records.looks import write_looks
-from headtohead.report import claims, times
+from headtohead.report import judge, times
 from headtohead.report.collect import LEFT_OUT, Trials
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import draw_all
@@ -46,7 +46,7 @@ def markdown_of(comparison: Comparison) -> str:
     grids += [grid for part in comparison.parts for grid in part.grids]
     if comparison.judged:
         grids.append(claimed(comparison.judged))
-    return markdown(grids, comparison.verdicts, [*comparison.notes, *(claims.NOTES if comparison.judged else [])])
+    return markdown(grids, comparison.verdicts, [*comparison.notes, *(judge.NOTES if comparison.judged else [])])
 
 
 def latex_of(comparison: Comparison) -> str:
@@ -61,7 +61,7 @@ def show(comparison: Comparison, paths: list[Path]) -> None:
         console = Console(width=WIDTH)
     lines = comparison.verdicts or ["No claim file asks a question of this sweep: choose two rows in its report."]
     if comparison.judged:
-        lines = [claims.in_words(comparison.judged), *lines]
+        lines = [judge.in_words(comparison.judged), *lines]
     questions = {asked.ask for asked in comparison.headline}
     for line in lines:
         indent = "" if line in questions else "  "

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 POLL = 0.2  # seconds between two looks at the running trials
 REPORT = 60.0  # seconds between two lines on a running trial, where there is no terminal
+MOST = 29  # seeds of a model, with --until-decided
 BUSY_DELAY = 1.0  # seconds before a trial that another runner has is looked at again
 
 
@@ -71,10 +72,18 @@ def main(args: Sequence[str] | None = None) -> int:
         return _usage_error([f"--shard: must be one of 1/N to N/N, such as 1/8: got {options.shard}"])
     if options.per_gpu < 1:
         return _usage_error([f"--per-gpu: must be 1 or more: got {options.per_gpu}"])
+    more = options.until_decided or options.next is not None
+    for name, value, goes in (
+        ("--like", options.like, options.match),
+        ("--most", options.most, more),
+        ("--margin", options.margin, more),
+    ):
+        if value is not None and not goes:
+            return _usage_error([f"{name}: goes with {'--match' if name == '--like' else '--until-decided or --next'}"])
     try:
         sweep = read_sweep(options.file)
         if options.match:
-            print(matched_file(options.file, options.match, options.like), end="")
+            print(matched_file(options.file, options.match, options.like or "SimpleCNN"), end="")
             return 0
         slots = _slots(sweep, options.per_gpu)
         most, what = (len(slots), "GPUs times --per-gpu") if slots else (cores(), "the number of cores")
@@ -330,9 +339,7 @@ def _parser() -> OneLineParser:
         "the trials so far, or ENTITY/PROJECT on W&B's server (default: RUNS/<sweep>)",
     )
     parser.add_argument("--wandb", action="store_true", help="with --next: start that sweep on W&B's server")
-    parser.add_argument(
-        "--most", type=int, default=29, help="with --until-decided: at most so many seeds of a model (default: 29)"
-    )
+    parser.add_argument("--most", type=int, help="with --until-decided: at most so many seeds of a model (default: 29)")
     parser.add_argument(
         "--margin",
         type=float,
@@ -344,7 +351,7 @@ def _parser() -> OneLineParser:
         choices=["params", "macs"],
         help="print the file with every model at the width at which it is as large as that of --like, and stop",
     )
-    parser.add_argument("--like", default="SimpleCNN", help="with --match: the model to equal (default: SimpleCNN)")
+    parser.add_argument("--like", help="with --match: the model to equal (default: SimpleCNN)")
     parser.add_argument("--dry-run", action="store_true", help="check the file, list its trials and stop")
     return parser
 
@@ -361,7 +368,7 @@ def _until_decided(
         raise UsageError(f"--margin: must be a number above 0, such as 0.2: got {options.margin:g}")
     shard = _shard(options.shard) or (1, 1)
     share = None if shard == (1, 1) else lambda trials: _part(trials, *shard)
-    return UntilDecided(sweep, options.most, options.margin, share, jobs, say)
+    return UntilDecided(sweep, MOST if options.most is None else options.most, options.margin, share, jobs, say)
 
 
 def _next(sweep: Sweep, options: argparse.Namespace) -> int:

@@ -7,11 +7,12 @@ import pytest
 
 from headtohead.cli.errors import UsageError
 from headtohead.records.per_image import of_inpainter
-from headtohead.report.claims import Claim, judge, read
+from headtohead.report.claims import Claim, read
 from headtohead.report.collect import collect
 from headtohead.report.comparison import make_comparison
 from headtohead.report.difference import half_of_paired
 from headtohead.report.html import html
+from headtohead.report.judge import judge
 from headtohead.report.terminal import terminal
 from headtohead.report.write import markdown_of
 from tests.records.examples import filled, save

@@ -72,6 +72,10 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nclaims: *b"
             "claims: [{of: A, data: MNIST, number: macs, at_most: 0, times: B}]",
             "claims.0.at_most: Input should be greater",
         ),
+        (
+            "claims: [{of: A, data: MNIST, number: test_loss, no_worse_than: test_ece}]",
+            "claims.0: no_worse_than: test_ece: test_loss has another unit",
+        ),
         (f"claims: [{{{CLAIM}, at_most: 4, times: B}}]", "claims.0: number: test_acc: multiples are of costs"),
         (f"questions: [{{{ASK}}}]", "questions.0.pairs: Field required"),
         (f"questions: [{{{ASK}, pairs: []}}]", "questions.0.pairs: "),

@@ -9,11 +9,12 @@ from scipy import stats
 
 from headtohead.records.looks import Looks
 from headtohead.report import claims
-from headtohead.report.claims import Claim, Question, in_words, judge, judge_all
+from headtohead.report.claims import Claim, Question
 from headtohead.report.collect import collect
 from headtohead.report.comparison import find_pairs, make_comparison
 from headtohead.report.difference import difference, side
 from headtohead.report.figures.forest import claimed as drawn
+from headtohead.report.judge import in_words, judge, judge_all
 from headtohead.report.main import main
 from headtohead.report.statistics import level_of_each_look
 from tests.conftest import ROOT

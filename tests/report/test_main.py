@@ -23,3 +23,9 @@ def test_figures_of_a_checkpoint_are_a_verb_of_its_own(tmp_path, monkeypatch, ca
     assert capsys.readouterr().err == said
     save(tmp_path / "figures", make())  # a folder of that name is a folder
     assert main(["figures"]) == 0
+
+
+def test_a_folder_of_ours_that_is_not_there_is_no_address_of_wandb(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["runs/mine"]) == 2
+    assert capsys.readouterr().err == "report.py: RUNS: there is no folder runs/mine\n"

@@ -303,6 +303,16 @@ def test_wrong_calls_are_one_line(workplace, sweep_of, capsys, text, args, said)
     assert not (workplace / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("arg", "goes_with"),
+    [("--most=5", "--until-decided or --next"), ("--margin=1", "--until-decided or --next"), ("--like=CNN", "--match")],
+)
+def test_an_argument_that_would_change_nothing_is_refused(workplace, sweep_of, capsys, arg, goes_with):
+    sweep_of()
+    assert sweep.main(["mine.yaml", arg]) == 2
+    assert capsys.readouterr().err == f"sweep.py: {arg.partition('=')[0]}: goes with {goes_with}\n"
+
+
 def test_a_wrong_claim_file_is_told_before_anything_runs(workplace, sweep_of, capsys):
     sweep_of(asked="questions: [{}]")
     assert sweep.main(["mine.yaml", "--until-decided"]) == 2

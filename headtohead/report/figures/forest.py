@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from headtohead.records.metrics import CLASSIFICATION
-from headtohead.report.claims import Judged
 from headtohead.report.comparison import Asked
 from headtohead.report.figures.captions import count
 from headtohead.report.figures.style import COLORS, GREY, WIDTH, Picture, Spot, style
+from headtohead.report.judge import Judged
 from headtohead.report.verdicts import margin_of, unit_of
 
 # by what is decided, with a marker of its own for those who see no colours
