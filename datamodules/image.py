@@ -11,7 +11,6 @@ import kornia.augmentation as K
 import numpy as np
 import numpy.typing as npt
 import torch
-from kornia.augmentation.base import _BasicAugmentationBase as KorniaAugmentation
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
@@ -399,17 +398,17 @@ def joined(parts: Sequence[Augment | nn.Module]) -> nn.Module:
 
 
 def move(augment: nn.Module, device: torch.device) -> None:
-    """Move an augmentation's tensors to a device, if it has any there are to be moved.
+    """Move an augmentation's tensors to a device, where they are elsewhere.
 
-    kornia's own ``to`` would draw the random numbers there too; they stay on the CPU, as where there is no tensor.
+    kornia's own ``to`` would also draw the random numbers there; they stay on the CPU, as those of all others.
     """
-    tensors = [*augment.buffers(), *augment.parameters()]
-    if all(tensor.device == device for tensor in tensors):
-        return
-    augment.to(device)
     for part in augment.modules():
-        if isinstance(part, KorniaAugmentation):
-            part.set_rng_device_and_dtype(torch.device("cpu"), torch.get_default_dtype())
+        for name, buffer in [*part.named_buffers(recurse=False)]:
+            if buffer.device != device:
+                setattr(part, name, buffer.to(device))
+        for name, weight in [*part.named_parameters(recurse=False)]:
+            if weight.device != device:
+                setattr(part, name, nn.Parameter(weight.detach().to(device), weight.requires_grad))
 
 
 def nested_share(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.int64]:

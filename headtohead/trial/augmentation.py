@@ -88,9 +88,9 @@ def _wrong_class(path: str, why: str) -> str:
     if not callable(kind) or (isinstance(kind, type) and not issubclass(kind, nn.Module)):
         return f"{path} is no nn.Module"
     arguments = inspect.signature(kind).parameters
-    if found := re.search(r"Option '([^']+)' is not accepted", why):
+    if found := re.match(r"\s*Option '([^']+)' is not accepted", why):
         return f"{name} has no argument {found[1]!r}{did_you_mean(found[1], arguments)}"
-    if found := re.search(r"arguments are required: (.+)", why):
+    if found := re.match(r"\s*the following arguments are required: (.+)", why):
         return f"{name} needs {found[1]}"
     if found := re.search(r"Parser key \"(\w+)\":[\s\S]*?(?:Got|Given) value: (.*)", why):
         wanted = str(arguments[found[1]].annotation) if found[1] in arguments else "another"

@@ -169,14 +169,15 @@ def _try_augmentation(augment: object, images: Tensor) -> None:
 @contextmanager
 def _always(augment: nn.Module) -> Iterator[None]:
     """Have kornia's augmentations applied to every image for a while, unless they are to be applied to none."""
-    rare = {part: part.p for part in augment.modules() if isinstance(part, KorniaAugmentation) and 0 < part.p < 1}
+    parts = [part for part in augment.modules() if isinstance(part, KorniaAugmentation)]
+    shares = [(part, name, getattr(part, name)) for part in parts for name in ("p", "p_batch")]  # of images, of batches
     try:
-        for part in rare:
-            part.p = 1.0
+        for part, name, share in shares:
+            setattr(part, name, 1.0 if share else share)
         yield
     finally:
-        for part, share in rare.items():
-            part.p = share
+        for part, name, share in shares:
+            setattr(part, name, share)
 
 
 def _wrong(task: Task, images: Tensor, layout: str) -> str | None:
