@@ -11,6 +11,7 @@ NAMES = (
     "equivariant",
     "group",
     "augment",
+    "augmentations",
     "train",
     "convmixer",
     "overhead",

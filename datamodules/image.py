@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, cast, get_args
 
 import kornia.augmentation as K
@@ -47,7 +47,8 @@ class ImageDataModule(LightningDataModule):
         data_dir: folder in which the data set is kept; it is fetched when it is not there.
         batch_size: images per optimiser step over all devices together.
         augment: ``default`` is the data set's own; see :func:`augmentation` for the other names. Or any module that
-            takes images ``(B, C, H, W)`` in [0, 1], such as those of ``kornia.augmentation``.
+            takes images ``(B, C, H, W)`` in [0, 1], such as those of ``kornia.augmentation``. Or a list of names and
+            modules, which are applied one after the other; see :func:`joined`.
         normalize: subtract the data set's mean and divide by its standard deviation; otherwise images stay in [0, 1].
         val_size: training images set aside for validation, stratified by class.
         train_size: share of the training images that are left, of which the same share of every class is kept: to learn
@@ -78,7 +79,7 @@ class ImageDataModule(LightningDataModule):
         self,
         data_dir: str = "data",
         batch_size: int = 64,
-        augment: Augment | nn.Module = "default",
+        augment: Augment | nn.Module | list[Augment | nn.Module] = "default",
         normalize: bool = True,
         val_size: int = 5_000,
         memory_format: MemoryFormat = "channels_last",
@@ -96,12 +97,15 @@ class ImageDataModule(LightningDataModule):
         if not 0 < train_size <= 1:
             raise ValueError(f"train_size must be a share above 0, up to 1: got {train_size}; 0.1 keeps a tenth")
         check_facts(type(self))
-        if augment == "color" and self.in_channels != 3:
+        parts = [
+            self.default_augment if part == "default" else part
+            for part in (augment if isinstance(augment, list) else [augment])
+        ]
+        if "color" in parts and self.in_channels != 3:
             raise ValueError(f"augment: color changes hue and saturation, and needs 3 channels: got {self.in_channels}")
         self.data_dir, self.batch_size, self.val_size, self.train_size = data_dir, batch_size, val_size, train_size
         self.memory_format, self.split_seed = memory_format, split_seed
-        augment = self.default_augment if augment == "default" else augment
-        self.augment = augment if isinstance(augment, nn.Module) else augmentation(augment)
+        self.augment = joined(parts)
         self.normalize = normalize
         self._statistics: dict[tuple[torch.device, float], tuple[Tensor, ...]] = {}
         self._arrays: Arrays | None = None
@@ -183,6 +187,7 @@ class ImageDataModule(LightningDataModule):
         """Turn uint8 images ``(B, C, H, W)`` into what the network sees; runs on the device."""
         images, labels = batch
         augment = self.augment if self.trainer is not None and self.trainer.training else nn.Identity()
+        move(augment, images.device)
         if isinstance(
             augment, RandomCropFlip | RandomQuarterTurns | nn.Identity
         ):  # on bytes, whose white is 255: one pass less
@@ -372,6 +377,38 @@ def augmentation(name: Augment) -> nn.Module:
         case _:
             raise ValueError(f"augment: no augmentation is named {name!r}; there are {', '.join(get_args(Augment))}")
     return augment
+
+
+def joined(parts: Sequence[Augment | nn.Module]) -> nn.Module:
+    """Return the augmentation that applies all parts in their order, each to floats ``(B, C, H, W)``.
+
+    One part alone is that part itself, so that a list of one draws what its element draws. Nothing clamps images but
+    the parts that do so themselves.
+
+    Args:
+        parts: names of :func:`augmentation` and modules; ``none`` adds nothing.
+
+    Raises:
+        ValueError: a name is none of these.
+    """
+    modules = [part if isinstance(part, nn.Module) else augmentation(part) for part in parts if part != "none"]
+    if len(modules) > 1:
+        return K.AugmentationSequential(*modules)  # type: ignore[arg-type]  # it takes any module
+    return modules[0] if modules else nn.Identity()
+
+
+def move(augment: nn.Module, device: torch.device) -> None:
+    """Move an augmentation's tensors to a device, where they are elsewhere.
+
+    kornia's own ``to`` would also draw the random numbers there; they stay on the CPU, as those of all others.
+    """
+    for part in augment.modules():
+        for name, buffer in [*part.named_buffers(recurse=False)]:
+            if buffer.device != device:
+                setattr(part, name, buffer.to(device))
+        for name, weight in [*part.named_parameters(recurse=False)]:
+            if weight.device != device:
+                setattr(part, name, nn.Parameter(weight.detach().to(device), weight.requires_grad))
 
 
 def nested_share(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.int64]:

@@ -25,6 +25,7 @@ from headtohead.cli.errors import UsageError, one_line
 from headtohead.records import record as records
 from headtohead.trial import tracking
 from headtohead.trial.arguments import check_arguments, classes
+from headtohead.trial.augmentation import wrong_augmentation, wrong_element
 from headtohead.trial.callbacks import Best, EpochSeed, FiniteLoss, History, LastBatch, LineProgress, Termination
 from headtohead.trial.checkpoints import (
     SafeCheckpointIO,
@@ -122,7 +123,9 @@ class TrialCLI(LightningCLI):
                 return self.parse_arguments(parser, args)
             if task := _task_as_network(str(error)):
                 raise UsageError(is_a_task(task)) from None
-            raise UsageError(explain(str(error), classes(), self._options(), FROM_THE_DATA)) from None
+            augmentation = wrong_augmentation(str(error))
+            said = augmentation or explain(str(error), classes(), self._options(), FROM_THE_DATA)
+            raise UsageError(said) from None
         except (UnicodeDecodeError, RecursionError, OSError) as error:  # of a file that was given as configuration
             raise UsageError(f"--config: not a configuration: {one_line(error)}") from None
         config = self.config[self.config.subcommand]
@@ -200,7 +203,8 @@ class TrialCLI(LightningCLI):
         try:
             self._build(config)
         except (ValueError, TypeError, MisconfigurationException, ImportError, ArgumentError) as error:
-            raise UsageError(refusal(_root(error), config.as_dict(), self.building)) from error
+            augmentation = None if self.building == "model" else wrong_element(config.data)
+            raise UsageError(augmentation or refusal(_root(error), config.as_dict(), self.building)) from error
         except OSError as error:
             raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
         devices, nodes = self.trainer.num_devices, self.trainer.num_nodes
@@ -400,6 +404,8 @@ def _task_as_network(message: str) -> str | None:
 
 
 def _takes_any(path: str) -> bool:
-    return any(
-        parameter.kind is parameter.VAR_KEYWORD for parameter in inspect.signature(named(path)).parameters.values()
-    )
+    with suppress(ValueError):  # what is built in may have no signature
+        return any(
+            parameter.kind is parameter.VAR_KEYWORD for parameter in inspect.signature(named(path)).parameters.values()
+        )
+    return False

@@ -100,8 +100,9 @@ def resolved_config(config: Mapping[str, Any]) -> dict[str, Any]:
             of = inspect.signature(named(path)).parameters
             arguments = {k: v for k, v in arguments.items() if not (k in later and v == of[k].default)}
         flat |= {f"{part}.{name}": value for name, value in arguments.items()}
-    if flat.get("data.augment") == "default":
-        flat["data.augment"] = getattr(named(config["data"]["class_path"]), "default_augment", "default")
+    own = getattr(named(config["data"]["class_path"]), "default_augment", None)
+    if own is not None and "data.augment" in flat:
+        flat["data.augment"] = _augmentation(flat["data.augment"], own)
     for name, default in (("data.split_seed", 0), ("data.train_size", 1)):
         if flat.get(name) == default:
             del flat[name]  # which all earlier records had
@@ -133,6 +134,20 @@ def network_name(config: dict[str, Any]) -> str:
     """Return what a network is called in tables: its class, or what timm was asked for."""
     name = class_name(config["model"])
     return str(config["model.model_name"]) if name == "create_model" and "model.model_name" in config else name
+
+
+def _augmentation(value: Any, own: str) -> Any:
+    """Return an augmentation without what adds nothing, and a list of one as its element: they draw the same.
+
+    Args:
+        value: a name, a class with its arguments, or a list of these.
+        own: the data set's own, which ``default`` stands for.
+    """
+    parts = [own if one == "default" else one for one in _listed(value)]
+    parts = [one for one in parts if one != "none"]
+    if len(parts) > 1:
+        return parts
+    return parts[0] if parts else "none"
 
 
 def _of_the_trainer(trainer: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
+from kornia import augmentation as K
+from kornia.augmentation.base import _BasicAugmentationBase as KorniaAugmentation
 from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ from lit_models import Task, architectures
 from lit_models.facts import FACTS, NAMES, taken_by, takes_mask
 
 FROM_THE_DATA = frozenset(name for names in NAMES.values() for name in names)  # nobody needs to type these
+MIXES = K.MixAugmentationBaseV2  # but for one, they need more than the images
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 
@@ -138,19 +141,43 @@ def left_as_it_is(module: nn.Module) -> Iterator[None]:
 
 
 def _try_augmentation(augment: object, images: Tensor) -> None:
-    """Refuse an augmentation of the user's that does not return images like those that it was given."""
+    """Refuse an augmentation of the user's that does not return images like those that it was given.
+
+    Of several that are joined, the message names the one: a crop that a later element resizes again may stand. All
+    images are augmented, however rarely it is to happen in training.
+    """
     if not isinstance(augment, nn.Module):
         return
-    name = type(augment).__name__
+    shape, made, resizes = tuple(images.shape), images.clone(), ""
+    for part in augment.children() if type(augment) is K.AugmentationSequential else [augment]:
+        name, given = type(part).__name__, tuple(made.shape)
+        if any(isinstance(inner, MIXES) and not isinstance(inner, K.RandomJigsaw) for inner in part.modules()):
+            raise UsageError(f"--data.augment: {name} mixes images, and would have to mix their labels too")
+        try:
+            with _always(part):
+                made = part(made)
+        except Exception as error:  # of anybody's forward
+            raise UsageError(f"--data.augment: {name} cannot take images {given}: {one_line(error)}") from None
+        if not isinstance(made, Tensor):
+            got = f"a {type(made).__name__}"
+            raise UsageError(f"--data.augment: {name} must return images of shape {given}: got {got}")
+        resizes = resizes or (name if tuple(made.shape) != given else "")
+    if tuple(made.shape) != shape:
+        raise UsageError(f"--data.augment: {resizes} must return images of shape {shape}: got {tuple(made.shape)}")
+
+
+@contextmanager
+def _always(augment: nn.Module) -> Iterator[None]:
+    """Have kornia's augmentations applied to every image for a while, unless they are to be applied to none."""
+    parts = [part for part in augment.modules() if isinstance(part, KorniaAugmentation)]
+    shares = [(part, name, getattr(part, name)) for part in parts for name in ("p", "p_batch")]  # of images, of batches
     try:
-        made = augment(images.clone())
-    except Exception as error:  # of anybody's forward
-        raise UsageError(
-            f"--data.augment: {name} cannot take images {tuple(images.shape)}: {one_line(error)}"
-        ) from None
-    if not isinstance(made, Tensor) or made.shape != images.shape:
-        got = tuple(made.shape) if isinstance(made, Tensor) else f"a {type(made).__name__}"
-        raise UsageError(f"--data.augment: {name} must return images of shape {tuple(images.shape)}: got {got}")
+        for part, name, share in shares:
+            setattr(part, name, 1.0 if share else share)
+        yield
+    finally:
+        for part, name, share in shares:
+            setattr(part, name, share)
 
 
 def _wrong(task: Task, images: Tensor, layout: str) -> str | None:
