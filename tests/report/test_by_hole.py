@@ -15,7 +15,7 @@ from headtohead.report.html import html
 from headtohead.report.judge import judge
 from headtohead.report.terminal import terminal
 from headtohead.report.write import markdown_of
-from tests.records.examples import filled, save
+from tests.records.examples import filled, make, save
 
 SMALL, LARGE = "test_l1_hole_10_20", "test_l1_hole_40_50"
 GROUPS = {"10_20": [1, 1, 1, 0, 0, 0, 0], "40_50": [0, 0, 0, 1, 1, 1, 0]}
@@ -62,9 +62,15 @@ def test_it_is_refuted_where_it_is_worse_and_holds_where_it_is_better(tmp_path):
 
 
 def test_more_is_better_of_some_numbers(tmp_path):
-    trials = collect(save(tmp_path, *(measured(s, 0.05, 0.1) for s in range(3))))  # PSNR 21.5, 22.5, 23.5; SSIM 0.81
-    (found,) = judge([claim(number="test_psnr", no_worse_than="test_ssim", margin=1)], trials)
-    assert (found.measured, found.outcome) == ("+21.69", "holds")
+    found = [make(seed=s) for s in range(3)]
+    shares = [{"test_acc": 0.90 + s / 100, "test_acc_rot90": 0.95 + s / 100 + s % 2 / 1000} for s in range(3)]
+    found = [
+        dataclasses.replace(one, quality={**one.quality, **two}, per_image=None)
+        for one, two in zip(found, shares, strict=True)
+    ]
+    turned = Claim(of="EqCNN", data="MNIST", number="test_acc_rot90", no_worse_than="test_acc", margin=1)
+    (line,) = judge([turned], collect(save(tmp_path, *found)))
+    assert (line.measured, line.outcome) == ("+5.03", "holds")
 
 
 def test_pairing_takes_out_what_seeds_share(tmp_path):
