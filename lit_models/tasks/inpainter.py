@@ -358,7 +358,7 @@ def _numbers_of(strokes: int) -> int:
 
 
 @functools.cache
-def _fixed_numbers(strokes: int = STROKES) -> Tensor:
+def _fixed_numbers(strokes: int) -> Tensor:
     """Return the random numbers of the masks of validation and test, (FIXED_MASKS, numbers of a mask)."""
     generator = torch.Generator().manual_seed(MASK_SEED)
     return torch.rand(FIXED_MASKS, _numbers_of(strokes), generator=generator, dtype=torch.float32)

@@ -10,7 +10,7 @@ from headtohead.pictures.images import Sample
 from headtohead.pictures.main import main
 from headtohead.pictures.panels import GAP
 from headtohead.trial import main as train
-from lit_models.tasks.inpainter import _fixed_numbers, draw_masks, masks_of_test
+from lit_models.tasks.inpainter import STROKES, _fixed_numbers, draw_masks, masks_of_test
 from tests.tiny import TINY
 
 
@@ -61,7 +61,7 @@ def test_panels_by_hand():
 
 
 def test_the_masks_are_those_of_the_test():
-    assert torch.equal(masks_of_test(5, 28), draw_masks(_fixed_numbers()[:5], 28))
+    assert torch.equal(masks_of_test(5, 28), draw_masks(_fixed_numbers(STROKES)[:5], 28))
     assert masks_of_test(1, 8, (0.25, 0.25), "centre")[0, 0, 2:6, 2:6].sum() == 0
 
 

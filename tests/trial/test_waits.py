@@ -26,7 +26,7 @@ from headtohead.trial.callbacks import FiniteLoss
 from headtohead.trial.errors import TrialFailed
 from lit_models import Classifier, Inpainter
 from lit_models.facts import takes_mask
-from lit_models.tasks.inpainter import _fixed_numbers
+from lit_models.tasks.inpainter import STROKES, _fixed_numbers
 
 CUDA = torch.device("cuda", 0)
 READS = ("aten._local_scalar_dense", "aten.nonzero", "aten.masked_select", "aten.equal", "aten.is_nonzero")
@@ -145,7 +145,7 @@ def test_a_training_step_waits_for_nothing_and_launches_no_more_than(name):
 
 @pytest.mark.parametrize("name", ["SimpleCNN", "ResNet-8 involution", "P4CNN", "PConvUNet"])
 def test_an_evaluated_batch_waits_for_nothing(name):
-    _fixed_numbers()  # kept for other tests: real ones
+    _fixed_numbers(STROKES)  # kept for other tests: real ones
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         task, data, index = on_gpu(name)
         task.eval()

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from lit_models import ConvUNet, Inpainter, PConvUNet
 from lit_models.operators import PartialConv2d, partial_conv2d
 from lit_models.sizes import size
-from lit_models.tasks.inpainter import _fixed_numbers, draw_masks
+from lit_models.tasks.inpainter import STROKES, _fixed_numbers, draw_masks
 
 DATA = [(1, 28), (3, 32)]
 BOTH = pytest.mark.parametrize("architecture", [ConvUNet, PConvUNet])
@@ -18,7 +18,7 @@ def parameters(model):
 
 
 def masks(count, pixels):
-    return draw_masks(_fixed_numbers()[:count], pixels)
+    return draw_masks(_fixed_numbers(STROKES)[:count], pixels)
 
 
 def expected_parameters(channels, width, mask_channels):

@@ -6,7 +6,7 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_models import Inpainter
-from lit_models.tasks.inpainter import _fixed_numbers, at_the_edge, draw_masks, groups_of
+from lit_models.tasks.inpainter import STROKES, _fixed_numbers, at_the_edge, draw_masks, groups_of
 
 
 class Grey(torch.nn.Module):
@@ -116,7 +116,7 @@ def test_padding_is_in_no_group():
 
 
 def test_holes_that_stay_inside_cover_the_same_share():
-    numbers = _fixed_numbers()[:100]
+    numbers = _fixed_numbers(STROKES)[:100]
     masks = draw_masks(numbers, 32, holes="inside")
     assert not at_the_edge(masks).any()
     assert at_the_edge(draw_masks(numbers, 32)).float().mean() > 0.9
@@ -136,7 +136,7 @@ def test_the_same_holes_in_training_validation_and_test(arguments, filled):
     assert (1 - task.net.mask).mean().item() == pytest.approx(filled, abs=0.003)
     run_test(task, images, batch_size=4)
     assert (1 - task.net.mask).mean().item() == pytest.approx(filled, abs=0.003)
-    assert draw_masks(_fixed_numbers()[:1], 32, (0.25, 0.25), "centre")[0, 0, 8:24, 8:24].sum() == 0
+    assert draw_masks(_fixed_numbers(STROKES)[:1], 32, (0.25, 0.25), "centre")[0, 0, 8:24, 8:24].sum() == 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_models import Inpainter
-from lit_models.tasks.inpainter import FIXED_MASKS, _fixed_numbers, draw_masks, inpainting_loss
+from lit_models.tasks.inpainter import FIXED_MASKS, STROKES, _fixed_numbers, draw_masks, inpainting_loss
 
 NUMBERS = 1 + 3 * (2 + 1 + 16)  # of a mask: its share; of each stroke its place, heading and turns
 
@@ -42,7 +42,7 @@ class Spy(Grey):
 
 
 def fixed_masks(count, size=32):
-    return draw_masks(_fixed_numbers()[:count], size)
+    return draw_masks(_fixed_numbers(STROKES)[:count], size)
 
 
 def trainer(**arguments):
@@ -142,7 +142,7 @@ def test_the_mask_of_an_image_depends_on_its_place_alone(world, batch_size):
 
 def test_fixed_masks_are_these():
     # a change of these numbers makes records of before and after incomparable
-    assert _fixed_numbers().shape == (FIXED_MASKS, NUMBERS)
+    assert _fixed_numbers(STROKES).shape == (FIXED_MASKS, NUMBERS)
     assert [int((1 - mask).sum()) for mask in fixed_masks(4)] == [443, 250, 288, 496]
 
 

@@ -13,7 +13,7 @@ from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMe
 
 from lit_models import Classifier, Inpainter, PConvUNet, SimpleCNN
 from lit_models.tasks.classifier import QUARTER_TURNS, ROTATION_SWEEP, calibration_error
-from lit_models.tasks.inpainter import _fixed_numbers, draw_masks
+from lit_models.tasks.inpainter import STROKES, _fixed_numbers, draw_masks
 from lit_models.tasks.task import IGNORED
 
 
@@ -75,7 +75,7 @@ def test_numbers_of_an_inpainter():
     labels = torch.zeros(11, dtype=torch.long)
     labels[9] = IGNORED
     report = run_test(Inpainter(net), images, labels, 4)
-    mask = draw_masks(_fixed_numbers()[:11], 32)
+    mask = draw_masks(_fixed_numbers(STROKES)[:11], 32)
     with torch.no_grad():
         output = net.eval()(images * mask, mask).clamp(0, 1)
     there = labels != IGNORED
