@@ -397,7 +397,7 @@ class LineProgress(ProgressBar):
         """Print where the test stands, if the last line is old enough."""
         if self._enabled and time.perf_counter() - self._printed >= self.interval:
             self._printed = time.perf_counter()
-            print(f"testing · step {batch_idx + 1}/{int(self.total_test_batches_current_dataloader)}", flush=True)
+            print(f"testing · step {batch_idx + 1}/{int(trainer.num_test_batches[dataloader_idx])}", flush=True)
 
     def _line(self, trainer: Trainer, step: int) -> None:
         self._printed = time.perf_counter()

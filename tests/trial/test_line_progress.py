@@ -1,0 +1,16 @@
+"""Progress in a log: a long test says where it stands, of each of its loaders."""
+
+from headtohead.trial import callbacks
+from headtohead.trial import main as train
+from tests.tiny import TINY
+
+
+def test_a_long_test_says_where_it_stands(workplace, monkeypatch, capsys):
+    init = callbacks.LineProgress.__init__
+    monkeypatch.setattr(callbacks.LineProgress, "__init__", lambda self, interval=0.0: init(self, 0.0))
+    arguments = ["--model=FCNet", *TINY, "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
+    assert train.main(["fit", *arguments, "--trainer.logger=false", "--trainer.default_root_dir=here"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("testing")]
+    # 200 images in batches of 128; the rotation sweep has them all
+    both = ["testing · step 1/2", "testing · step 2/2"]
+    assert lines == ["testing the best checkpoint", *both, *both]
