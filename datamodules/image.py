@@ -301,7 +301,7 @@ class Batches(DataLoader[Any]):
 
     dataset: Images
 
-    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]  # torch wants a class of its own
+    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]  # torch says a private iterator of its own
         """Yield an epoch's batches, of one order that goes to the device that gathers.
 
         It is drawn when the first batch is asked for: Lightning begins to iterate before it tells the epoch.
@@ -322,7 +322,7 @@ class ShuffleSampler(DistributedSampler[Any]):
     def __iter__(self) -> Iterator[Any]:
         """Yield this process's indices; the first are repeated where the last round has too few."""
         generator = torch.Generator().manual_seed(stream_seed(self.seed, self.epoch, 0, ORDER))
-        order = torch.randperm(len(self.dataset), generator=generator).tolist()  # type: ignore[arg-type]  # as below
+        order = torch.randperm(len(self.dataset), generator=generator).tolist()  # type: ignore[arg-type]  # to torch, a Dataset may have no length
         order += order[: self.total_size - len(order)]
         return iter(order[self.rank :: self.num_replicas])
 
@@ -393,7 +393,7 @@ def joined(parts: Sequence[Augment | nn.Module]) -> nn.Module:
     """
     modules = [part if isinstance(part, nn.Module) else augmentation(part) for part in parts if part != "none"]
     if len(modules) > 1:
-        return K.AugmentationSequential(*modules)  # type: ignore[arg-type]  # it takes any module
+        return K.AugmentationSequential(*modules)  # type: ignore[arg-type]  # it runs any module, and says kornia's
     return modules[0] if modules else nn.Identity()
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from headtohead.records import record as records
 from headtohead.runner import main as sweep
+from headtohead.runner.run import kind_of
 from headtohead.runner.strategy import AsListed
 from headtohead.runner.sweep_file import read_sweep
 from headtohead.trial import main as train
@@ -80,9 +81,9 @@ def test_time_left_is_of_what_has_been_timed(workplace):
     trials = read_sweep(write(workplace)).trials  # two of SimpleCNN, two of EqCNN
     state = sweep.Run("tiny", AsListed(trials), workplace, jobs=2)
     assert state._time_left() == "time left: known after the first steps"
-    state.seconds[sweep._kind(trials[0])] = [90.0, 110.0]
+    state.seconds[kind_of(trials[0])] = [90.0, 110.0]
     assert state._time_left() == "about 0:03:20 left"
-    state.seconds[sweep._kind(trials[-1])] = [10.0]
+    state.seconds[kind_of(trials[-1])] = [10.0]
     assert state._time_left() == "0:01:50 left"
 
 

@@ -10,26 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import re
 import signal
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from multiprocessing.process import BaseProcess
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.text import Text
 
 from headtohead.cli.arguments import OneLineParser, is_address
 from headtohead.cli.checkout import CHECKOUT
@@ -38,20 +26,17 @@ from headtohead.cli.output import lasting_output
 from headtohead.cli.slurm import forget_the_rank
 from headtohead.records import files
 from headtohead.records import record as records
-from headtohead.records.metrics import in_words
 from headtohead.runner import process as processes
 from headtohead.runner.matched import matched_file
-from headtohead.runner.strategy import AsListed, Strategy
+from headtohead.runner.run import Run, is_finished, kind_of
+from headtohead.runner.strategy import AsListed
 from headtohead.runner.sweep_file import MODULE, SEED, Sweep, SweepError, Trial, read_sweep
 from headtohead.trial.hardware import cores, gpus
 
 if TYPE_CHECKING:
     from headtohead.runner.until_decided import UntilDecided
 
-POLL = 0.2  # seconds between two looks at the running trials
-REPORT = 60.0  # seconds between two lines on a running trial, where there is no terminal
 MOST = 29  # seeds of a model, with --until-decided
-BUSY_DELAY = 1.0  # seconds before a trial that another runner has is looked at again
 
 
 @lasting_output()
@@ -98,7 +83,7 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"sweep.py: {options.file}: {said}", file=sys.stderr)
         trials = _part(sweep.trials, *shard)
         folder = options.runs / sweep.name
-        todo = [trial for trial in trials if not _is_finished(folder / trial.name)]
+        todo = [trial for trial in trials if not is_finished(folder / trial.name)]
         strategy = _until_decided(sweep, options, jobs) if options.until_decided else None
         if options.dry_run or todo or strategy or options.next is not None:
             processes.start_server()
@@ -144,167 +129,6 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"sweep.py: {error.filename or folder}: {error.strerror}; the same command goes on", file=sys.stderr)
             return 1
     return run.summary()
-
-
-@dataclass
-class Run:
-    """A sweep that is being run: which trials wait, run, failed, and what is shown of them.
-
-    It asks its strategy for trials, at the start and whenever it has run all that it was given.
-    """
-
-    name: str
-    strategy: Strategy
-    folder: Path
-    jobs: int
-    slots: list[str] = field(default_factory=list)  # a GPU for each of the jobs; none where trials run on the CPU
-    trials: list[Trial] = field(default_factory=list)  # all that it was given so far
-    waiting: list[Trial] = field(default_factory=list)
-    running: dict[BaseProcess, tuple[Trial, float]] = field(default_factory=dict)
-    taken: dict[BaseProcess, str] = field(default_factory=dict)  # the slots of those that run
-    failed: dict[str, str] = field(default_factory=dict)
-    started: set[str] = field(default_factory=set)
-    seconds: dict[str, list[float]] = field(default_factory=dict)  # of finished trials, by model and data
-
-    def __post_init__(self) -> None:
-        self.console = Console()
-        self._ask()
-
-    def run(self) -> None:
-        """Run all that wait."""
-        done = self.planned - len(self.waiting)
-        print(f"{self.name}: {self.planned} trials, {done} finished, {len(self.waiting)} to run", flush=True)
-        columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
-        bar = Progress(TextColumn("{task.description}", markup=False), *columns)
-        task = bar.add_task(self.name, total=self.planned, completed=done, left="")
-        reported = time.monotonic()
-        with Live(bar, console=self.console) if self.console.is_terminal else nullcontext() as live:
-            while self.waiting or self.running or self._ask():
-                while self.waiting and len(self.running) < self.jobs:
-                    trial = self.waiting.pop(0)
-                    if not _is_finished(self.folder / trial.name):  # else another runner was faster
-                        self._start(trial)
-                time.sleep(POLL)
-                for process in [p for p in self.running if p.exitcode is not None]:
-                    self._finish(process)
-                done = self.planned - len(self.waiting) - len(self.running)
-                if live is None and time.monotonic() - reported <= REPORT:
-                    continue
-                lines = [f"  {_label(t)}: {_last_line(self.folder / t.name)}" for t, _ in self.running.values()]
-                left = self._time_left()
-                if live is None:
-                    reported = time.monotonic()
-                    for line in lines:
-                        print(f"{line} | {left}", flush=True)
-                else:
-                    bar.update(task, total=self.planned, completed=done, left=left)
-                    live.update(Group(bar, *(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)))
-
-    def _ask(self) -> bool:
-        """Take further trials from the strategy; tell whether any of them waits to be run."""
-        while new := self.strategy.next_trials(self.folder):
-            self.trials += new
-            for trial in new:
-                if _is_finished(self.folder / trial.name):
-                    self._note_seconds(trial)
-                else:
-                    self.waiting.append(trial)
-            if self.waiting:
-                return True
-        return False
-
-    @property
-    def planned(self) -> int:
-        """How many trials it was given so far."""
-        return len(self.trials)
-
-    def stop(self) -> None:
-        """End the running trials; their checkpoints stay."""
-        for process in self.running:
-            processes.stop(process)
-
-    def summary(self) -> int:
-        """Print how the sweep stands and return the exit code."""
-        done = sum(_is_finished(self.folder / trial.name) for trial in self.trials)
-        print(
-            f"{self.name}: {done} of {self.planned} trials finished, {len(self.failed)} failed; "
-            f"records in {self.folder}"
-        )
-        for name, reason in self.failed.items():
-            print(f"  failed: {name}: {reason}\n          {self.folder / name / processes.LOG}")
-        return 1 if self.failed else 0
-
-    def _start(self, trial: Trial) -> None:
-        folder = self.folder / trial.name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / records.FAILED).unlink(missing_ok=True)
-        args = [*trial.args, f"--trainer.default_root_dir={folder}", "--ckpt_path=last"]
-        environment = {"WANDB_RUN_GROUP": self.name, "WANDB_NAME": trial.name, "TRIALS_ON_MACHINE": str(self.jobs)}
-        slot = self._free_slot()
-        if slot:
-            environment["CUDA_VISIBLE_DEVICES"] = slot
-        environment["TRIALS_AT_ONCE"] = str(self.slots.count(slot) if slot else self.jobs)
-        if not self.console.is_terminal and trial.name not in self.started:
-            self.started.add(trial.name)
-            print(f"start {_label(trial)}: trial {self.planned - len(self.waiting)} of {self.planned}", flush=True)
-        process = processes.start(args, folder, environment)
-        self.running[process] = (trial, time.monotonic())
-        if slot:
-            self.taken[process] = slot
-
-    def _free_slot(self) -> str:
-        """Return the GPU that fewest of the running trials have, of those with room; nothing where there is none."""
-        busy = list(self.taken.values())
-        free = [slot for slot in self.slots if busy.count(slot) < self.slots.count(slot)]
-        return min(free, key=busy.count, default="")
-
-    def _finish(self, process: BaseProcess) -> None:
-        trial, started = self.running.pop(process)
-        self.taken.pop(process, None)
-        folder = self.folder / trial.name
-        process.join()
-        if process.exitcode == processes.BUSY:
-            self.waiting.append(trial)  # another runner has it; should that one die, this one takes over
-            time.sleep(BUSY_DELAY)
-        elif process.exitcode == 0 and _is_finished(folder):
-            self._note_seconds(trial)
-            self.console.print(
-                f"done  {_label(trial)}: {_result(folder)}, {time.monotonic() - started:.0f} s", highlight=False
-            )
-        else:
-            code = process.exitcode or 0
-            reason = _last_line(folder) if code >= 0 else f"ended by signal {-code}"
-            self.failed[trial.name] = reason
-            files.write_text(folder / records.FAILED, reason + "\n")
-            self.console.print(f"failed {_label(trial)}: {reason}", highlight=False, markup=False)
-
-    def _note_seconds(self, trial: Trial) -> None:
-        total = records.read(self.folder / trial.name / records.FILE_NAME).cost.get("total_seconds")
-        if isinstance(total, int | float):
-            self.seconds.setdefault(_kind(trial), []).append(total)
-
-    def _time_left(self) -> str:
-        """Estimate from finished trials of the same model and data, else from the steps of one that runs.
-
-        Of a model of which neither is known yet, a trial is taken to last as long as those of the others do.
-        """
-        # once for each kind, not for each of what may be thousands of trials
-        expected = {kind: statistics.fmean(times) for kind, times in self.seconds.items()}
-        now = time.monotonic()
-        ahead = {trial.name: _seconds_left(_last_line(self.folder / trial.name)) for trial, _ in self.running.values()}
-        for trial, started in self.running.values():
-            if (left := ahead[trial.name]) is not None:
-                expected.setdefault(_kind(trial), now - started + left)
-        if not expected:
-            return "time left: known after the first steps"
-        usual = statistics.fmean(expected.values())
-        total = sum(expected.get(_kind(trial), usual) for trial in self.waiting)
-        for trial, started in self.running.values():
-            left = ahead[trial.name]
-            total += max(0.0, expected.get(_kind(trial), usual) - (now - started)) if left is None else left
-        every = [*self.waiting, *(trial for trial, _ in self.running.values())]
-        about = "" if all(_kind(trial) in expected for trial in every) else "about "
-        return f"{about}{timedelta(seconds=round(total / self.jobs))} left"
 
 
 def _parser() -> OneLineParser:
@@ -438,7 +262,7 @@ def _part(trials: Sequence[Trial], index: int, count: int) -> list[Trial]:
 
     Which are finished makes no difference, so that all machines agree on the division whenever they start.
     """
-    dealt = {trial.name for trial in sorted(trials, key=_kind)[index - 1 :: count]}
+    dealt = {trial.name for trial in sorted(trials, key=kind_of)[index - 1 :: count]}
     return [trial for trial in trials if trial.name in dealt]
 
 
@@ -489,53 +313,11 @@ def _different(trials: Sequence[Trial]) -> list[Trial]:
     seen: set[tuple[str, str, str]] = set()
     chosen: list[Trial] = []
     for trial in trials:
-        new = {(_kind(trial), key, repr(value)) for key, value in trial.parameters.items()} - seen
+        new = {(kind_of(trial), key, repr(value)) for key, value in trial.parameters.items()} - seen
         if new:
             seen |= new
             chosen.append(trial)
     return chosen
-
-
-def _label(trial: Trial) -> str:
-    """Return a trial's name without the hash at its end."""
-    return trial.name.rpartition("-")[0] or trial.name
-
-
-def _kind(trial: Trial) -> str:
-    """Return what trials have in common that take equally long."""
-    return " ".join(str(trial.parameters.get(key)) for key in ("config", "model", "data"))
-
-
-def _is_finished(folder: Path) -> bool:
-    try:
-        records.read(folder / records.FILE_NAME)
-    except records.RecordError:
-        return False
-    return True
-
-
-def _result(folder: Path) -> str:
-    return in_words(records.read(folder / records.FILE_NAME).quality)
-
-
-def _last_line(folder: Path) -> str:
-    """Return the last line of a trial's log that is not empty."""
-    try:
-        with (folder / processes.LOG).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-            lines = file.read().decode(errors="replace").replace("\r", "\n").split("\n")
-    except OSError:
-        return "starting"
-    return next((line.strip() for line in reversed(lines) if line.strip()), "starting")
-
-
-def _seconds_left(line: str) -> float | None:
-    """Return the seconds that a trial's progress line says are left, or None where it does not say."""
-    found = re.search(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d) left$", line)
-    if found is None:
-        return None
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
 
 
 def _usage_error(problems: Sequence[str]) -> int:

@@ -124,7 +124,7 @@ class Task(LightningModule):
 
         Under precision=bf16-true Lightning converts all of it, and a sum in bfloat16 stands still: 256 + 1 is 256.
         """
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch gives it no types
         for metric in (module for module in self.modules() if isinstance(module, Metric)):
             for name, value in metric._defaults.items():
                 if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16):

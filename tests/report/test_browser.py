@@ -5,7 +5,6 @@ With ``SUITE_SCREENSHOTS=1`` the screenshots that are committed are made anew.
 
 import dataclasses
 import os
-import shutil
 
 import pytest
 
@@ -17,7 +16,6 @@ from tests.conftest import ROOT
 from tests.records.examples import filled, make, other_config, save, with_accuracy
 
 COMMITTED = ROOT / "results" / "plain_vs_equivariant"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DESKTOP, PHONE, NARROW = ({"width": width, "height": height} for width, height in ((1280, 900), (390, 844), (320, 640)))
 SCREENSHOTS = {
     "report-desktop": {"viewport": DESKTOP},
@@ -25,41 +23,7 @@ SCREENSHOTS = {
     "report-dark": {"viewport": DESKTOP, "color_scheme": "dark"},
 }
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH: apt-get install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        # a container's root has no sandbox; the pages are ours
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    """Open a file as a user does; everything that it asks for and every complaint of the browser is kept."""
-    contexts = []
-
-    def open_page(path, **options):
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.asked, page.complaints = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("console", lambda message: page.complaints.append(message.text))
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.goto(path.resolve().as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

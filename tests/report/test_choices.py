@@ -5,14 +5,11 @@ import pytest
 from headtohead.report.collect import collect
 from headtohead.report.comparison import make_comparison
 from tests.conftest import ROOT
-from tests.report.test_browser import CHROMIUM, PHONE, browser, open_page  # noqa: F401  # fixtures
+from tests.report.test_browser import PHONE
 
 REPORT = ROOT / "results" / "plain_vs_equivariant" / "report.html"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH: apt-get install chromium"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +17,7 @@ def comparison():
     return make_comparison(collect(REPORT.parent))
 
 
-def reopened(page, open_page):  # noqa: F811
+def reopened(page, open_page):
     """Open the address that a page now has."""
     hash_ = page.evaluate("location.hash")
     fresh = open_page(REPORT)
@@ -29,7 +26,7 @@ def reopened(page, open_page):  # noqa: F811
     return fresh
 
 
-def test_two_chosen_rows_have_the_verdicts_that_python_found(open_page, comparison):  # noqa: F811
+def test_two_chosen_rows_have_the_verdicts_that_python_found(open_page, comparison):
     page = open_page(REPORT)
     part = comparison.parts[0]
     pairs = [
@@ -49,7 +46,7 @@ def test_two_chosen_rows_have_the_verdicts_that_python_found(open_page, comparis
     assert page.locator(".choose > ul li").all_inner_texts() == ["These two are not compared."]
 
 
-def test_rows_are_filtered_and_the_link_keeps_it(open_page):  # noqa: F811
+def test_rows_are_filtered_and_the_link_keeps_it(open_page):
     page = open_page(REPORT)
     names = page.locator("table[aria-labelledby=table-1-1] tbody tr:visible th")
     assert names.count() == 5
@@ -62,7 +59,7 @@ def test_rows_are_filtered_and_the_link_keeps_it(open_page):  # noqa: F811
     assert page.evaluate("location.hash") == ""
 
 
-def test_the_order_of_rows_is_in_the_link(open_page):  # noqa: F811
+def test_the_order_of_rows_is_in_the_link(open_page):
     page = open_page(REPORT)
     page.locator("table[aria-labelledby=table-1-2] thead th").nth(1).get_by_role("button").click()
     order = page.locator("table[aria-labelledby=table-1-2] tbody th").all_inner_texts()
@@ -71,7 +68,7 @@ def test_the_order_of_rows_is_in_the_link(open_page):  # noqa: F811
     assert again.locator("table[aria-labelledby=table-1-2] tbody th").all_inner_texts() == order
 
 
-def test_the_axis_is_switched_by_keyboard(open_page):  # noqa: F811
+def test_the_axis_is_switched_by_keyboard(open_page):
     page = open_page(REPORT)
     shown = page.locator("figure[id^=figure-pareto_]:visible")
     assert shown.evaluate_all("(all) => all.map((one) => one.id)") == ["figure-pareto_params"]
@@ -82,7 +79,7 @@ def test_the_axis_is_switched_by_keyboard(open_page):  # noqa: F811
     assert again.get_by_role("radio", name="MACs").is_checked()
 
 
-def test_the_pointer_shows_the_numbers_of_a_point(open_page):  # noqa: F811
+def test_the_pointer_shows_the_numbers_of_a_point(open_page):
     for page in (open_page(REPORT), open_page(REPORT, viewport=PHONE, has_touch=True)):
         picture = page.locator("#figure-pareto_params img")
         picture.scroll_into_view_if_needed()
@@ -97,7 +94,7 @@ def test_the_pointer_shows_the_numbers_of_a_point(open_page):  # noqa: F811
         assert not page.locator("#near").is_visible()
 
 
-def test_what_is_asked_comes_first_and_is_unfolded(open_page):  # noqa: F811
+def test_what_is_asked_comes_first_and_is_unfolded(open_page):
     page = open_page(REPORT)
     ids = page.evaluate(
         "[...document.querySelectorAll('table, figure')].map((one) => one.id || one.getAttribute('aria-labelledby'))"
@@ -107,7 +104,7 @@ def test_what_is_asked_comes_first_and_is_unfolded(open_page):  # noqa: F811
     assert not page.locator("table[aria-labelledby=runs]").is_visible()
 
 
-def test_print_has_no_controls(open_page):  # noqa: F811
+def test_print_has_no_controls(open_page):
     page = open_page(REPORT)
     page.emulate_media(media="print")
     assert not page.get_by_label("Rows with").is_visible()

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from headtohead.runner import main as runner
 from headtohead.runner import process
+from headtohead.runner import run as runner
 from headtohead.runner.strategy import AsListed
 from headtohead.runner.sweep_file import Trial
 
@@ -38,5 +38,5 @@ def test_a_running_trial_tells_how_long_all_of_its_kind_take(tmp_path, monkeypat
     state.waiting = [trial for trial in state.waiting if trial.parameters["model"] == "A"]
     assert state._time_left() == "0:07:00 left"
     (tmp_path / first.name / process.LOG).write_text("testing · step 4/40\n")
-    state.seconds[runner._kind(first)] = [70.0]
+    state.seconds[runner.kind_of(first)] = [70.0]
     assert state._time_left() == "0:02:30 left"  # 10 s of this one and 70 s of each of the others
