@@ -15,7 +15,7 @@ from headtohead.runner.sweep_file import read_sweep
 from headtohead.trial import main as train
 from headtohead.trial.first_look import first_look
 from headtohead.trial.main import _none_as_null
-from tests.datamodules.test_augment_lists import REFUSED
+from tests.datamodules.test_lists_of_augmentations import REFUSED
 from tests.tiny import TINY, a_sweep
 from tests.trial.test_resuming import FIT, kill_after, record_in, same
 
