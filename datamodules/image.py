@@ -67,12 +67,12 @@ class ImageDataModule(LightningDataModule):
     """
 
     source: ClassVar[Source]
-    in_channels: ClassVar[int]
-    image_size: ClassVar[int]
-    num_classes: ClassVar[int]
-    class_names: ClassVar[tuple[str, ...]]
-    mean: ClassVar[tuple[float, ...]]
-    std: ClassVar[tuple[float, ...]]
+    in_channels: int
+    image_size: int
+    num_classes: int
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     default_augment: ClassVar[Augment] = "none"
 
     def __init__(
@@ -96,7 +96,7 @@ class ImageDataModule(LightningDataModule):
                 raise ValueError(f"{name} must be at least {least}: got {value}")
         if not 0 < train_size <= 1:
             raise ValueError(f"train_size must be a share above 0, up to 1: got {train_size}; 0.1 keeps a tenth")
-        check_facts(type(self))
+        check_facts(self)
         parts = [
             self.default_augment if part == "default" else part
             for part in (augment if isinstance(augment, list) else [augment])
@@ -116,24 +116,35 @@ class ImageDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Fetch the data, on one process per machine."""
-        self._arrays = self.load()  # kept only to spare this process a second reading in setup
+        self._arrays = self.loaded()  # kept only to spare this process a second reading in setup
+
+    def loaded(self) -> Arrays:
+        """Return the whole data set, checked against what the class says of it.
+
+        Raises:
+            MisconfigurationException: it is not what it must be.
+        """
+        try:
+            return checked(self, self.load())
+        except ValueError as error:
+            raise MisconfigurationException(f"--data: {type(self).__name__}: {error}") from None
 
     def setup(self, stage: str | None = None) -> None:
         """Read the data and split it."""
         if hasattr(self, "train"):
             return
-        try:
-            arrays, self._arrays = checked(type(self), self._arrays or self.load()), None
-        except ValueError as error:
-            raise MisconfigurationException(f"--data: {type(self).__name__}: {error}") from None
+        arrays, self._arrays = self._arrays or self.loaded(), None
         count = len(arrays.train_labels)
-        if self.val_size > count - self.num_classes:
+        is_val = np.zeros(count, dtype=bool)
+        split = int(os.environ.get("PL_GLOBAL_SEED", "0")) if self.split_seed == "seed" else self.split_seed
+        if arrays.validation:
+            is_val[-arrays.validation :] = True
+        elif self.val_size > count - self.num_classes:
             raise MisconfigurationException(
                 f"data.val_size must leave training images: got {self.val_size} of {count}; 5000 is the default"
             )
-        is_val = np.zeros(count, dtype=bool)
-        split = int(os.environ.get("PL_GLOBAL_SEED", "0")) if self.split_seed == "seed" else self.split_seed
-        is_val[stratified_sample(arrays.train_labels, self.val_size, (SPLIT_SEED + split) % 2**32)] = True
+        else:
+            is_val[stratified_sample(arrays.train_labels, self.val_size, (SPLIT_SEED + split) % 2**32)] = True
         sweep = stratified_sample(arrays.test_labels, ROTATION_SWEEP_SIZE, SPLIT_SEED, balanced=True)
         self._pool = Pool(arrays)
         train = np.flatnonzero(~is_val)

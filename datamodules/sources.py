@@ -44,12 +44,22 @@ class DataUnavailable(RuntimeError):  # noqa: N818  # it reads well as it is
 
 @dataclass(frozen=True)
 class Arrays:
-    """A data set in memory: images ``(N, C, H, W)`` and labels ``(N,)``, in the order of the published files."""
+    """A data set in memory: images ``(N, C, H, W)`` and labels ``(N,)``, in the order of the published files.
+
+    Args:
+        train_images: for training and validation.
+        train_labels: of these.
+        test_images: for the test.
+        test_labels: of these.
+        validation: how many of the training images, the last ones, their publisher set aside for validation; 0 where
+            they are to be drawn.
+    """
 
     train_images: npt.NDArray[np.uint8]
     train_labels: npt.NDArray[np.int64]
     test_images: npt.NDArray[np.uint8]
     test_labels: npt.NDArray[np.int64]
+    validation: int = 0
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from headtohead.trial.checkpoints import (
     open_checkpoint,
     read_arguments,
 )
-from headtohead.trial.config import class_name, of_the_devices, resolved_config
+from headtohead.trial.config import class_name, data_name, of_the_devices, resolved_config
 from headtohead.trial.errors import TrialFailed, explain, is_a_task, is_out_of_memory, refusal, smaller
 from headtohead.trial.hardware import (
     best_precision,
@@ -280,7 +280,7 @@ class TrialCLI(LightningCLI):
     def _logger(self, folder: Path) -> tracking.TrialLogger:
         config = self.config_init[self.subcommand]
         shown = {"seed_everything": config.seed_everything, **self.resolved}
-        tags = [class_name(self.resolved[part]) for part in ("model", "data")]
+        tags = [class_name(self.resolved["model"]), data_name(self.resolved)]
         return tracking.TrialLogger(folder, shown, tags=tags, resumes=self.resumes)
 
     def after_fit(self) -> None:
@@ -334,7 +334,7 @@ class TrialCLI(LightningCLI):
 
 def _default_folder(config: dict[str, Any], seed: int) -> Path:
     """Return the folder of a trial that was given none: made of what it is and, under a W&B agent, of its run."""
-    name = f"{class_name(config['model'])}-{class_name(config['data'])}-seed{seed}"
+    name = f"{class_name(config['model'])}-{data_name(config)}-seed{seed}"
     if run := _agent_run():
         return Path("runs") / os.environ["WANDB_SWEEP_ID"] / f"{name}-{run}"
     return Path("runs") / "train" / f"{name}-{records.config_hash(config)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -106,6 +107,8 @@ def resolved_config(config: Mapping[str, Any]) -> dict[str, Any]:
     for name, default in (("data.split_seed", 0), ("data.train_size", 1)):
         if flat.get(name) == default:
             del flat[name]  # which all earlier records had
+    if flat["data"] == "ImageFolder":
+        flat["data.root"] = os.path.normpath(flat["data.root"])  # with a slash at its end it is the same
     flat |= {f"trainer.{name}": value for name, value in _of_the_trainer(config["trainer"])}
     return {key: _scalar(value) for key, value in flat.items() if key not in NOT_CONFIG}
 
@@ -134,6 +137,12 @@ def network_name(config: dict[str, Any]) -> str:
     """Return what a network is called in tables: its class, or what timm was asked for."""
     name = class_name(config["model"])
     return str(config["model.model_name"]) if name == "create_model" and "model.model_name" in config else name
+
+
+def data_name(config: dict[str, Any]) -> str:
+    """Return what data are called in tables: their class, or the folder that an ImageFolder reads."""
+    name = class_name(config["data"])
+    return os.path.basename(config["data.root"]) or name if name == "ImageFolder" else name
 
 
 def _augmentation(value: Any, own: str) -> Any:

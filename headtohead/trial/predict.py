@@ -17,13 +17,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-import numpy as np
 import torch
-from PIL import Image
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from datamodules import ImageDataModule
-from datamodules.checks import checked
+from datamodules.formats import read_pixels
 from datamodules.sources import DataUnavailable
 from headtohead.cli.arguments import OneLineParser
 from headtohead.trial.opening import CheckpointError, add_trusted_classes, find_data, load
@@ -99,13 +98,10 @@ def read_image(path: Path, data: ImageDataModule) -> Tensor:
     if data.in_channels not in (1, 3):
         raise CheckpointError(f"--image: the data have {data.in_channels} channels; files have 1 or 3")
     try:
-        with Image.open(path) as image:
-            coloured = image.convert("L" if data.in_channels == 1 else "RGB")
-            pixels = np.array(coloured.resize((data.image_size,) * 2, Image.Resampling.BILINEAR))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not an image"
-        raise CheckpointError(f"--image: {path}: {reason}") from None
-    return torch.from_numpy(pixels).view(1, data.image_size, data.image_size, -1).permute(0, 3, 1, 2)
+        pixels = read_pixels(path, data.in_channels, data.image_size)
+    except ValueError as error:
+        raise CheckpointError(f"--image: {path}: {error}") from None
+    return torch.from_numpy(pixels).unsqueeze(0)
 
 
 @torch.no_grad()
@@ -144,9 +140,9 @@ def _write(file: IO[str], network: nn.Module, data: ImageDataModule) -> None:
 
 def _predictions(network: nn.Module, data: ImageDataModule) -> Iterator[tuple[int, int, Tensor]]:
     try:
-        arrays = checked(type(data), data.load())
-    except ValueError as error:
-        raise CheckpointError(f"--data: {type(data).__name__}: {error}") from None
+        arrays = data.loaded()
+    except MisconfigurationException as error:
+        raise CheckpointError(str(error)) from None
     for start in range(0, len(arrays.test_labels), BATCH):
         part = slice(start, start + BATCH)
         found = probabilities(network, torch.from_numpy(arrays.test_images[part]), data)

@@ -20,7 +20,7 @@ from headtohead.records.metrics import in_words
 from headtohead.records.record import Record, config_hash, write
 from headtohead.trial import contention
 from headtohead.trial.callbacks import Best, History
-from headtohead.trial.config import class_name, network_name
+from headtohead.trial.config import data_name, network_name
 from headtohead.trial.hardware import cpu_name, driver, trials_at_once, trials_on_machine
 from headtohead.trial.networks import LAYOUTS, facts_of
 from headtohead.trial.speed import seconds_per_batch
@@ -95,7 +95,7 @@ class Recorder(Callback):
         measured = size(model.net, *example)
         return Record(
             model=network_name(self.config),
-            data=class_name(self.config["data"]),
+            data=data_name(self.config),
             seed=self.seed,
             config=self.config,
             config_hash=config_hash(self.config),
