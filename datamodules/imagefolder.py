@@ -46,6 +46,8 @@ class ImageFolder(ImageDataModule):
         memory_format: how images lie in memory.
         split_seed: of the validation split.
         train_size: share of the training images that is kept.
+        label_noise: share of the training labels that are wrong.
+        corruptions: test on corrupted images too.
 
     Raises:
         ValueError: an argument is out of its range or changes nothing, the folder is missing or holds something else,
@@ -68,6 +70,8 @@ class ImageFolder(ImageDataModule):
         memory_format: MemoryFormat = "channels_last",
         split_seed: int | Literal["seed"] = 0,
         train_size: float = 1.0,
+        label_noise: float = 0.0,
+        corruptions: bool = False,
     ) -> None:
         if image_size < 1:
             raise ValueError(f"image_size must be at least 1: got {image_size}; 64 is the default")
@@ -90,7 +94,8 @@ class ImageFolder(ImageDataModule):
         if val_size is None:
             learnt = len(self._files["train"]) * (1.0 if "test" in self._files else 1 - test_share)
             val_size = max(len(names), round(VAL_SHARE * learnt))
-        super().__init__(data_dir, batch_size, augment, normalize, val_size, memory_format, split_seed, train_size)
+        usual = data_dir, batch_size, augment, normalize, val_size, memory_format, split_seed, train_size
+        super().__init__(*usual, label_noise, corruptions)
 
     def load(self) -> Arrays:
         """Read all files.

@@ -94,7 +94,7 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
         for kind in KINDS
         if kind in kinds
         for name, metric in kind.metrics.items()
-        if name in measured or not metric.apart
+        if name in measured or not (metric.apart or metric.optional)
     )
     columns = ["model", "data", "seed", *sizes(), *metrics, *times(), "learned", "target", "epochs"]
     columns += [*HARDWARE, "contended", "config_hash", "commit", "trial"]

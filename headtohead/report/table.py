@@ -68,7 +68,8 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
     if rows.setting.any() and not narrow:
         columns.append(_words("differs in", rows.setting))
     for name, metric in kind.shown.items():
-        if not (metric.apart or (narrow and metric.wide)):
+        missing = metric.optional and (name not in rows or rows[name].isna().all())
+        if not (metric.apart or (narrow and metric.wide) or missing):
             digits = metric.narrow if narrow else metric.digits
             texts = [_spread(row[name], row[f"{name}_std"], digits) for _, row in rows.iterrows()]
             head = metric.head + ("" if narrow and kind.one_unit else metric.unit)

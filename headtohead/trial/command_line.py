@@ -139,6 +139,10 @@ class TrialCLI(LightningCLI):
         if issubclass(task, Inpainter) and isinstance(named(network), type) and not fills_holes(network):
             said = f"{task.__name__} needs a network whose forward takes images and a mask, such as PConvUNet"
             raise UsageError(f"--task: {said}: got {class_name(network)}")
+        data = config.data.get("init_args", Namespace())
+        for name in ("label_noise", "corruptions"):
+            if issubclass(task, Inpainter) and data.get(name):
+                raise UsageError(f"--data.{name}: changes nothing of {task.__name__}: leave it out")
 
     def _parse_ckpt_path(self) -> None:
         """Take the network's arguments from a checkpoint that is named, once it is known to be this network's."""

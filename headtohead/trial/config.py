@@ -75,6 +75,7 @@ LATER: dict[str, tuple[str, ...]] = {
     "ConvUNet": ("levels",),
     "PConvUNet": ("levels",),
 }
+LATER_OF_DATA = {"data.split_seed": 0, "data.train_size": 1, "data.label_noise": 0, "data.corruptions": False}
 OURS = ("lit_models", "datamodules")  # their classes need no module on the command line
 LIGHTNINGS = "lightning.pytorch.callbacks."
 
@@ -104,9 +105,9 @@ def resolved_config(config: Mapping[str, Any]) -> dict[str, Any]:
     own = getattr(named(config["data"]["class_path"]), "default_augment", None)
     if own is not None and "data.augment" in flat:
         flat["data.augment"] = _augmentation(flat["data.augment"], own)
-    for name, default in (("data.split_seed", 0), ("data.train_size", 1)):
+    for name, default in LATER_OF_DATA.items():
         if flat.get(name) == default:
-            del flat[name]  # which all earlier records had
+            del flat[name]
     if flat["data"] == "ImageFolder":
         flat["data.root"] = os.path.normpath(flat["data.root"])  # with a slash at its end it is the same
     flat |= {f"trainer.{name}": value for name, value in _of_the_trainer(config["trainer"])}

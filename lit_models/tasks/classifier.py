@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import cos, radians, sin
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,8 @@ class Classifier(Task):
     where it is asked for; accuracy with the whole test set
     turned by 90, 180 and 270 degrees (``rot90``, exact); the accuracy at every 15 degrees of a full turn on the
     test loader with index 1, if there is one (bilinear); the invariance error, which is the largest absolute
-    difference between the logits of an image and those of its quarter turns; the confusion matrix; and in
+    difference between the logits of an image and those of its quarter turns; the confusion matrix; of every further
+    test loader whose data set names a ``corruption`` and a strength the accuracy, and the means of these; and in
     ``per_image`` for every image of the test set whether it was right, upright and at each quarter turn. What a batch
     gives stays on the device, some numbers per image; the test's end reads them once.
 
@@ -76,6 +78,7 @@ class Classifier(Task):
         self._steps: list[tuple[Tensor, Tensor, int]] = []  # loss, images that were right, images; of this epoch
         self._found: list[Tensor] = []  # per batch of the test: the numbers of each image, see _test_step
         self._swept: list[Tensor] = []  # per batch of the rotation sweep: whether each image was right, by angle
+        self._corrupted: dict[tuple[str, int], list[Tensor]] = {}  # likewise of each corruption and strength
         self._grids: Tensor | None = None  # where the pixels of turned images lie in upright ones
         self.train_metrics = _together("train_", loss=Mean(), acc=Mean())
         self.val_metrics = _together("val_", loss=Mean(), acc=Accuracy())
@@ -138,10 +141,22 @@ class Classifier(Task):
             if dataloader_idx == 1:
                 self._swept.append(self._rotation_step(images, labels))
                 return
+            if corruption := self._corruption(dataloader_idx):
+                right = _counted([self(images).argmax(1) == labels], labels)
+                self._corrupted.setdefault(corruption, []).append(right)
+                return
             # as many images in a forward pass as the loader yields, each with its turns
             size = -(-len(images) // (1 + len(QUARTER_TURNS)))
             parts = zip(images.split(size), labels.split(size), strict=True)
             self._found += [self._test_step(*part) for part in parts]
+
+    def _corruption(self, dataloader_idx: int) -> tuple[str, int] | None:
+        """Return the name and strength by which the images of a test loader are corrupted, if they are."""
+        if dataloader_idx < 2:
+            return None
+        data_set = getattr(cast("Any", self.trainer.test_dataloaders)[dataloader_idx], "dataset", None)
+        found: tuple[str, int] | None = getattr(data_set, "corruption", None)
+        return found
 
     def _rotation_step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return whether each image was right at each angle, ``(angles, B)``; NaN for what is no image."""
@@ -170,6 +185,7 @@ class Classifier(Task):
         """Forget the images of a test that was broken off."""
         self._found.clear()
         self._swept.clear()
+        self._corrupted.clear()
         self._grids = None
 
     def on_test_epoch_end(self) -> None:
@@ -207,7 +223,19 @@ class Classifier(Task):
                 "test_acc_rotation_sweep": scalars["test_acc_rotation_sweep"],
                 "rotation_sweep": sweep,
             }
+        if self._corrupted:
+            means, shares = self._by_corruption()
+            scalars |= means
+            self.test_report |= {**means, "corruptions": shares}
         self.log_dict(scalars, sync_dist=True)  # equal on all ranks already: in_order() gathers
+
+    def _by_corruption(self) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+        """Return the mean accuracies, of each corruption over its strengths and of all, and all of them by name."""
+        shares: dict[str, dict[str, float]] = {}
+        for (name, strength), found in self._corrupted.items():
+            shares.setdefault(name, {})[str(strength)] = _share(self.in_order(found).double().mean())
+        means = {f"test_acc_{name}": round(sum(of.values()) / len(of), 6) for name, of in shares.items()}
+        return {"test_acc_corrupted": round(sum(means.values()) / len(means), 6), **means}, shares
 
 
 def calibration_error(confidence: Tensor, right: Tensor) -> Tensor:
