@@ -45,7 +45,7 @@ def check_train(verb, *args):
         assert not isinstance(resolve([verb, *args]), str)
     else:
         assert verb == "predict"
-        assert {arg.partition("=")[0] for arg in args} <= {"--ckpt_path", "--image"}
+        assert {arg.partition("=")[0] for arg in args} <= {"--ckpt_path", "--weights", "--model", "--image"}
 
 
 def check_options(verb, args):

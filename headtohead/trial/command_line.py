@@ -56,6 +56,7 @@ from headtohead.trial.networks import (
     try_on_one_batch,
 )
 from headtohead.trial.recording import Recorder, scalars
+from headtohead.trial.weights import Weights, fill, find_weights
 from lit_models import Classifier, Inpainter, Task, architectures
 from lit_models.facts import takes_mask
 
@@ -73,6 +74,7 @@ class TrialCLI(LightningCLI):
     made: Sequence[Path] = ()  # the folders, of the trial and around it, that did not exist before it
     building: str | None = None  # what is being built by somebody else's code, if anything
     resumes = False  # whether it was asked to go on
+    weights: Weights | None = None  # that the network starts from
     checkpoint: dict[str, Any] | None = None  # what ``--ckpt_path`` holds
 
     def __init__(self, check_only: bool = False) -> None:
@@ -106,6 +108,12 @@ class TrialCLI(LightningCLI):
                 kind, part, fail_untyped=False, instantiate=False, required=part != "task", skip=skip
             )
         parser.set_defaults(task={"class_path": "lit_models.Classifier"})
+        parser.add_argument(
+            "--weights",
+            type=str | None,
+            default=None,
+            help="a file of weights that the network starts from: a state dict, such as torchvision's, or a checkpoint",
+        )
         parser.add_argument(
             "--compile",
             type=Literal["no", "default", "reduce-overhead", "max-autotune"],
@@ -164,6 +172,12 @@ class TrialCLI(LightningCLI):
         """Settle the trial's folder, precision, threads and memory before anything is built."""
         config = self.config[self.subcommand]
         self.resolved = resolved_config(config.as_dict())
+        if config.weights is not None:
+            if config.ckpt_path is not None and self.subcommand != "fit":
+                raise UsageError("--weights: changes nothing of what --ckpt_path holds: leave one of them out")
+            arguments = config.model.get("init_args", Namespace()).as_dict()
+            self.weights = find_weights(config.weights, config.model.class_path, arguments)
+            self.resolved["weights"] = self.weights.identity
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
             if config.ckpt_path == "last" and not _agent_run() and not _last(config).exists():
@@ -236,8 +250,11 @@ class TrialCLI(LightningCLI):
         self.building = "model"
         net = build_network(config.model, facts)
         self.building = None
+        said = fill(net, self.weights, class_name(config.model.class_path)) if self.weights is not None else ""
         self.model = build(Task, config.task, net=net, **_wanted(config.task.class_path, facts))
         self.trainer = self.instantiate_trainer()
+        if said and self.trainer.is_global_zero:
+            print(said, flush=True)
         self._settle_identity(config)
         try_on_one_batch(self.model, self.datamodule, class_name(config.model.class_path))
         on_gpu = isinstance(self.trainer.accelerator, CUDAAccelerator)

@@ -20,7 +20,17 @@ from headtohead.trial.refused import REFUSED
 
 ROOT = Path(__file__).parents[2]
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
-OPTIONS = ("--help", "-h", "--config", "-c", "--print_config", "--seed_everything", "--compile", "--trainer")
+OPTIONS = (
+    "--help",
+    "-h",
+    "--config",
+    "-c",
+    "--print_config",
+    "--seed_everything",
+    "--weights",
+    "--compile",
+    "--trainer",
+)
 FACTS = ("in_channels", "in_chans", "image_size", "img_size", "num_classes")  # filled in from the data
 NOT_TO_BE_JUDGED = ("null", "none", "~", ".nan", ".inf")  # by a number's own rules: YAML's words
 PARTS = ("model", "task", "data")

@@ -3,9 +3,15 @@
 python train.py predict --ckpt_path=runs/…/checkpoints/best.ckpt --image=a.png --image=folder
 python train.py predict --ckpt_path=runs/…/checkpoints/best.ckpt --out=predictions.csv
 
+python train.py predict --weights=vgg16-397923af.pth --model=VGG --image=kitten.jpg
+
 Each image is read in grey where the data are grey, else in colours, resized to the size of the data whatever its
 proportions (bilinear, with antialiasing), and normalised as the data were: its line has the five likeliest classes with
 their probabilities. Without images the classes and probabilities of the test set are written as CSV.
+
+``--weights`` are those that torchvision publishes for a network, trained on ImageNet: images are prepared as
+torchvision prepares them (the shorter side to 256 pixels, the middle 224, ImageNet's mean and deviation), and the
+classes are ImageNet's thousand.
 """
 
 from __future__ import annotations
@@ -18,14 +24,19 @@ from pathlib import Path
 from typing import IO
 
 import torch
+import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from PIL import Image
 from torch import Tensor, nn
 
 from datamodules import ImageDataModule
 from datamodules.formats import read_pixels
 from datamodules.sources import DataUnavailable
 from headtohead.cli.arguments import OneLineParser
+from headtohead.cli.errors import UsageError, one_line
+from headtohead.trial.networks import named
 from headtohead.trial.opening import CheckpointError, add_trusted_classes, find_data, load
+from headtohead.trial.weights import fill, find_weights, published
 from lit_models.facts import takes_mask
 
 ENDINGS = (".png", ".jpg", ".jpeg")
@@ -48,15 +59,22 @@ def main(args: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--ckpt_path", type=Path, required=True, help="such as runs/…/checkpoints/best.ckpt")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--ckpt_path", type=Path, help="such as runs/…/checkpoints/best.ckpt")
+    source.add_argument("--weights", help="a file of torchvision's; --model names the network, --model.… its arguments")
     parser.add_argument(
         "--image", type=Path, action="append", default=[], help="a PNG or JPEG, or a folder of them; can be repeated"
     )
     parser.add_argument("--out", type=Path, help="file for the predictions of the test set (default: standard output)")
     parser.add_argument("--data_dir", help="where the data set is kept, if not where the training found it")
     add_trusted_classes(parser)
-    options = parser.parse_args(args)
+    of_the_network = [arg for arg in args if arg.startswith("--model.")]
+    options = parser.parse_args([arg for arg in args if arg not in of_the_network])
     try:
+        if options.weights is not None:
+            return _by_imagenet(options, of_the_network)
+        if of_the_network:
+            raise CheckpointError(f"{of_the_network[0].partition('=')[0]}: comes from the checkpoint: leave it out")
         if options.image and options.out is not None:
             raise CheckpointError("--out: is for the predictions of the test set: leave --image out")
         paths = [path for given in options.image for path in _files(given)]
@@ -71,13 +89,13 @@ def main(args: Sequence[str]) -> int:
         data.data_dir = options.data_dir or data.data_dir
         if options.image:
             for path, image in ((path, read_image(path, data)) for path in paths):
-                print(f"{path}: {_in_words(probabilities(network, image, data)[0], data)}")
+                print(f"{path}: {_in_words(probabilities(network, image, data)[0], data.class_names)}")
         elif options.out is None:
             _write(sys.stdout, network, data)
         else:
             with options.out.open("w", newline="", encoding="utf-8") as file:
                 _write(file, network, data)
-    except CheckpointError as error:
+    except (CheckpointError, UsageError) as error:
         print(f"train.py: {str(error).replace('CHECKPOINT:', '--ckpt_path:')}", file=sys.stderr)
         return 2
     except DataUnavailable as error:
@@ -86,6 +104,43 @@ def main(args: Sequence[str]) -> int:
     except OSError as error:
         print(f"train.py: --out: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
+    return 0
+
+
+@torch.no_grad()
+def _by_imagenet(options: argparse.Namespace, of_the_network: Sequence[str]) -> int:
+    """Classify images by weights that torchvision publishes.
+
+    Raises:
+        CheckpointError: something is missing, or changes nothing.
+        UsageError: the weights cannot be used.
+    """
+    for name in ("data", "data_dir", "out"):
+        if getattr(options, name) is not None:
+            raise CheckpointError(f"--{name}: is for a checkpoint: leave it out")
+    if options.model is None or not options.image:
+        raise CheckpointError(f"--{'image' if options.model else 'model'}: is needed with --weights")
+    class_path = options.model if "." in options.model else f"lit_models.{options.model}"
+    given = [arg.removeprefix("--model.").partition("=") for arg in of_the_network]
+    arguments = {name: yaml.safe_load(value) for name, _, value in given}
+    weights = published(class_path, arguments)
+    if weights is None:
+        raise CheckpointError(f"--model: torchvision has no weights of {options.model} as it is given here")
+    try:
+        network: nn.Module = named(class_path)(**arguments).eval()
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"--model: {options.model}: {one_line(error)}") from None
+    if said := fill(network, find_weights(options.weights, class_path, arguments), options.model):
+        raise CheckpointError(f"--weights: {said}")
+    prepare = weights.transforms()
+    for path in (path for given in options.image for path in _files(given)):
+        try:
+            with Image.open(path) as image:
+                pixels = prepare(image.convert("RGB"))
+        except (OSError, Image.DecompressionBombError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "not an image"
+            raise CheckpointError(f"--image: {path}: {reason}") from None
+        print(f"{path}: {_in_words(network(pixels.unsqueeze(0)).softmax(1)[0], weights.meta['categories'])}")
     return 0
 
 
@@ -121,10 +176,10 @@ def _files(given: Path) -> list[Path]:
     return found
 
 
-def _in_words(shares: Tensor, data: ImageDataModule) -> str:
+def _in_words(shares: Tensor, names: Sequence[str]) -> str:
     likeliest = shares.topk(min(TOP, len(shares)))
     return ", ".join(
-        f"{data.class_names[index]} {share:.4f}"
+        f"{names[index]} {share:.4f}"
         for share, index in zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
     )
 
