@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from datamodules.checks import check_facts, checked
 from datamodules.corruptions import STRENGTHS, Corrupted, Corruption, corrupt
-from datamodules.crop import RandomCropFlip, RandomQuarterTurns
+from datamodules.crop import RandomCropFlip, RandomQuarterTurns, RandomTurnShift
 from datamodules.sources import Arrays, Source, load_arrays
 from datamodules.streams import ORDER, stream_seed
 
@@ -409,13 +409,13 @@ def augmentation(name: Augment) -> nn.Module:
         case "flip":
             augment = flip
         case "shift":
-            augment = K.RandomAffine(degrees=0.0, translate=(0.1, 0.1), p=1.0)
+            augment = RandomTurnShift(shift=0.1)
         case "crop_flip":
             augment = RandomCropFlip(padding=4)
         case "quarter_turns":
             augment = RandomQuarterTurns()
         case "rotate":
-            augment = K.RandomRotation(180.0, p=1.0)
+            augment = RandomTurnShift(degrees=180.0)
         case "color":
             augment = K.ColorJiggle(0.2, 0.2, 0.2, 0.05, p=1.0)
         case _:

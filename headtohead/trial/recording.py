@@ -29,7 +29,6 @@ from lit_models import Classifier, Task
 from lit_models.facts import example_inputs
 from lit_models.operators import vectors
 from lit_models.sizes import size
-from lit_models.tasks.classifier import QUARTER_TURNS
 
 THROUGHPUT_BATCH = 256
 
@@ -123,7 +122,7 @@ def _per_image(model: Task, data: Any) -> per_image.PerImage | None:
     if found is None or test_set is None:
         return None
     if isinstance(model, Classifier):
-        return per_image.of_classifier(test_set, dict(zip((0, *QUARTER_TURNS), found.numpy(), strict=True)))
+        return per_image.of_classifier(test_set, dict(zip(model.angles, found.numpy(), strict=True)))
     groups = {name: among.numpy() for name, among in getattr(model, "groups", {}).items()}
     return per_image.of_inpainter(test_set, found[0].numpy(), groups)
 

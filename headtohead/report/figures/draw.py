@@ -25,12 +25,12 @@ NAMES = (
     "claims",
     "ranks",
     "validation",
-    "training_loss",
+    "loss",
     "rotation",
     "rotation_polar",
     *(f"pareto_{cost}" for cost in COSTS),
     "confusion",
-    "reported",  # of an earlier version
+    *("reported", "training_loss"),  # of earlier versions
 )
 
 
@@ -43,7 +43,7 @@ def draw_all(comparison: Comparison, folder: Path) -> list[Figure]:
 
     Returns:
         ``verdicts`` of what the sweep is about, ``claims``, ``ranks`` over three data sets or more, and for each data
-        set: learning curves (``validation``, ``training_loss``), accuracy over the angle (``rotation``, and, of no more
+        set: learning curves (``validation``, ``loss``), accuracy over the angle (``rotation``, and, of no more
         than seven models, ``rotation_polar``), Pareto fronts (``pareto_params``, ``pareto_macs``, ``pareto_time``) and
         ``confusion``. With several data sets their names end in that of the data set.
     """
