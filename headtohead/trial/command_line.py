@@ -327,6 +327,10 @@ class TrialCLI(LightningCLI):
         """Train or test; what the machine lacks becomes one line."""
         if self.check_only:
             return
+        of_ours = subcommand == "test" and isinstance(self.model, Classifier | Inpainter)
+        shows = of_ours and self.config_init[subcommand].verbose
+        if shows:  # Lightning's own table has every number once for each test loader
+            self.config_init[subcommand].verbose = False
         try:
             super()._run_subcommand(subcommand)
         except ModuleNotFoundError as error:
@@ -337,6 +341,10 @@ class TrialCLI(LightningCLI):
             if not is_out_of_memory(error):
                 raise
             raise TrialFailed(f"out of memory{smaller(self.config[subcommand].as_dict())}") from error
+        if shows and self.trainer.is_global_zero:
+            for name, value in self.model.test_report.items():
+                if isinstance(value, int | float):
+                    print(f"{name} {value}", flush=True)
 
     def _discard(self) -> None:
         """Remove the folder of a trial that was refused, if it was made by this call and holds no checkpoint."""
