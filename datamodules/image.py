@@ -121,6 +121,7 @@ class ImageDataModule(LightningDataModule):
         self.normalize = normalize
         self._statistics: dict[tuple[torch.device, float], tuple[Tensor, ...]] = {}
         self._arrays: Arrays | None = None
+        self.corrupted: list[Images] = []
 
     def load(self) -> Arrays:
         """Return the whole data set; fetch it first if it is not there. Override it to bring your own."""
