@@ -68,7 +68,7 @@ SHOW = (
 NOT_CONFIG = {"data.data_dir", "data.num_workers", "data.memory_format"}
 # Arguments that came after records were kept, by class: left out at their defaults, by which those records ran.
 LATER: dict[str, tuple[str, ...]] = {
-    "Classifier": ("l1", "warmup", "label_smoothing", "top5"),
+    "Classifier": ("l1", "warmup", "label_smoothing", "top5", "turned"),
     "Inpainter": ("holes", "hole_min", "hole_max", "strokes", "l1", "warmup"),
     "SimpleCNN": ("activation", "pooling"),
     "EqCNN": ("activation", "pooling"),
