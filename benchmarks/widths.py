@@ -1,6 +1,7 @@
 """How near each architecture comes to another's size by its width: ``python -m benchmarks widths``.
 
-It takes some minutes on two cores and writes ``results/benchmarks/widths.md``.
+It takes some minutes on two cores and writes ``results/benchmarks/widths.md``; with ``--seconds``, which needs a quiet
+machine, the time of a training step too.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def main(args: Sequence[str] | None = None) -> int:
     Args:
         args: command line, ``sys.argv[1:]`` by default.
     """
-    OneLineParser("python -m benchmarks widths", description=__doc__, allow_abbrev=False).parse_args(args)
+    parser = OneLineParser("python -m benchmarks widths", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--seconds", action="store_true", help="match the seconds of a training step too")
+    timed = parser.parse_args(args).seconds
+    measures = [measure for measure in MEASURES if timed or measure != "seconds"]
     start = time.perf_counter()
     torch.set_num_threads(cores())
     keep_freed_memory()
@@ -40,12 +44,16 @@ def main(args: Sequence[str] | None = None) -> int:
     lines = ["# Widths at which the architectures of `sweeps/compare.yaml` are as large as one of them", ""]
     lines += [
         "Made by `python -m benchmarks widths`: the width, and the size as a multiple of the partner's. What is "
-        f"further off than {NEAR:.0%} is in bold: no width comes nearer. Memory and seconds are of a training step of "
-        f"{BATCH} images; seconds were measured in turn with the partner's, with the quartiles of the turns, on "
-        f"{cpu_name()}, {cores()} threads, precision {best_precision()}, torch {torch.__version__}.",
+        f"further off than {NEAR:.0%} is in bold: no width comes nearer. Memory is that of a training step of {BATCH} "
+        "images: parameters, gradients, AdamW's moments and activations.",
     ]
+    if timed:
+        lines[-1] += (
+            " Seconds are those of a training step, measured in turn with the partner's, with the quartiles of the "
+            f"turns, on {cpu_name()}, {cores()} threads, precision {best_precision()}, torch {torch.__version__}."
+        )
     for like, data in PARTNERS.items():
-        found = {measure: match(models, like, [data], measure, BATCH) for measure in MEASURES}
+        found = {measure: match(models, like, [data], measure, BATCH) for measure in measures}
         lines += ["", f"## As large as {like}, on {data}", "", *table(models, found)]
     path = write_text(RESULT, "\n".join(lines) + "\n")
     print("\n".join(lines), f"\n{time.perf_counter() - start:.0f} s; {path}", sep="\n")

@@ -14,7 +14,7 @@ def compared(*found):
 
 
 def test_classifiers_have_every_figure(pair):
-    assert {*pair, "claims", "ranks", "reported"} == set(NAMES)
+    assert {*pair, "claims", "ranks", "best_of_k", "reported"} == set(NAMES)
 
 
 def test_other_kinds_draw_what_they_have():
