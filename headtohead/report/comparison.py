@@ -11,7 +11,7 @@ import pandas as pd
 
 from headtohead.records.looks import Looks
 from headtohead.records.metrics import Kind
-from headtohead.report import claims, judge, learning, times, tuning
+from headtohead.report import claims, judge, learning, scaling, times, tuning
 from headtohead.report.collect import Trials, mixed_hardware, runs_table
 from headtohead.report.ranks import Ranks, mean_ranks
 from headtohead.report.summary import best_rows, by_kind, by_table, notes, summarize
@@ -117,6 +117,7 @@ class Comparison:
         notes: sentences without which the tables would mislead.
         judged: the claims about this sweep and what became of them.
         searches: what a search over recipes found for each architecture, if the sweep is one.
+        curves: architectures over widths or shares of the data, where these vary.
     """
 
     trials: Trials
@@ -127,6 +128,7 @@ class Comparison:
     notes: list[str]
     judged: list[judge.Judged] = field(default_factory=list)
     searches: Sequence[tuning.Search] = ()
+    curves: Sequence[scaling.Family] = ()
 
     @cached_property
     def csv(self) -> str:
@@ -179,16 +181,17 @@ def make_comparison(trials: Trials, target: float | None = None, margin: float |
     if (rows := runs.config_hash.nunique()) > len(summary):
         said.append(f"The best {len(summary):,} of {rows:,} rows are shown; runs.csv has every trial.")
     judged = judge.judge(file.claims, trials, judge.beside(trials)) if file.claims else []
-    if searches := tuning.searches(trials):
-        parts = [_with_budgets(part, searches) for part in parts]
-        said += tuning.notes(searches)
-    return Comparison(trials, runs, shown, summary, parts, said, judged, searches)
+    searches, curves = tuning.searches(trials), scaling.families(trials)
+    parts = [_with_extra(part, searches, curves) for part in parts]
+    said += tuning.notes(searches) + [scaling.sentence(f, one) for f in curves for one in f.crossings]
+    return Comparison(trials, runs, shown, summary, parts, said, judged, searches, curves)
 
 
-def _with_budgets(part: Part, searches: Sequence[tuning.Search]) -> Part:
-    """Add the table of what the searches cost to the part of their data set."""
+def _with_extra(part: Part, searches: Sequence[tuning.Search], curves: Sequence[scaling.Family]) -> Part:
+    """Add the table of what searches cost, and of what was fitted to curves, to the part of their data set."""
     own = [search for search in searches if search.data == part.data and search.kind is part.kind]
-    return replace(part, extra=[tuning.budgets(own)]) if own else part
+    fitted = scaling.fits([family for family in curves if family.data == part.data and family.kind is part.kind])
+    return replace(part, extra=[*([tuning.budgets(own)] if own else []), *([fitted] if fitted else [])])
 
 
 def _part(

@@ -17,7 +17,9 @@ from headtohead.report.figures.critical import critical_difference
 from headtohead.report.figures.curves import learning_curves, rotation
 from headtohead.report.figures.groups import groups
 from headtohead.report.figures.pareto import COSTS, pareto_fronts
+from headtohead.report.figures.scaling import scaling_curves
 from headtohead.report.figures.style import Figure, Picture, save
+from headtohead.report.scaling import AXES
 
 Job = Callable[[], Iterator[Picture]]
 FEW = 8  # jobs, those of one data set: it takes longer to start processes than to draw them
@@ -26,6 +28,7 @@ NAMES = (
     "claims",
     "ranks",
     "best_of_k",
+    *(f"scaling_{axis}" for axis in AXES),
     "validation",
     "training_loss",
     "rotation",
@@ -45,8 +48,9 @@ def draw_all(comparison: Comparison, folder: Path) -> list[Figure]:
 
     Returns:
         ``verdicts`` of what the sweep is about, ``claims``, ``ranks`` over three data sets or more, ``best_of_k`` of a
-        search over recipes, and for each data set: learning curves (``validation``, ``training_loss``), accuracy over
-        the angle (``rotation``, and, of no more than seven models, ``rotation_polar``), Pareto fronts
+        search over recipes, ``scaling_params``, ``scaling_macs``, ``scaling_seconds`` and ``scaling_images`` where
+        widths or shares of the data vary, and for each data set: learning curves (``validation``, ``training_loss``),
+        accuracy over the angle (``rotation``, and, of no more than seven models, ``rotation_polar``), Pareto fronts
         (``pareto_params``, ``pareto_macs``, ``pareto_time``) and ``confusion``. With several data sets their names end
         in that of the data set.
     """
@@ -79,6 +83,8 @@ def _jobs(comparison: Comparison) -> list[Job]:
         jobs.append(partial(critical_difference, ranks, f"-{ranks.kind.main}" * (len(comparison.ranks) > 1)))
     if comparison.searches:
         jobs.append(partial(best_of_k, comparison.searches))
+    if comparison.curves:
+        jobs.append(partial(scaling_curves, comparison.curves))
     for group in groups(comparison.shown):
         jobs += [
             partial(pictures, group) for pictures in (learning_curves, rotation, pareto_fronts, confusion_matrices)

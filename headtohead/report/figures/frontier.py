@@ -3,9 +3,7 @@
 Only models of one recipe are compared: the same data, epochs and arguments, but for those of the model. A bootstrap
 says how sure a place is: seeds are drawn anew for each model, and the test images, where the records keep every image's
 answer, once for all models, because all were tested on the same. The share of draws in which a model is on the frontier
-stands beside it, where every model of the recipe ran two seeds or more. Deviations of n drawn seeds from their mean are
-made sqrt(n / (n - 1)) times as large, without which few seeds vary too little (Rao and Wu, "Resampling inference with
-complex survey data", JASA 83, 1988).
+stands beside it, where every model of the recipe ran two seeds or more.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ import numpy.typing as npt
 
 from headtohead.records.record import Record
 from headtohead.report.figures.groups import Floats, Group
+from headtohead.report.statistics import drawn_means
 
 DRAWS = 1000
 
@@ -103,21 +102,6 @@ def recipe_of(record: Record) -> str:
     return repr([record.data, *said])
 
 
-def drawn_mean(values: Floats, random: np.random.Generator) -> Floats:
-    """Return the mean over seeds ``(draws,)`` when seeds are drawn anew.
-
-    Args:
-        values: of each seed, ``(n,)``.
-        random: draws the seeds.
-    """
-    n = len(values)
-    mean = values.mean()
-    if n == 1:
-        return np.full(DRAWS, mean)
-    again = values[random.integers(n, size=(DRAWS, n))].mean(1)
-    return np.asarray(mean + (again - mean) * np.sqrt(n / (n - 1)))
-
-
 def drawn_scores(group: Group) -> tuple[dict[str, Floats], bool]:
     """Return the main number of each model as measured and as drawn, ``(1 + draws,)``, in the units of the table.
 
@@ -125,7 +109,7 @@ def drawn_scores(group: Group) -> tuple[dict[str, Floats], bool]:
     """
     main, random = group.kind.main, np.random.default_rng(0)
     found = {label: np.array([record.quality[main] for record in rows]) for label, rows in group.models.items()}
-    drawn = {label: drawn_mean(values, random) for label, values in found.items()}
+    drawn = {label: drawn_means(values, DRAWS, random) for label, values in found.items()}
     images = _per_image(group)
     if images is not None:
         drawn = {label: draws + shift for (label, draws), shift in zip(drawn.items(), _of_images(images), strict=True)}

@@ -8,8 +8,9 @@ from scipy import stats
 
 from headtohead.records import record as records
 from headtohead.records.per_image import of_classifier
-from headtohead.report.figures.frontier import drawn_mean, drawn_scores, fronts_of, pareto_front, recipe_of, unbeaten
+from headtohead.report.figures.frontier import drawn_scores, fronts_of, pareto_front, recipe_of, unbeaten
 from headtohead.report.figures.groups import groups
+from headtohead.report.statistics import drawn_means
 from tests.report.figures.trials import drawn, sweep, trial
 
 
@@ -35,10 +36,10 @@ def test_unbeaten_of_every_draw_is_the_front_of_that_draw():
 
 def test_drawn_means_vary_as_the_standard_error_says():
     values = np.array([1.0, 2.0, 4.0])
-    draws = drawn_mean(values, np.random.default_rng(0))
+    draws = drawn_means(values, 1000, np.random.default_rng(0))
     assert draws.mean() == pytest.approx(values.mean(), abs=0.1)
     assert draws.std() == pytest.approx(stats.sem(values), rel=0.1)  # the plain bootstrap's is 0.816 times that
-    assert set(drawn_mean(values[:1], np.random.default_rng(0))) == {1.0}
+    assert set(drawn_means(values[:1], 9, np.random.default_rng(0))) == {1.0}
 
 
 def test_the_share_is_the_probability_of_beating_the_cheaper_one():
