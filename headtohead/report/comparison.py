@@ -157,13 +157,16 @@ class Comparison:
         return lines
 
 
-def make_comparison(trials: Trials, target: float | None = None, margin: float | None = None) -> Comparison:
+def make_comparison(
+    trials: Trials, target: float | None = None, margin: float | None = None, price: float | None = None
+) -> Comparison:
     """Compare the trials of a sweep.
 
     Args:
         trials: with at least one record.
         target: see :func:`headtohead.report.collect.runs_table`.
         margin: what counts as equal in every question, instead of what stands in the claim file.
+        price: of an hour of the hardware, for the price of a trial and of the target.
 
     Raises:
         UsageError: the sweep's claim file is wrong, or names a row that could be several.
@@ -176,6 +179,8 @@ def make_comparison(trials: Trials, target: float | None = None, margin: float |
     asked = {key for question in file.questions for pair in find_pairs(trials, question) for key in pair}
     shown = best_rows(trials, runs, MOST_ROWS, asked)
     summary = summarize(shown, runs)
+    if price is not None:
+        summary = summary.assign(price_per_hour=price)
     parts = [_part(trials, runs, kind, data, rows, file.questions, margin) for kind, data, rows in by_table(summary)]
     said = [*notes(summary), *_pair_notes(parts, trials.looks), *mixed_hardware(shown), *times.notes(shown)]
     if (rows := runs.config_hash.nunique()) > len(summary):

@@ -24,10 +24,8 @@ from headtohead.report.time_again import grid, time_again
 from headtohead.report.times import read_again
 from headtohead.report.write import show, write
 
-USAGE = (
-    "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] "
-    "[--claims | --index | --time-again | --best]"
-)
+USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--price-per-hour PRICE] "
+USAGE += "[--claims | --index | --time-again | --best]"
 
 
 @lasting_output()
@@ -75,6 +73,12 @@ def _main(args: Sequence[str] | None) -> int:
         help="difference that counts as none, in the units of the table (default: what the sweep's claim file says, "
         "else 0.2 points of accuracy on MNIST, 0.5 elsewhere)",
     )
+    parser.add_argument(
+        "--price-per-hour",
+        type=float,
+        metavar="PRICE",
+        help="of the hardware, in any currency: the table of costs says the price of a trial and of the target",
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--claims",
@@ -107,6 +111,8 @@ def _main(args: Sequence[str] | None) -> int:
             raise UsageError(f"--target: must be a share between 0 and 1, such as 0.95: got {options.target:g}")
         if options.margin is not None and not 0 < options.margin < math.inf:
             raise UsageError(f"--margin: must be a number above 0, such as 0.2: got {options.margin:g}")
+        if options.price_per_hour is not None and not 0 < options.price_per_hour < math.inf:
+            raise UsageError(f"--price-per-hour: must be a number above 0, such as 2.5: got {options.price_per_hour:g}")
         if options.out is not None and (options.claims or options.index):
             raise UsageError(f"--out: --claims and --index write into RUNS: leave it out: got {options.out}")
         options.out = options.out or Path("results")
@@ -149,7 +155,7 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
         folder = options.out / trials.name
         if options.time_again:
             trials = replace(trials, again=read_again(time_again(trials).parent))
-        comparison = make_comparison(trials, options.target, options.margin)
+        comparison = make_comparison(trials, options.target, options.margin, options.price_per_hour)
         show(comparison, write(comparison, folder))
         if options.time_again and (table := grid(comparison)):
             print(markdown([table], [], []))

@@ -20,7 +20,17 @@ from headtohead.trial.refused import REFUSED
 
 ROOT = Path(__file__).parents[2]
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
-OPTIONS = ("--help", "-h", "--config", "-c", "--print_config", "--seed_everything", "--compile", "--trainer")
+OPTIONS = (
+    "--help",
+    "-h",
+    "--config",
+    "-c",
+    "--print_config",
+    "--seed_everything",
+    "--weights",
+    "--compile",
+    "--trainer",
+)
 FACTS = ("in_channels", "in_chans", "image_size", "img_size", "num_classes")  # filled in from the data
 NOT_TO_BE_JUDGED = ("null", "none", "~", ".nan", ".inf")  # by a number's own rules: YAML's words
 PARTS = ("model", "task", "data")
@@ -148,7 +158,9 @@ def _classes() -> dict[str, dict[str, Signature]]:
             for node in _tree(path).body:
                 name = node.name if isinstance(node, ast.ClassDef) else ""
                 if name and name.lower() == path.stem.replace("_", "") and name != "Task":
-                    found[part][name] = base if part == "data" else _signature(path, name)
+                    inherits = part == "data" and "def __init__(" not in ast.unparse(node)
+                    filled = () if part == "data" else (*FACTS, "net")
+                    found[part][name] = base if inherits else _signature(path, name, filled)
     for part in found:
         found[part] = dict(sorted(found[part].items(), key=lambda item: item[0].lower()))
     for part in ("callbacks", "logger"):
@@ -159,15 +171,21 @@ def _classes() -> dict[str, dict[str, Signature]]:
     return found
 
 
-def _signature(path: Path, name: str) -> Signature:
-    """Return the arguments of a class by its source, with their annotations; none where it takes any."""
+def _signature(path: Path, name: str, filled: Sequence[str] = ()) -> Signature:
+    """Return the arguments of a class by its source, with their annotations; none where it takes any.
+
+    Args:
+        path: of the source.
+        name: of the class.
+        filled: the arguments that nobody gives, because the suite fills them in.
+    """
     for node in _tree(path).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             for method in node.body:
                 if isinstance(method, ast.FunctionDef) and method.name == "__init__" and method.args.kwarg is None:
                     every = [*method.args.args[1:], *method.args.kwonlyargs]
                     kinds = {a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in every}
-                    return {n: kind for n, kind in kinds.items() if n not in (*FACTS, "net")}
+                    return {n: kind for n, kind in kinds.items() if n not in filled}
     return {}
 
 

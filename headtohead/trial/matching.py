@@ -168,6 +168,11 @@ def alike(data: Sequence[str]) -> list[list[str]]:
 
 def _facts(data: Sequence[str]) -> dict[str, int]:
     found = {name: facts_of(_found(name, "parameters.data", datamodules)) for name in data}
+    if unknown := [name for name, facts in found.items() if len(facts) < len(FACTS)]:
+        raise UsageError(
+            f"parameters.data: the class {unknown[0]} does not say what its images are, on which a model's size "
+            "depends: give each model its width"
+        )
     first, *others = found
     for other in others:
         if found[other] != found[first]:
@@ -175,7 +180,7 @@ def _facts(data: Sequence[str]) -> dict[str, int]:
                 f"parameters.data: {first} and {other} have different images, on which a model's size depends: "
                 "match them in a file for each"
             )
-    return FACTS | found[first]
+    return found[first]
 
 
 def _found(path: str, argument: str, home: Any) -> Any:

@@ -53,7 +53,7 @@ def test_widths_are_those_of_width_like_and_the_rest_stays(matched):
     assert "#   EqCNN at width 11: 14,662 params, 1.05 x SimpleCNN, the nearest: 4.9% off" in text
 
 
-@pytest.mark.parametrize("measure", ["params", "macs"])
+@pytest.mark.parametrize("measure", ["params", pytest.param("macs", marks=pytest.mark.slow)])
 def test_every_classifier_is_as_large_as_cnn_or_says_how_far_off_it_is(matched, measure):
     names = [name for name in architectures.__all__ if "UNet" not in name]
     text, file = matched(f"[{', '.join(names)}]", f"--match={measure}", "--like=CNN", data="{value: CIFAR10}")

@@ -30,12 +30,12 @@ NAMES = (
     "best_of_k",
     *(f"scaling_{axis}" for axis in AXES),
     "validation",
-    "training_loss",
+    "loss",
     "rotation",
     "rotation_polar",
     *(f"pareto_{cost}" for cost in COSTS),
     "confusion",
-    "reported",  # of an earlier version
+    *("reported", "training_loss"),  # of earlier versions
 )
 
 
@@ -49,7 +49,7 @@ def draw_all(comparison: Comparison, folder: Path) -> list[Figure]:
     Returns:
         ``verdicts`` of what the sweep is about, ``claims``, ``ranks`` over three data sets or more, ``best_of_k`` of a
         search over recipes, ``scaling_params``, ``scaling_macs``, ``scaling_seconds`` and ``scaling_images`` where
-        widths or shares of the data vary, and for each data set: learning curves (``validation``, ``training_loss``),
+        widths or shares of the data vary, and for each data set: learning curves (``validation``, ``loss``),
         accuracy over the angle (``rotation``, and, of no more than seven models, ``rotation_polar``), Pareto fronts
         (``pareto_params``, ``pareto_macs``, ``pareto_time``) and ``confusion``. With several data sets their names end
         in that of the data set.

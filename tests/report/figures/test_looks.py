@@ -30,7 +30,7 @@ def test_a_model_has_one_color_in_all_figures_of_a_sweep():
     pictures = drawn(*found)
     seen = {}
     for name, picture in pictures.items():
-        if name.startswith(("validation", "training_loss", "rotation-")):
+        if name.startswith(("validation", "loss", "rotation-")):
             for label, line in lines(picture).items():
                 seen.setdefault(label, set()).add(line.get_color())
     for group in groups(sweep(*found)):
@@ -48,7 +48,7 @@ def test_legends_are_in_the_order_in_which_the_lines_end():
     slow = trial("Slow", acc=0.9, seed=0)
     slow = dataclasses.replace(slow, history=[{"epoch": e, "val_acc": 0.1, "train_loss": 3 - e} for e in range(3)])
     pictures = drawn(fast, slow)
-    for name in ("validation", "training_loss"):
+    for name in ("validation", "loss"):
         legend = [text.get_text() for text in pictures[name].canvas.legends[0].get_texts()]
         ends = {label: line.get_ydata()[-1] for label, line in lines(pictures[name]).items()}
         assert legend == sorted(ends, key=lambda label: -ends[label])
