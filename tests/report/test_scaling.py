@@ -135,7 +135,8 @@ def test_lines_are_of_one_recipe_but_for_their_axis(swept):
     assert [one.x.tolist() for one in found["seconds"].lines] == [[2, 4, 8]] * 2  # two epochs of a quarter per width
 
 
-def test_the_report_says_what_the_curves_do(swept):
+def test_the_report_says_what_the_curves_do(swept, monkeypatch):
+    monkeypatch.setattr(scaling, "DRAWS", 100)
     comparison = make_comparison(swept)
     family = next(family for family in comparison.curves if family.axis == "images")
     (found,) = family.crossings

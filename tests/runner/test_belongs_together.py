@@ -7,10 +7,13 @@ import pytest
 import yaml
 
 from headtohead.records import record as records
+from headtohead.report.collect import Trials
+from headtohead.report.tuning import tuned_file
 from headtohead.runner import main as sweep
 from headtohead.runner.sweep_file import SweepError, read_sweep
 from headtohead.trial.main import resolve
 from tests.conftest import ROOT
+from tests.records.examples import with_accuracy
 
 EQ = {"model": {"class_path": "EqCNN", "init_args": {"width": 2}}, "task": {"class_path": "Classifier"}}
 EQ["task"]["init_args"] = {"lr": 0.02}
@@ -53,6 +56,26 @@ def test_a_mapping_is_what_a_file_of_it_would_be(workplace):
     assert (found["model"], found["model.width"], found["task.lr"]) == ("EqCNN", 2, 0.02)
     of_file = ["--config=eq.yaml" if arg.startswith("--config=") else arg for arg in second.args]
     assert resolve(of_file) == found
+
+
+def test_the_best_points_of_a_search_are_the_trials_that_they_were(workplace):
+    """From what a search resolved to, by way of the file that ``report.py --best`` writes, to the same trial again."""
+    found, best = {}, {}
+    for model in (["--model=EqCNN", "--model.width=3"], ["--model=FCNet"]):
+        config = resolve(["fit", *model, "--data=MNIST", "--data.train_size=0.1", "--task.warmup=5"])
+        seed = config.pop("seed_everything")
+        for lr in (0.1, 0.2, 0.3):
+            config = {**config, "task.lr": lr}
+            named = {"config": config, "config_hash": records.config_hash(config), "model": config["model"]}
+            record = with_accuracy(0.9, seed, **named)
+            record.quality["val_acc"] = 1 - abs(lr - 0.2)
+            found[f"{config['model']}{lr}"] = record
+            best |= {config["model"]: {**config, "task.lr": 0.2}}
+    (workplace / "tuned.yaml").write_text(tuned_file(Trials("tune", found)))
+    trials = read_sweep(workplace / "tuned.yaml").trials
+    assert len(trials) == 2 * 5
+    for trial in trials[:2]:  # the first new seed
+        assert resolve(trial.args) == {"seed_everything": 1, **best[resolve(trial.args)["model"]]}
 
 
 @pytest.mark.parametrize(

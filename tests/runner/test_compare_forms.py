@@ -31,7 +31,7 @@ def sized(path, data, measure, **arguments):
     return size(network, *example_inputs(network, FACTS[data])).macs
 
 
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("measure", ["params", pytest.param("macs", marks=pytest.mark.slow)])
 def test_every_model_is_as_large_as_cnn_or_the_file_says_that_it_is_not(measure):
     file, own = read(f"compare_{measure}"), read("compare")
     points = file["parameters"]["config"]["values"]

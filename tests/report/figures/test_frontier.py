@@ -10,14 +10,21 @@ from headtohead.records import record as records
 from headtohead.records.per_image import of_classifier
 from headtohead.report.figures.frontier import drawn_scores, fronts_of, pareto_front, recipe_of, unbeaten
 from headtohead.report.figures.groups import groups
+from headtohead.report.figures.pareto import pareto_fronts
 from headtohead.report.statistics import drawn_means
-from tests.report.figures.trials import drawn, sweep, trial
+from tests.report.figures.trials import sweep, trial
 
 
 def of_images(right, seed, model, params=1000):
     right = np.asarray(right, bool)
     record = trial(model, acc=float(right.mean()), seed=seed, params=params)
     return dataclasses.replace(record, per_image=of_classifier("of a test", {0: right}))
+
+
+def picture_of(*found):
+    """The figure of parameters alone."""
+    (group,) = groups(sweep(*found))
+    return next(iter(pareto_fronts(group)))
 
 
 def test_unbeaten_of_every_draw_is_the_front_of_that_draw():
@@ -56,7 +63,7 @@ def test_the_share_is_the_probability_of_beating_the_cheaper_one():
     error = np.hypot(*[stats.sem([90, 92, 94, 96])] * 2)
     assert front.share[1] == 1  # the cheapest is never beaten
     assert front.share[0] == pytest.approx(stats.norm.cdf(0.5 / error), abs=0.05)
-    texts = drawn(*cheap, *dear)["pareto_params"]
+    texts = picture_of(*cheap, *dear)
     assert f"Dear ({front.share[0]:.0%})" in [
         text.get_text().replace("\N{NO-BREAK SPACE}", "") for text in texts.canvas.axes[0].texts
     ]
@@ -74,7 +81,7 @@ def test_images_are_drawn_for_all_models_at_once():
     apart = (scores["Dear"] - scores["Cheap"])[1:]
     assert apart.mean() == pytest.approx(2.5, abs=0.15)
     assert apart.std() == pytest.approx(100 * np.sqrt(30 / 400 - 0.025**2) / 20, rel=0.08)
-    assert "when seeds and test images are drawn anew" in drawn(*found)["pareto_params"].caption
+    assert "when seeds and test images are drawn anew" in picture_of(*found).caption
 
 
 def test_images_are_left_out_where_they_are_not_of_one_test_set():
@@ -89,7 +96,7 @@ def test_images_are_left_out_where_they_are_not_of_one_test_set():
 
 def test_one_seed_says_nothing_of_how_sure_a_front_is():
     found = [trial("A", acc=0.9, params=10), trial("A", acc=0.8, seed=1, params=10), trial("B", acc=0.95, params=20)]
-    picture = drawn(*found)["pareto_params"]
+    picture = picture_of(*found)
     assert [text.get_text() for text in picture.canvas.axes[0].texts] == ["B", "A"]
     assert "How sure a front is cannot be said where one of its models ran one seed." in picture.caption
     assert "Per cent" not in picture.caption
