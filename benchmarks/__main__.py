@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from benchmarks import NAMES, verdicts
+from benchmarks import NAMES, verdicts, widths
 from benchmarks.timing import Missing, Row, quiet
 from headtohead.cli.arguments import OneLineParser
 from headtohead.cli.output import lasting_output
@@ -41,8 +41,10 @@ def main(args: Sequence[str] | None = None) -> int:
     args = sys.argv[1:] if args is None else args
     if args[:1] == ["verdicts"]:  # which times nothing
         return verdicts.main(args[1:])
+    if args[:1] == ["widths"]:
+        return widths.main(args[1:])
     parser = OneLineParser("python -m benchmarks", description=__doc__, allow_abbrev=False)
-    parser.add_argument("name", nargs="?", metavar="NAME", help=f"all, verdicts, or one of {', '.join(NAMES)}")
+    parser.add_argument("name", nargs="?", metavar="NAME", help=f"all, verdicts, widths, or one of {', '.join(NAMES)}")
     parser.add_argument("--list", action="store_true", help="say what each measures, and stop")
     parser.add_argument("--device", default="cpu", help="of augmentations: where kornia works, such as cuda")
     options = parser.parse_args(args)

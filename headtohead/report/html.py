@@ -30,6 +30,8 @@ from headtohead.report.table import Cell, Column, Grid, claimed
 MOST_TRIALS = 1000  # in the table of every trial: with ten thousand no browser is quick
 ANSWERS = ("verdicts", "claims", "ranks")  # the figures of what is asked, beside the verdicts
 TITLES = {
+    "best_of_k": "What a search finds",
+    "scaling": "Over size and data",
     "pareto": "What a cost buys",
     "validation": "Training",
     "loss": "Training",

@@ -15,7 +15,7 @@ from headtohead.cli.arguments import OneLineParser, is_address
 from headtohead.cli.errors import UsageError
 from headtohead.cli.output import lasting_output
 from headtohead.records import files
-from headtohead.report import claims, judge
+from headtohead.report import claims, judge, tuning
 from headtohead.report.collect import Trials, collect, find_sweeps
 from headtohead.report.comparison import make_comparison
 from headtohead.report.index import write_index
@@ -25,7 +25,7 @@ from headtohead.report.times import read_again
 from headtohead.report.write import show, write
 
 USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--price-per-hour PRICE] "
-USAGE += "[--claims | --index | --time-again]"
+USAGE += "[--claims | --index | --time-again | --best]"
 
 
 @lasting_output()
@@ -96,6 +96,11 @@ def _main(args: Sequence[str] | None) -> int:
         action="store_true",
         help="measure latency and throughput of the rows again, in turn, from their checkpoints on this machine",
     )
+    what.add_argument(
+        "--best",
+        action="store_true",
+        help="print a sweep file of the best point of each architecture by validation, with new seeds, and stop",
+    )
     parser.add_argument(
         "--push", action="store_true", help="log table, figures and report to the project that the runs are read from"
     )
@@ -123,11 +128,15 @@ def _main(args: Sequence[str] | None) -> int:
             raise UsageError(f"--time-again: RUNS must be a folder of sweeps, with checkpoints: got {options.runs}")
         if remote and options.runs.partition("/")[0] in ("runs", "results"):  # where ours are
             raise UsageError(f"RUNS: there is no folder {options.runs}")
+        if not remote and options.best:
+            return _best(_collect(Path(options.runs or "runs")))
         if not remote:
             return _write_all(_collect(Path(options.runs or "runs")), options)
         from headtohead.report import from_wandb  # only here, because it imports wandb
 
         with TemporaryDirectory() as downloaded:
+            if options.best:
+                return _best([from_wandb.fetch(options.runs, Path(downloaded))])
             return _write_all([from_wandb.fetch(options.runs, Path(downloaded))], options)
     except UsageError as error:
         print(f"report.py: {error}", file=sys.stderr)
@@ -155,6 +164,16 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
 
             print(f"pushed to {from_wandb.push(options.runs, trials.name, folder, comparison.runs)}")
     return 0 if any(trials.records for trials in sweeps) else 2
+
+
+def _best(sweeps: list[Trials]) -> int:
+    """Print the sweep file of what a search found."""
+    if len(sweeps) != 1:
+        raise UsageError(f"--best: RUNS must be the folder of one sweep: got {len(sweeps)} sweeps")
+    for problem in sweeps[0].problems:
+        print(f"{sweeps[0].name}: left out: {problem}", file=sys.stderr)
+    print(tuning.tuned_file(sweeps[0]), end="")
+    return 0
 
 
 def _list(folder: Path, options: Namespace) -> int:

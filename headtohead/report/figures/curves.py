@@ -69,12 +69,12 @@ def learning_curves(group: Group) -> Iterator[Picture]:
             caption += " Thin: the same of the training images, while they were learnt from, augmentation included."
         with style():
             log = metric == "val_loss" and min(float(np.nanmin(curve.mean)) for curve in [*curves, *training]) > 0
-            canvas, axes = _draw(group, curves, title, training, **({"yscale": "log"} if log else {}))
+            canvas, axes = draw_curves(group, curves, title, training, **({"yscale": "log"} if log else {}))
             axes.set(xlabel="epoch", ylabel=what + ", %" * share)
             axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
             if log:
                 log_ticks(axes.yaxis)
-        yield Picture(name + group.suffix, title, caption, canvas, _spots(axes, curves, "epoch {:.0f}"))
+        yield Picture(name + group.suffix, title, caption, canvas, spots_of(axes, curves, "epoch {:.0f}"))
 
 
 def epoch_curves(group: Group, metric: str) -> list[Curve]:
@@ -107,15 +107,15 @@ def rotation(group: Group) -> Iterator[Picture]:
     )
     title = f"Test accuracy over the angle on {group.data}"
     with style():
-        canvas, axes = _draw(group, curves, title)
+        canvas, axes = draw_curves(group, curves, title)
         axes.set(xticks=range(0, 361, 90), xlim=(0, 360), ylim=(0, 100))
         axes.set(xlabel="test images turned by, degrees", ylabel="test accuracy, %")
-    yield Picture(f"rotation{group.suffix}", title, caption, canvas, _spots(axes, curves, "{:.0f}°"))
+    yield Picture(f"rotation{group.suffix}", title, caption, canvas, spots_of(axes, curves, "{:.0f}°"))
     if len(curves) > len(COLORS):  # on a circle so many lie on each other
         return
     title += ", as a circle"
     with style():
-        canvas, axes = _draw(group, curves, title, projection="polar")
+        canvas, axes = draw_curves(group, curves, title, projection="polar")
         polar: Any = axes
         polar.set_theta_zero_location("N")  # upright images at the top, turned counter-clockwise as they are
         axes.set(ylim=(0, 100), yticks=(25, 50, 75, 100), xticks=np.deg2rad(range(0, 360, 45)))
@@ -136,7 +136,7 @@ def angle_curves(group: Group) -> list[Curve]:
     return curves
 
 
-def _draw(
+def draw_curves(
     group: Group, curves: Sequence[Curve], title: str, beside: Sequence[Curve] = (), **kind: Any
 ) -> tuple[Canvas, Axes]:
     """Draw curves: the best models in colors, named in the order in which they end, the others in grey.
@@ -177,7 +177,7 @@ def _draw(
     return canvas, axes
 
 
-def _spots(axes: Axes, curves: Sequence[Curve], at: str) -> list[Spot]:
+def spots_of(axes: Axes, curves: Sequence[Curve], at: str) -> list[Spot]:
     """Return what the points of curves stand for."""
     return [
         Spot(axes, x, mean, f"{curve.label}, {at.format(x)}: {with_interval(mean, low, high)}")

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import forest
+from headtohead.report.figures.best_of_k import best_of_k
 from headtohead.report.figures.confusion import confusion_matrices
 from headtohead.report.figures.critical import critical_difference
 from headtohead.report.figures.curves import learning_curves, rotation
 from headtohead.report.figures.groups import groups
 from headtohead.report.figures.pareto import COSTS, pareto_fronts
+from headtohead.report.figures.scaling import scaling_curves
 from headtohead.report.figures.style import Figure, Picture, save
+from headtohead.report.scaling import AXES
 
 Job = Callable[[], Iterator[Picture]]
 FEW = 8  # jobs, those of one data set: it takes longer to start processes than to draw them
@@ -24,6 +27,8 @@ NAMES = (
     "verdicts",
     "claims",
     "ranks",
+    "best_of_k",
+    *(f"scaling_{axis}" for axis in AXES),
     "validation",
     "loss",
     "rotation",
@@ -42,10 +47,12 @@ def draw_all(comparison: Comparison, folder: Path) -> list[Figure]:
         folder: where ``<name>.png`` is written.
 
     Returns:
-        ``verdicts`` of what the sweep is about, ``claims``, ``ranks`` over three data sets or more, and for each data
-        set: learning curves (``validation``, ``loss``), accuracy over the angle (``rotation``, and, of no more
-        than seven models, ``rotation_polar``), Pareto fronts (``pareto_params``, ``pareto_macs``, ``pareto_time``) and
-        ``confusion``. With several data sets their names end in that of the data set.
+        ``verdicts`` of what the sweep is about, ``claims``, ``ranks`` over three data sets or more, ``best_of_k`` of a
+        search over recipes, ``scaling_params``, ``scaling_macs``, ``scaling_seconds`` and ``scaling_images`` where
+        widths or shares of the data vary, and for each data set: learning curves (``validation``, ``loss``),
+        accuracy over the angle (``rotation``, and, of no more than seven models, ``rotation_polar``), Pareto fronts
+        (``pareto_params``, ``pareto_macs``, ``pareto_time``) and ``confusion``. With several data sets their names end
+        in that of the data set.
     """
     jobs = _jobs(comparison)
     if len(jobs) > FEW and "fork" in multiprocessing.get_all_start_methods():
@@ -74,6 +81,10 @@ def _jobs(comparison: Comparison) -> list[Job]:
     jobs: list[Job] = [partial(forest.verdicts, comparison.headline), partial(forest.claimed, comparison.judged)]
     for ranks in comparison.ranks:
         jobs.append(partial(critical_difference, ranks, f"-{ranks.kind.main}" * (len(comparison.ranks) > 1)))
+    if comparison.searches:
+        jobs.append(partial(best_of_k, comparison.searches))
+    if comparison.curves:
+        jobs.append(partial(scaling_curves, comparison.curves))
     for group in groups(comparison.shown):
         jobs += [
             partial(pictures, group) for pictures in (learning_curves, rotation, pareto_fronts, confusion_matrices)

@@ -8,13 +8,15 @@ from headtohead.report.figures.draw import NAMES, draw_all
 from tests.records.examples import filled
 from tests.report.figures.trials import drawn, lines, sweep, trial
 
+SCALING = {"scaling_params", "scaling_macs", "scaling_seconds", "scaling_images"}
+
 
 def compared(*found):
     return make_comparison(sweep(*found))
 
 
 def test_classifiers_have_every_figure(pair):
-    assert {*pair, "claims", "ranks", "reported", "training_loss"} == set(NAMES)
+    assert {*pair, "claims", "ranks", "best_of_k", *SCALING, "reported", "training_loss"} == set(NAMES)
 
 
 def test_other_kinds_draw_what_they_have():

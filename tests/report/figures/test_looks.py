@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from headtohead.records import record as records
+from headtohead.report.figures.frontier import fronts_of
 from headtohead.report.figures.groups import choose_looks, groups
-from headtohead.report.figures.pareto import cost_points, pareto_fronts_of
+from headtohead.report.figures.pareto import cost_points
 from headtohead.report.figures.style import COLORS
 from tests.report.figures.trials import drawn, lines, sweep, trial
 
@@ -71,8 +72,8 @@ def test_a_front_never_mixes_recipes():
     ]
     (group,) = groups(sweep(*found))
     points = cost_points(group, "params")
-    fronts = pareto_fronts_of(points, "max")
-    names = [[[points.label[i] for i in indices] for indices in found] for found in fronts]
+    fronts = fronts_of(points.recipe, points.seeds, points.costs, points.scores, "max")
+    names = [[[points.label[i] for i in indices] for indices in (front.best, front.alike)] for front in fronts]
     assert sorted(names) == [
         [["A", "B"], ["B", "A", "C"]],  # C costs more than B and is worse; D and E would beat all three
         [["D", "E"], ["E", "D"]],
@@ -80,7 +81,8 @@ def test_a_front_never_mixes_recipes():
     picture = drawn(*found)["pareto_params"]
     assert "1 model is beaten in both by another. 1 model has a recipe that no other has: no front." in picture.caption
     legend = [text.get_text() for text in picture.canvas.legends[0].get_texts()]
-    assert sorted(legend) == ["recipe of B, A, C", "recipe of E, D"]
+    single = "no front: F, of other epochs or arguments than the rest"
+    assert sorted(legend) == [single, "recipe of B, A, C", "recipe of E, D"]
     stairs = [line for line in picture.canvas.axes[0].get_lines() if line.get_drawstyle() == "steps-post"]
     assert sorted(line.get_ydata()[-1] for line in stairs) == pytest.approx([60, 95])
 
