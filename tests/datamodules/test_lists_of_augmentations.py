@@ -11,6 +11,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
+from datamodules.crop import RandomTurnShift
 from datamodules.image import Augment, augmentation, joined, move
 from headtohead.cli.errors import UsageError
 from headtohead.trial.networks import _always, _try_augmentation
@@ -190,7 +191,7 @@ def test_default_in_a_list_is_the_data_sets_own():
         default_augment = "rotate"
 
     parts = list(Own(augment=["default", "flip"]).augment.children())
-    assert [type(part) for part in parts] == [K.RandomRotation, K.RandomHorizontalFlip]
+    assert [type(part) for part in parts] == [RandomTurnShift, K.RandomHorizontalFlip]
     assert isinstance(Own(augment=[]).augment, nn.Identity)
 
 
