@@ -113,8 +113,8 @@ def judge(claims: Iterable[Claim], trials: Trials, pool: Iterable[Record] = ()) 
 def in_words(found: Iterable[Judged]) -> str:
     """Return in a sentence how many of the claims ended in what."""
     outcomes = Counter(line.outcome for line in found)
-    count = outcomes.total()
-    return f"{count} {'claim' if count == 1 else 'claims'}: {', '.join(f'{n} × {said}' for said, n in outcomes.most_common())}."
+    said = ", ".join(f"{n} × {outcome}" for outcome, n in outcomes.most_common())
+    return f"{outcomes.total()} {'claim' if outcomes.total() == 1 else 'claims'}: {said}."
 
 
 def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame) -> Judged:
