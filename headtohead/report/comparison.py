@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -151,13 +151,19 @@ class Comparison:
         return lines
 
 
-def make_comparison(trials: Trials, target: float | None = None, margin: float | None = None) -> Comparison:
+def make_comparison(
+    trials: Trials,
+    target: float | None = None,
+    margin: float | None = None,
+    begin: Callable[[Trials], object] | None = None,
+) -> Comparison:
     """Compare the trials of a sweep.
 
     Args:
         trials: with at least one record.
         target: see :func:`headtohead.report.collect.runs_table`.
         margin: what counts as equal in every question, instead of what stands in the claim file.
+        begin: is given the trials that are shown, before anything is compared.
 
     Raises:
         UsageError: the sweep's claim file is wrong, or names a row that could be several.
@@ -169,6 +175,8 @@ def make_comparison(trials: Trials, target: float | None = None, margin: float |
     trials = replace(trials, named=claims.named_rows(file.labels, trials))
     asked = {key for question in file.questions for pair in find_pairs(trials, question) for key in pair}
     shown = best_rows(trials, runs, MOST_ROWS, asked)
+    if begin is not None:
+        begin(shown)
     summary = summarize(shown, runs)
     parts = [_part(trials, runs, kind, data, rows, file.questions, margin) for kind, data, rows in by_table(summary)]
     said = [*notes(summary), *_pair_notes(parts, trials.looks), *mixed_hardware(shown), *times.notes(shown)]

@@ -18,6 +18,7 @@ from headtohead.records import files
 from headtohead.report import claims, judge
 from headtohead.report.collect import Trials, collect, find_sweeps
 from headtohead.report.comparison import make_comparison
+from headtohead.report.figures import Drawing
 from headtohead.report.index import write_index
 from headtohead.report.table import claimed, markdown
 from headtohead.report.time_again import grid, time_again
@@ -137,8 +138,13 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
         folder = options.out / trials.name
         if options.time_again:
             trials = replace(trials, again=read_again(time_again(trials).parent))
-        comparison = make_comparison(trials, options.target, options.margin)
-        show(comparison, write(comparison, folder))
+        drawing = Drawing(folder)
+        try:
+            comparison = make_comparison(trials, options.target, options.margin, drawing.begin)
+            paths = write(comparison, folder, drawing)
+        finally:
+            drawing.stop()
+        show(comparison, paths)
         if options.time_again and (table := grid(comparison)):
             print(markdown([table], [], []))
         if options.push:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from headtohead.records.metrics import Kind, is_number, kind_of
 from headtohead.records.record import Record
@@ -107,7 +107,7 @@ def band(values: Floats) -> tuple[Floats, Floats, Floats]:
     degrees = np.where(n > 1, n - 1.0, np.nan)
     with np.errstate(over="ignore"):  # of numbers beyond 1e150, whose band is infinite
         std = np.sqrt(np.nansum((values - mean) ** 2, 0) / degrees)
-    half = stats.t.ppf(0.975, degrees) * std / np.sqrt(total)
+    half = special.stdtrit(degrees, 0.975) * std / np.sqrt(total)
     return mean, mean - half, mean + half
 
 
