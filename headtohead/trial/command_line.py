@@ -45,6 +45,7 @@ from headtohead.trial.hardware import (
     repeat_exactly,
     trials_on_machine,
 )
+from headtohead.trial.help import TRAINER_DEFAULTS
 from headtohead.trial.networks import (
     FROM_THE_DATA,
     Network,
@@ -81,7 +82,7 @@ class TrialCLI(LightningCLI):
         try:
             super().__init__(
                 seed_everything_default=0,
-                trainer_defaults={"max_epochs": 10, "enable_model_summary": False, "devices": 1},  # small networks
+                trainer_defaults=dict(TRAINER_DEFAULTS),
                 save_config_kwargs={"overwrite": True},
                 parser_kwargs={**strict, **{name: dict(strict) for name in self.subcommands()}},
                 auto_configure_optimizers=False,  # the recipe belongs to Task
