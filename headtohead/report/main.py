@@ -150,7 +150,7 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
         if options.push:
             from headtohead.report import from_wandb
 
-            print(f"pushed to {from_wandb.push(options.runs, trials.name, folder, comparison.runs)}")
+            print(f"pushed to {' and '.join(from_wandb.push(options.runs, comparison, folder))}")
     return 0 if any(trials.records for trials in sweeps) else 2
 
 

@@ -122,7 +122,7 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / records.FAILED).unlink(missing_ok=True)
         args = [*trial.args, f"--trainer.default_root_dir={folder}", "--ckpt_path=last"]
-        environment = {"WANDB_RUN_GROUP": self.name, "WANDB_NAME": trial.name, "TRIALS_ON_MACHINE": str(self.jobs)}
+        environment = {"SWEEP_NAME": self.name, "WANDB_NAME": trial.name, "TRIALS_ON_MACHINE": str(self.jobs)}
         slot = self._free_slot()
         if slot:
             environment["CUDA_VISIBLE_DEVICES"] = slot

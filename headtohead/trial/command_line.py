@@ -280,9 +280,7 @@ class TrialCLI(LightningCLI):
 
     def _logger(self, folder: Path) -> tracking.TrialLogger:
         config = self.config_init[self.subcommand]
-        shown = {"seed_everything": config.seed_everything, **self.resolved}
-        tags = [class_name(self.resolved[part]) for part in ("model", "data")]
-        return tracking.TrialLogger(folder, shown, tags=tags, resumes=self.resumes)
+        return tracking.TrialLogger(folder, config.seed_everything, self.resolved, self.resumes)
 
     def after_fit(self) -> None:
         """Test the best checkpoint once; the recorder then writes the record."""

@@ -21,22 +21,29 @@ from tests.wandb_server import ENTITY
 def upload(folder, record):
     """Upload a record as a trial does when it has ended."""
     path = records.write(record, folder)
-    logger = tracking.TrialLogger(folder, record.config, [], resumes=False)
+    logger = tracking.TrialLogger(folder, record.seed, record.config, resumes=False)
     logger.attach(path, {"test_acc": record.quality["test_acc"]})
     name = logger.experiment.id
     tracking.finish(0)
     return name
 
 
-def test_how_often_a_sweep_is_looked_at_comes_back_with_its_records(server, workplace):
-    """The intervals of verdicts depend on it."""
+def test_how_often_a_sweep_is_looked_at_comes_back_with_its_records(server, workplace, monkeypatch):
+    """The intervals of verdicts depend on it. Its runs are found by its name, and grouped by all but their seeds."""
+    monkeypatch.setenv(tracking.SWEEP, "mine")
     given = looks.Looks(2, 12, 3)
     sweep = workplace / "runs" / "mine"
     looks.write_looks(given, sweep)
     name = upload(sweep / "one", make(seed=7))
     assert json.loads(server.files[name, looks.FILE_NAME]) == {"first": 2, "most": 12, "at_once": 3}
+    monkeypatch.delenv(tracking.SWEEP)
     alone = upload(workplace / "runs" / "train" / "alone", make(seed=8))  # whose sweep, if any, was not looked at
     assert (alone, looks.FILE_NAME) not in server.files
+    tags = [server.runs[one]["tags"] for one in (name, alone)]
+    assert tags == [["EqCNN", "MNIST", "mine"], ["EqCNN", "MNIST"]]
+    groups = {server.runs[one]["group"] for one in (name, alone)}
+    assert groups == {f"EqCNN-MNIST-{make().config_hash}"}  # of both, which differ in nothing but the seed
+    assert list(from_wandb.fetch(f"{ENTITY}/architectures/mine", workplace / "of_the_sweep").records) == ["one"]
     back = from_wandb.fetch(f"{ENTITY}/architectures", workplace / "theirs")
     assert (back.problems, back.looks) == ([], given)
     assert {trial: record.seed for trial, record in back.records.items()} == {"one": 7, "alone": 8}
