@@ -156,6 +156,8 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
 
 def _list(folder: Path, options: Namespace) -> int:
     """Write the list of all sweeps in a folder."""
+    if folder.is_dir() and find_sweeps(folder) == [folder]:
+        raise UsageError(f"--index: RUNS must be a folder of sweeps, such as results: got {folder}, which is one sweep")
     sweeps = [trials for trials in _collect(folder) if trials.records]
     if missing := [trials.name for trials in sweeps if not (folder / trials.name / "report.html").is_file()]:
         print(

@@ -26,7 +26,16 @@ from headtohead.records import record as records
 from headtohead.trial import tracking
 from headtohead.trial.arguments import check_arguments, classes
 from headtohead.trial.augmentation import wrong_augmentation, wrong_element
-from headtohead.trial.callbacks import Best, EpochSeed, FiniteLoss, History, LastBatch, LineProgress, Termination
+from headtohead.trial.callbacks import (
+    Best,
+    EpochSeed,
+    FiniteLoss,
+    History,
+    Labelled,
+    LastBatch,
+    LineProgress,
+    Termination,
+)
 from headtohead.trial.checkpoints import (
     SafeCheckpointIO,
     check_facts,
@@ -257,7 +266,13 @@ class TrialCLI(LightningCLI):
         """Add the callbacks and the logger of a trial."""
         config = self.config_init[self.subcommand]
         folder = Path(config.trainer.default_root_dir)
-        added: list[Callback] = [LastBatch(), EpochSeed(config.seed_everything), Termination(), FiniteLoss()]
+        added: list[Callback] = [
+            LastBatch(),
+            Labelled(),
+            EpochSeed(config.seed_everything),
+            Termination(),
+            FiniteLoss(),
+        ]
         theirs = config.trainer.callbacks or []
         theirs = theirs if isinstance(theirs, list) else [theirs]
         shown = any(isinstance(callback, ProgressBar) for callback in theirs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from headtohead.report.collect import Trials, labels
 from headtohead.report.figures.style import COLORS
 
 Floats = npt.NDArray[np.float64]
+LONGEST = 50  # letters of a data set in the name of a file: of 255 bytes a letter may take four
 MOST_MODELS = 15  # in a figure: the names of more have no room
 
 
@@ -69,9 +71,15 @@ def groups(trials: Trials) -> list[Group]:
         if len(models) > MOST_MODELS:
             data += f" (the best {MOST_MODELS} of {len(models)})"
         shown = {name: models[name] for name in ranked[:MOST_MODELS]}
-        result.append(Group(data, kinds[main], shown, {}, re.sub(r"[^\w-]+", "_", suffix)))
+        result.append(Group(data, kinds[main], shown, {}, _of_a_file(suffix)))
     looks = choose_looks([list(group.models)[: len(COLORS)] for group in result])
     return [replace(group, looks={name: looks[name] for name in list(group.models)[: len(COLORS)]}) for group in result]
+
+
+def _of_a_file(suffix: str) -> str:
+    """Return the end of a file's name, without spaces and signs; a long one is cut, and told apart by its hash."""
+    name = re.sub(r"[^\w-]+", "_", suffix)
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{hashlib.sha256(suffix.encode()).hexdigest()[:8]}"
 
 
 def choose_looks(figures: Sequence[Sequence[str]]) -> dict[str, int]:
