@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from benchmarks import NAMES, verdicts
+from benchmarks import NAMES, verdicts, widths
 from benchmarks.timing import Missing, Row, quiet
 from headtohead.cli.arguments import OneLineParser
 from headtohead.cli.output import lasting_output
@@ -41,9 +41,12 @@ def main(args: Sequence[str] | None = None) -> int:
     args = sys.argv[1:] if args is None else args
     if args[:1] == ["verdicts"]:  # which times nothing
         return verdicts.main(args[1:])
+    if args[:1] == ["widths"]:
+        return widths.main(args[1:])
     parser = OneLineParser("python -m benchmarks", description=__doc__, allow_abbrev=False)
-    parser.add_argument("name", nargs="?", metavar="NAME", help=f"all, verdicts, or one of {', '.join(NAMES)}")
+    parser.add_argument("name", nargs="?", metavar="NAME", help=f"all, verdicts, widths, or one of {', '.join(NAMES)}")
     parser.add_argument("--list", action="store_true", help="say what each measures, and stop")
+    parser.add_argument("--device", default="cpu", help="of augmentations: where kornia works, such as cuda")
     options = parser.parse_args(args)
     if options.list:
         for name in NAMES:
@@ -53,6 +56,14 @@ def main(args: Sequence[str] | None = None) -> int:
         given = "nothing" if options.name is None else options.name
         print(f"python -m benchmarks: NAME: must be all or one of {', '.join(NAMES)}: got {given}", file=sys.stderr)
         return 2
+    if options.device != "cpu" and options.name != "augmentations":
+        print(f"python -m benchmarks: --device: goes with augmentations: got {options.name}", file=sys.stderr)
+        return 2
+    try:
+        torch.empty(0, device=options.device)
+    except (RuntimeError, AssertionError) as error:
+        print(f"python -m benchmarks: --device: {options.device}: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 2
     quiet()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(os.cpu_count() or 1)
@@ -60,7 +71,7 @@ def main(args: Sequence[str] | None = None) -> int:
     print(f"{hardware()}; {torch.get_num_threads()} threads, precision {best_precision('cpu')}; {commit}", flush=True)
     failed = False
     for name in NAMES if options.name == "all" else [options.name]:
-        failed |= not _benchmark(name, commit)
+        failed |= not _benchmark(name, commit, **({"device": options.device} if options.device != "cpu" else {}))
     return int(failed)
 
 
@@ -95,14 +106,14 @@ def keep(name: str, rows: Sequence[Row], commit: str, folder: Path = FOLDER) -> 
     return write_text(path, table.to_csv(index=False))
 
 
-def _benchmark(name: str, commit: str) -> bool:
+def _benchmark(name: str, commit: str, **options: str) -> bool:
     """Run one benchmark, print and keep its rows; return whether it went well."""
     start = time.perf_counter()
     module = importlib.import_module(f"benchmarks.{name}")
     try:
         getattr(module, "available", lambda: None)()
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # the progress of each fit
-            rows: list[Row] = module.run()
+            rows: list[Row] = module.run(**options)
     except Missing as missing:
         print(f"{name:<12} left out: {missing}", flush=True)
         return True
@@ -110,6 +121,9 @@ def _benchmark(name: str, commit: str) -> bool:
         print(f"{name:<12} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return False
     path = keep(name, rows, commit)
+    if page := getattr(module, "page", None):
+        on = options.get("device", "cpu")
+        write_text(FOLDER / f"{name}{'-' + slug(on) if on != 'cpu' else ''}.md", page(rows, hardware()))
     for row in rows:
         print(f"{name:<12} {in_words(row)}", flush=True)
     print(f"{'':<12} {time.perf_counter() - start:.0f} s; {path}", flush=True)

@@ -29,8 +29,8 @@ class Random(ImageDataModule):
 
     in_channels, image_size, num_classes = 3, 32, 10
     class_names = CIFAR10.class_names
-    mean: ClassVar[tuple[float, ...]] = CIFAR10.mean
-    std: ClassVar[tuple[float, ...]] = CIFAR10.std
+    mean = CIFAR10.mean
+    std = CIFAR10.std
     default_augment: ClassVar[Augment] = "crop_flip"
     count = 10_000
 

@@ -31,8 +31,8 @@ class Grey(Random):
     """Random images in the shape of MNIST's."""
 
     in_channels, image_size = 1, 28
-    mean: ClassVar[tuple[float, ...]] = (0.1307,)
-    std: ClassVar[tuple[float, ...]] = (0.3081,)
+    mean = (0.1307,)
+    std = (0.3081,)
     default_augment: ClassVar[Augment] = "none"
 
     def load(self) -> Arrays:

@@ -23,7 +23,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 import datamodules
-from datamodules.checks import checked
 from datamodules.image import Augment, ImageDataModule
 from datamodules.sources import DataUnavailable
 
@@ -57,7 +56,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         kind = data_set(options.data)
         data = kind(data_dir=options.data_dir, augment=parsed(options.augment))
-        images = torch.from_numpy(checked(kind, data.load()).train_images[:COLUMNS])
+        images = torch.from_numpy(data.loaded().train_images[:COLUMNS])
         torch.manual_seed(options.seed)
         picture = grid(data, images)
     except DataUnavailable as error:

@@ -12,18 +12,18 @@ from datamodules.sources import Arrays
 FACTS = ("in_channels", "image_size", "num_classes", "class_names", "mean", "std")
 
 
-def check_facts(kind: type) -> None:
+def check_facts(data: Any) -> None:
     """Refuse a data set whose facts are missing or contradict one another.
 
     Args:
-        kind: the class that states them.
+        data: the data module, whose class states them, or which found them itself.
 
     Raises:
         ValueError: says which, in one line.
     """
-    if missing := [name for name in FACTS if not hasattr(kind, name)]:
+    if missing := [name for name in FACTS if not hasattr(data, name)]:
         raise ValueError(f"the class must state {', '.join(missing)}")
-    facts: dict[str, Any] = {name: getattr(kind, name) for name in FACTS}
+    facts: dict[str, Any] = {name: getattr(data, name) for name in FACTS}
     for name, least in (("in_channels", 1), ("image_size", 1), ("num_classes", 2)):
         if not isinstance(facts[name], int) or facts[name] < least:
             raise ValueError(f"the class's {name} must be a whole number, at least {least}: got {facts[name]!r}")
@@ -42,14 +42,14 @@ def check_facts(kind: type) -> None:
             raise ValueError(f"the class's {name} must be of images in [0, 1], whose white is 1: got {facts[name]!r}")
 
 
-def checked(kind: type, arrays: Arrays) -> Arrays:
+def checked(data: Any, arrays: Arrays) -> Arrays:
     """Return arrays as the contract has them: uint8 images ``(N, C, S, S)`` and int64 labels ``(N,)``, in C order.
 
     Tensors become arrays, labels ``(N, 1)`` or of another integer type become ``(N,)`` int64, and grey images
     ``(N, S, S)`` get their channel. All else that is not as it must be is refused.
 
     Args:
-        kind: the class that states the facts.
+        data: the data module, which has the facts.
         arrays: as its ``load`` returned them.
 
     Raises:
@@ -57,20 +57,28 @@ def checked(kind: type, arrays: Arrays) -> Arrays:
     """
     if not isinstance(arrays, Arrays):
         raise ValueError(f"load must return datamodules.sources.Arrays: got a {type(arrays).__name__}")
-    facts: Any = kind
     made: dict[str, Any] = {}
     for split in ("train", "test"):
-        images = _images(f"{split}_images", getattr(arrays, f"{split}_images"), facts.in_channels, facts.image_size)
-        labels = _labels(f"{split}_labels", getattr(arrays, f"{split}_labels"), facts.num_classes)
+        images = _images(f"{split}_images", getattr(arrays, f"{split}_images"), data.in_channels, data.image_size)
+        labels = _labels(f"{split}_labels", getattr(arrays, f"{split}_labels"), data.num_classes)
         if len(images) != len(labels):
             raise ValueError(
                 f"{split}_images and {split}_labels must be equally many: got {len(images)} and {len(labels)}"
             )
         made |= {f"{split}_images": images, f"{split}_labels": labels}
-    missing = sorted(set(range(facts.num_classes)) - set(np.unique(made["train_labels"]).tolist()))
+    missing = sorted(set(range(data.num_classes)) - set(np.unique(made["train_labels"]).tolist()))
     if missing:
         raise ValueError(f"train_labels must have every class: there is none of {', '.join(map(str, missing[:10]))}")
-    return Arrays(**made)
+    _validation(arrays.validation, made["train_labels"], data.num_classes)
+    return Arrays(**made, validation=arrays.validation)
+
+
+def _validation(count: int, labels: npt.NDArray[np.int64], classes: int) -> None:
+    """Refuse a number of training images for validation that leaves a class without any to learn from."""
+    if not 0 <= count < len(labels):
+        raise ValueError(f"validation must leave training images: got {count} of {len(labels)}")
+    if count and len(np.unique(labels[:-count])) < classes:
+        raise ValueError(f"validation, the last {count} of the training images, must leave some of every class")
 
 
 def _images(name: str, given: Any, channels: int, size: int) -> npt.NDArray[np.uint8]:

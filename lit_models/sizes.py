@@ -87,27 +87,40 @@ def match_width(build: Callable[[int], nn.Module], target: int, measure: Measure
     if measure not in MEASURES:
         raise ValueError(f"measure must be one of {', '.join(MEASURES)}: got {measure}")
 
-    @cache
     def measured(width: int) -> int:
         with torch.device("meta"):  # sizes need shapes, not numbers
             return MEASURES[measure](build(width), *example)
 
+    return nearest_width(measured, target, measure)
+
+
+def nearest_width(size_at: Callable[[int], float], target: float, what: str, around: int = AROUND) -> int:
+    """Find the width at which something that grows with the width is nearest to a target.
+
+    Args:
+        size_at: the size at a width; it is asked once for each.
+        target: the size to meet.
+        what: is measured, for messages.
+        around: widths looked at on either side of the place where the size passes ``target``.
+
+    Raises:
+        ValueError: ``target`` is smaller than the size at width 1, or the size does not grow to it.
+    """
+    measured = cache(size_at)
     smallest = measured(1)
     if target < smallest:
-        raise ValueError(f"target must be at least {smallest:,}, the {measure} at width 1: got {target:,}")
+        raise ValueError(f"target must be at least {smallest:,}, the {what} at width 1: got {target:,}")
     above = 1
     while measured(above) < target:
         if above >= WIDEST:
-            raise ValueError(
-                f"target must be at most {measured(above):,}, the {measure} at width {above}: got {target:,}"
-            )
+            raise ValueError(f"target must be at most {measured(above):,}, the {what} at width {above}: got {target:,}")
         above *= 2
     below = max(1, above // 2)
     while above - below > 1:
         middle = (below + above) // 2
         below, above = (middle, above) if measured(middle) < target else (below, middle)
     # The neighbours too: an involution's groups follow the divisors of the width, so its size can step back.
-    near = range(max(1, below - AROUND), above + AROUND + 1)
+    near = range(max(1, below - around), above + around + 1)
     return min(near, key=lambda width: (abs(measured(width) - target), width))
 
 

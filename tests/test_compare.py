@@ -14,7 +14,10 @@ import yaml
 from headtohead import api, compare
 from headtohead.cli.errors import UsageError
 from headtohead.records import record as records
+from headtohead.report.collect import collect
+from headtohead.report.comparison import make_comparison
 from headtohead.report.main import main as report
+from headtohead.report.write import show
 from headtohead.runner import main as sweep
 from headtohead.runner.sweep_file import read_sweep
 from lit_models import EqCNN, SimpleCNN
@@ -63,7 +66,7 @@ def test_what_it_returns_is_what_the_report_says(trained, workplace, capsys):
     capsys.readouterr()
     shown = str(found)
     assert repr(found) == shown
-    assert report([str(Path(arguments[0]).parent)]) == 0  # and by the command line, the same
+    show(make_comparison(collect(Path(arguments[0]).parent)), found.paths)  # as report.py does
     assert capsys.readouterr().out.rstrip() == shown
     html = found._repr_html_()
     assert html.count("<table") == 2

@@ -57,6 +57,7 @@ class MySet(ImageDataModule):
 '''
 
 
+@pytest.mark.slow
 def test_an_architecture_and_a_data_set_are_one_file_each(tmp_path):
     """In a copy of the suite, so that this one stays as it is."""
     for room in ("lit_models", "datamodules", "headtohead"):

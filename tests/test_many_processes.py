@@ -85,7 +85,7 @@ def test_ten_thousand_images_count_as_ten_thousand_on_one_two_and_three_processe
         done = run(ROOT / "train.py", "test", *arguments, checkpoint, f"--trainer.devices={devices}")
         assert done.returncode == 0, done.stderr
         for name in ("test_acc", "test_acc_rot90", "test_acc_rotation_sweep"):
-            (shown,) = re.findall(rf"{name}\s*│\s*([\d.]+)", done.stdout)
+            (shown,) = re.findall(rf"(?m)^{name} ([\d.]+)$", done.stdout)
             images = 1_000 * 24 if name == "test_acc_rotation_sweep" else 10_000
             assert float(shown) * images == pytest.approx(record.quality[name] * images, abs=0.02), (devices, name)
 

@@ -51,6 +51,7 @@ def run(folder, *command, **environment):
     return done
 
 
+@pytest.mark.slow
 def test_the_commands_of_a_checkout(taken):
     done = run(taken, ROOT / "sweep.py", "tiny.yaml", "--runs=one")  # through the server of processes
     (path,) = taken.glob(f"one/tiny/*/{records.FILE_NAME}")

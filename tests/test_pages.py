@@ -45,7 +45,7 @@ def check_train(verb, *args):
         assert not isinstance(resolve([verb, *args]), str)
     else:
         assert verb == "predict"
-        assert {arg.partition("=")[0] for arg in args} <= {"--ckpt_path", "--image"}
+        assert {arg.partition("=")[0] for arg in args} <= {"--ckpt_path", "--weights", "--model", "--image"}
 
 
 def check_options(verb, args):
@@ -124,6 +124,9 @@ def check(words):
 
 @pytest.mark.parametrize("command", FOUND)
 def test_every_command_of_every_page_is_one_that_works(command, workplace):
+    for name in ("daisy", "rose"):  # of the folder of images that a page names
+        (workplace / "flowers" / name).mkdir(parents=True)
+        (workplace / "flowers" / name / "1.png").touch()
     check(shlex.split(re.sub(r"\b(FILE|file)\b", "sweeps/quick.yaml", command)))
 
 

@@ -96,6 +96,7 @@ def test_a_pager_that_is_quit_stops_no_trial(workplace):
         assert len(contents(workplace)) == found
 
 
+@pytest.mark.slow
 def test_a_failing_trial_stops_nothing_and_is_tried_again(workplace):
     (workplace / "mine.py").write_text(
         "from lit_models import SimpleCNN\n"

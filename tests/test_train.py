@@ -163,7 +163,7 @@ def test_a_checkpoint_can_be_tested_again(finished, workplace, capfd):
     before = (folder / records.FILE_NAME).read_bytes()
     checkpoint = f"--ckpt_path={folder}/checkpoints/best.ckpt"
     assert train.main(["test", "--model=EqCNN", *TINY, checkpoint, "--trainer.accelerator=cpu"]) == 0
-    (shown,) = re.findall(r"test_acc\s*│\s*([\d.]+)", capfd.readouterr().out)
+    (shown,) = re.findall(r"(?m)^test_acc ([\d.]+)$", capfd.readouterr().out)
     assert float(shown) == pytest.approx(records.read(folder / records.FILE_NAME).quality["test_acc"], abs=1e-6)
     assert (folder / records.FILE_NAME).read_bytes() == before
 
@@ -326,5 +326,5 @@ def test_two_processes_fill_the_holes_that_one_fills(workplace, capfd):
     assert train.main(["test", *fit[1:], f"--ckpt_path={checkpoint}"]) == 0
     shown = capfd.readouterr().out
     for name in ("test_l1_hole", "test_psnr", "test_ssim"):
-        (printed,) = re.findall(rf"{name}\s*│\s*([\d.]+)", shown)
+        (printed,) = re.findall(rf"(?m)^{name} ([\d.]+)$", shown)
         assert float(printed) == pytest.approx(record.quality[name], rel=1e-4)

@@ -15,7 +15,7 @@ from tests.tiny import TINY
 FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
 MAINS = {"train.py": train.main, "sweep.py": sweep.main, "report.py": report.main}
 
-DATA = "there are CIFAR10, FashionMNIST, MNIST, RotatedMNIST"
+DATA = "there are CIFAR10, CIFAR100, FashionMNIST, ImageFolder, MNIST, RotatedMNIST"
 WRAPS = "is a task, which wraps a network: give the network as --model and the task as --task"
 NETWORK = "nn.Module, nor a function whose return type is one"
 MOVED = "the recipe belongs to the task since the second edition: --task"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -38,25 +38,36 @@ def kernel_maps(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Float
     return found
 
 
-def heat_maps(model: nn.Module, sample: Sample, suffix: str) -> list[Picture]:
-    """Draw the sum of each pixel's kernel beside the image, a panel per layer and group, if there are involutions."""
-    maps = kernel_maps(model, sample.inputs)
-    if not maps:
+def heat_maps(model: nn.Module, samples: Sequence[Sample], layer: str | None = None) -> list[Picture]:
+    """Draw the sum of each pixel's kernel beside the image, a row per image, if there are involutions.
+
+    Args:
+        model: in evaluation mode.
+        samples: the images, of one size.
+        layer: whose kernels are drawn, if it is an involution; by default those of all.
+    """
+    rows = [kernel_maps(model, sample.inputs) for sample in samples]
+    if layer in rows[0]:
+        rows = [{layer: maps[layer]} for maps in rows]
+    panels = [(name, group) for name, groups in rows[0].items() for group in range(len(groups))]
+    if not panels:
         return []
+    shown = panels[: MAPS // len(samples)]
     title = f"Involution kernels of {type(model).__name__}"
-    panels_of = [
-        (textwrap.fill(layer, 24) + (f"\ngroup {index} of {len(groups)}" if len(groups) > 1 else ""), group)
-        for layer, groups in maps.items()
-        for index, group in enumerate(groups, start=1)
-    ]
-    shown = panels_of[:MAPS]
-    left_out = f", the first {len(shown)} of {len(panels_of)}" if len(shown) < len(panels_of) else ""
-    caption = f"{title} beside the image ({sample.name}): the sum over K×K of each pixel's kernel{left_out}."
+    images = samples[0].name if len(samples) == 1 else f"{len(samples)} images"
+    left_out = f", the first {len(shown)} of {len(panels)} groups" if len(shown) < len(panels) else ""
+    caption = f"{title} beside the image ({images}): the sum over K×K of each pixel's kernel{left_out}."
+    columns = 4 if len(samples) == 1 else 1 + len(shown)
     with plain_style():
-        canvas, panels = panel_grid(len(shown) + 1, title, columns=4, width=1.9, height=1.8)
-        show_image(panels[0], sample)
-        for axes, (layer, group) in zip(panels[1:], shown, strict=True):
-            image = axes.imshow(group, cmap="viridis")
-            axes.set_title(layer, fontsize=7.5)
-            canvas.colorbar(image, ax=axes, shrink=0.6).ax.tick_params(labelsize=6)
-    return [Picture(f"involution{suffix}", title, caption, canvas)]
+        canvas, grid = panel_grid(len(samples) * (1 + len(shown)), title, columns, width=1.9, height=1.8)
+        places = iter(grid)
+        for sample, maps in zip(samples, rows, strict=True):
+            show_image(next(places), sample)
+            for name, group in shown:
+                axes = next(places)
+                image = axes.imshow(maps[name][group], cmap="viridis")
+                if sample is samples[0]:
+                    of = f"\ngroup {group + 1} of {len(maps[name])}" if len(maps[name]) > 1 else ""
+                    axes.set_title(textwrap.fill(name, 24) + of, fontsize=7.5)
+                canvas.colorbar(image, ax=axes, shrink=0.6).ax.tick_params(labelsize=6)
+    return [Picture("involution", title, caption, canvas)]

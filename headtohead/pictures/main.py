@@ -22,6 +22,7 @@ from lit_models.facts import takes_mask
 from lit_models.tasks.inpainter import SHARES, masks_of_test
 
 Inputs = tuple[Tensor, ...]
+HEAT_MAPS = 10  # images of the test set whose involution kernels are drawn
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -57,8 +58,9 @@ def main(args: Sequence[str] | None = None) -> int:
         data = find_data(path, options.data)
         pictures = []
         if len(networks) == 1:
-            samples = read_images(options.image, inputs, data) if options.image else [first_image(inputs, data)]
-            pictures = draw(model, samples, options.layer)
+            given = read_images(options.image, inputs, data) if options.image else []
+            together = given or first_images(HEAT_MAPS, inputs, data)
+            pictures = draw(model, given or [first_image(inputs, data)], options.layer, together)
         if len(networks) > 1 or takes_mask(model):
             several = read_images(options.image, inputs, data) if options.image else None
             several = several or first_images(MOST_IMAGES, inputs, data)
@@ -101,13 +103,16 @@ def _filled(paths: Sequence[Path], networks: Sequence[tuple[nn.Module, Inputs]],
     return filled_picture(of, samples[:MOST_IMAGES], masks)
 
 
-def draw(model: nn.Module, samples: Sequence[Sample], layer: str | None = None) -> list[Picture]:
+def draw(
+    model: nn.Module, samples: Sequence[Sample], layer: str | None = None, together: Sequence[Sample] = ()
+) -> list[Picture]:
     """Draw every figure for which the network has the layers; nothing is written.
 
     Args:
         model: in evaluation mode.
         samples: images; what depends on the image is drawn for each.
-        layer: whose outputs, and if it is depthwise whose kernels, are drawn.
+        layer: whose outputs, and if it is depthwise or an involution whose kernels, are drawn.
+        together: images that share the figure of involution kernels; by default the samples.
 
     Raises:
         CheckpointError: the network has no convolution, none named ``layer``, or cannot take the image.
@@ -118,12 +123,11 @@ def draw(model: nn.Module, samples: Sequence[Sample], layer: str | None = None) 
     if layer is not None and layer not in names:
         raise CheckpointError(f"--layer: no convolution is named {layer!r}; there are {', '.join(names)}")
     pictures = kernel_pictures(model, layer)
-    for index, sample in enumerate(samples, start=1):
-        suffix = f"-{index}" if len(samples) > 1 else ""
-        try:
-            pictures += map_pictures(model, sample, layer or names[0], suffix)
-            pictures += heat_maps(model, sample, suffix)
-        except (RuntimeError, TypeError, ValueError) as error:
-            why = textwrap.shorten(str(error), 200, placeholder=" …")
-            raise CheckpointError(f"CHECKPOINT: {type(model).__name__} cannot take the image: {why}") from None
+    try:
+        for index, sample in enumerate(samples, start=1):
+            pictures += map_pictures(model, sample, layer or names[0], f"-{index}" if len(samples) > 1 else "")
+        pictures += heat_maps(model, together or samples, layer)
+    except (RuntimeError, TypeError, ValueError) as error:
+        why = textwrap.shorten(str(error), 200, placeholder=" …")
+        raise CheckpointError(f"CHECKPOINT: {type(model).__name__} cannot take the image: {why}") from None
     return pictures

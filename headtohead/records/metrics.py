@@ -31,6 +31,7 @@ class Metric:
         per_image: what a record keeps of every image of it, a name for :meth:`PerImage.values`.
         margin: the difference up to which two models are called equal, unless a claim file or an argument says another.
         apart: it stands in a table of its own, for those who look closer.
+        optional: its column is there where a row has it, and only there.
     """
 
     head: str = ""
@@ -45,6 +46,7 @@ class Metric:
     per_image: str = ""
     margin: float = 0.5
     apart: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,8 @@ class Kind:
 HOLES = {f"{low}_{low + 10}": f"L1, hole of {low} to {low + 10} %" for low in range(0, 100, 10)}
 HOLES |= {"border": "L1, hole at the edge", "inside": "L1, hole inside"}
 
+CORRUPTED = ("noise", "blur", "contrast", "shift", "scale")  # what test images may be corrupted by
+
 CLASSIFICATION = Kind(
     called="test accuracy",
     title="test accuracy in %, mean ± std over n seeds",
@@ -165,6 +169,8 @@ CLASSIFICATION = Kind(
         "test_acc_rot180": Metric("180°", share=True, unit=" %"),
         "test_acc_rot270": Metric("270°", share=True, unit=" %"),
         "test_acc_rotation_sweep": Metric("rotation sweep", share=True, unit=" %", wide=True),
+        "test_acc_corrupted": Metric("corrupted", share=True, unit=" %", wide=True, optional=True),
+        **{f"test_acc_{name}": Metric(name, share=True, unit=" %", apart=True, optional=True) for name in CORRUPTED},
         "test_ece": Metric("calibration error", "min", share=True, unit=" %", wide=True),
         "test_loss": Metric(goal="min"),
         "test_invariance_error": Metric(goal="min"),
@@ -174,7 +180,7 @@ CLASSIFICATION = Kind(
     note="Test accuracy, mean ± standard deviation over n seeds: the test set upright (0°) and turned by quarter "
     "turns; rotation sweep: mean over every 15° on 1,000 test images. Interval: Student's t.",
     one_unit=True,
-    closer="the label is among the five likeliest classes",
+    closer="the label is among the five likeliest classes (top 5); corrupted images, mean over five strengths",
 )
 INPAINTING = Kind(
     called="L1 error in holes",

@@ -106,7 +106,7 @@ else:
     Quality = _dict_of(
         "Quality",
         {name: Share if metric.share else Number for kind in KINDS for name, metric in kind.metrics.items()}
-        | {"rotation_sweep": dict[Angle, Share] | None},
+        | {"rotation_sweep": dict[Angle, Share] | None, "corruptions": dict[str, dict[str, Share]] | None},
     )
 
 
@@ -124,7 +124,8 @@ class Record:
         hardware: what it ran on: ``HARDWARE``, and what does not tell trials apart, such as ``versions``.
         size: ``params``, ``macs`` for one image, ``bytes`` of parameters and buffers.
         quality: the metrics of :mod:`headtohead.records.metrics`: of the tested checkpoint in validation, and what the
-            test found; ``rotation_sweep``, the accuracy by angle in degrees; ``confusion`` and ``class_names``.
+            test found; ``rotation_sweep``, the accuracy by angle in degrees; ``corruptions``, where it was tested on
+            them, the accuracy by name and strength; ``confusion`` and ``class_names``.
         cost: the costs of :mod:`headtohead.records.metrics`: ``epoch_seconds`` (median), ``total_seconds`` over all
             starts, ``latency_seconds`` (batch of 1), ...
         history: a dict per epoch.

@@ -11,13 +11,14 @@ from typing import Any
 
 import pandas as pd
 
+from headtohead.cli.errors import UsageError
 from headtohead.records import record as records
 from headtohead.records.contention import contended
 from headtohead.records.looks import Looks, read_looks
 from headtohead.records.metrics import KINDS, Kind, kind_of, sizes, times
 from headtohead.records.record import HARDWARE, Record, RecordError
 from headtohead.report.labels import label_rows
-from headtohead.report.learning import learned
+from headtohead.report.learning import by_chance, learned
 from headtohead.report.target import common_level, seconds_to
 from headtohead.report.times import Again, read_again
 
@@ -85,7 +86,10 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
     Args:
         trials: of a sweep.
         target: share that validation must reach for ``target_seconds``; by default the best whole per cent that every
-            trial of that kind and data reached.
+            trial of that kind and data reached, if that is more than chance gives.
+
+    Raises:
+        UsageError: chance gives ``target`` on one of the data sets.
     """
     kinds = [kind_of(record.quality) for record in trials.records.values()]
     measured = {name for record in trials.records.values() for name in record.quality}
@@ -94,13 +98,16 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
         for kind in KINDS
         if kind in kinds
         for name, metric in kind.metrics.items()
-        if name in measured or not metric.apart
+        if name in measured or not (metric.apart or metric.optional)
     )
     columns = ["model", "data", "seed", *sizes(), *metrics, *times(), "learned", "target", "epochs"]
     columns += [*HARDWARE, "contended", "config_hash", "commit", "trial"]
     levels = _levels(trials)
     rows = []
     for (name, record), kind in zip(trials.records.items(), kinds, strict=True):
+        if target is not None and target <= by_chance(record):
+            least = f"{by_chance(record):.3f}, which chance may give on {record.data}"
+            raise UsageError(f"--target: must be more than {least}: got {target:g}")
         level = levels.get((record.data, kind.main if kind else ""), math.nan)
         rows.append({**_row(record, kind, level if target is None else target), "trial": name})
     table = pd.DataFrame(rows, columns=columns)
@@ -203,7 +210,8 @@ def _levels(trials: Trials) -> dict[tuple[str, str], float]:
         if (kind := kind_of(record.quality)) and learned(record):
             groups.setdefault((record.data, kind.main), []).append(record)
     kinds = {kind.main: kind for kind in KINDS}
-    return {(data, main): common_level(alike, kinds[main]) for (data, main), alike in groups.items()}
+    levels = {key: common_level(alike, kinds[key[1]]) for key, alike in groups.items()}
+    return {key: level for key, level in levels.items() if not any(level <= by_chance(r) for r in groups[key])}
 
 
 def _row(record: Record, kind: Kind | None, level: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from headtohead.records.looks import Looks
 from headtohead.records.metrics import Kind
-from headtohead.report import claims, judge, learning, times
+from headtohead.report import claims, judge, learning, scaling, times, tuning
 from headtohead.report.collect import Trials, mixed_hardware, runs_table
 from headtohead.report.ranks import Ranks, mean_ranks
 from headtohead.report.summary import best_rows, by_kind, by_table, notes, summarize
@@ -76,6 +76,7 @@ class Part:
         rows: of the summary.
         questions: those of the claim file.
         others: the pairs that no question is about: exploratory, a family of their own.
+        extra: tables of what the sweep was made for beyond comparing its rows, such as the budgets of a search.
     """
 
     kind: Kind
@@ -83,6 +84,7 @@ class Part:
     rows: pd.DataFrame
     questions: Sequence[Asked]
     others: Asked
+    extra: Sequence[Grid] = ()
 
     @cached_property
     def grids(self) -> list[Grid]:
@@ -92,7 +94,7 @@ class Part:
             tables.insert(1, never)
         if (near := closer(self.kind, self.data, self.rows)) is not None:
             tables.append(near)
-        tables += [question.grid for question in self.questions]
+        tables += [*self.extra, *(question.grid for question in self.questions)]
         return [*tables, self.others.grid] if self.others.pairs else tables
 
     @property
@@ -114,6 +116,8 @@ class Comparison:
         parts: of each kind and data set.
         notes: sentences without which the tables would mislead.
         judged: the claims about this sweep and what became of them.
+        searches: what a search over recipes found for each architecture, if the sweep is one.
+        curves: architectures over widths or shares of the data, where these vary.
     """
 
     trials: Trials
@@ -123,6 +127,8 @@ class Comparison:
     parts: list[Part]
     notes: list[str]
     judged: list[judge.Judged] = field(default_factory=list)
+    searches: Sequence[tuning.Search] = ()
+    curves: Sequence[scaling.Family] = ()
 
     @cached_property
     def csv(self) -> str:
@@ -155,6 +161,7 @@ def make_comparison(
     trials: Trials,
     target: float | None = None,
     margin: float | None = None,
+    price: float | None = None,
     begin: Callable[[Trials], object] | None = None,
 ) -> Comparison:
     """Compare the trials of a sweep.
@@ -163,6 +170,7 @@ def make_comparison(
         trials: with at least one record.
         target: see :func:`headtohead.report.collect.runs_table`.
         margin: what counts as equal in every question, instead of what stands in the claim file.
+        price: of an hour of the hardware, for the price of a trial and of the target.
         begin: is given the trials that are shown, before anything is compared.
 
     Raises:
@@ -178,12 +186,24 @@ def make_comparison(
     if begin is not None:
         begin(shown)
     summary = summarize(shown, runs)
+    if price is not None:
+        summary = summary.assign(price_per_hour=price)
     parts = [_part(trials, runs, kind, data, rows, file.questions, margin) for kind, data, rows in by_table(summary)]
     said = [*notes(summary), *_pair_notes(parts, trials.looks), *mixed_hardware(shown), *times.notes(shown)]
     if (rows := runs.config_hash.nunique()) > len(summary):
         said.append(f"The best {len(summary):,} of {rows:,} rows are shown; runs.csv has every trial.")
     judged = judge.judge(file.claims, trials, judge.beside(trials)) if file.claims else []
-    return Comparison(trials, runs, shown, summary, parts, said, judged)
+    searches, curves = tuning.searches(trials), scaling.families(trials)
+    parts = [_with_extra(part, searches, curves) for part in parts]
+    said += tuning.notes(searches) + [scaling.sentence(f, one) for f in curves for one in f.crossings]
+    return Comparison(trials, runs, shown, summary, parts, said, judged, searches, curves)
+
+
+def _with_extra(part: Part, searches: Sequence[tuning.Search], curves: Sequence[scaling.Family]) -> Part:
+    """Add the table of what searches cost, and of what was fitted to curves, to the part of their data set."""
+    own = [search for search in searches if search.data == part.data and search.kind is part.kind]
+    fitted = scaling.fits([family for family in curves if family.data == part.data and family.kind is part.kind])
+    return replace(part, extra=[*([tuning.budgets(own)] if own else []), *([fitted] if fitted else [])])
 
 
 def _part(

@@ -20,17 +20,21 @@ from markupsafe import Markup
 from headtohead.cli.checkout import CHECKOUT
 from headtohead.records.record import Record
 from headtohead.report import judge
+from headtohead.report.classes import class_table
 from headtohead.report.collect import hardware_name, labels
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import Figure
+from headtohead.report.figures.groups import groups
 from headtohead.report.table import Cell, Column, Grid, claimed
 
 MOST_TRIALS = 1000  # in the table of every trial: with ten thousand no browser is quick
 ANSWERS = ("verdicts", "claims", "ranks")  # the figures of what is asked, beside the verdicts
 TITLES = {
+    "best_of_k": "What a search finds",
+    "scaling": "Over size and data",
     "pareto": "What a cost buys",
     "validation": "Training",
-    "training": "Training",
+    "loss": "Training",
     "rotation": "Turned images",
     "confusion": "Which classes are taken for which",
 }
@@ -60,6 +64,7 @@ def html(comparison: Comparison, figures: Sequence[Figure] = ()) -> str:
         spots=_json({figure.name: figure.spots for figure in figures if figure.spots}),
         commands=commands(shown),
         sweep_command=f"python sweep.py {sweep}" if CHECKOUT and (CHECKOUT / sweep).is_file() else "",
+        classes=[grid for group in groups(comparison.shown) if (grid := class_table(group.data, group.models))],
         recipes=_recipes(shown, labels(comparison.shown)),
         hardware=_hardware(list(comparison.trials.records.values())),
         every_trial=_every_trial(comparison.csv),

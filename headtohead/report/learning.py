@@ -19,12 +19,17 @@ def learned(record: Record) -> bool:
 
     Trials of another kind than classification, of which chance is not known, and trials without a history all learnt.
     """
-    classes = record.quality.get("class_names") or record.quality.get("confusion")
-    if kind_of(record.quality) is not CLASSIFICATION or not isinstance(classes, list) or len(classes) < 2:
-        return True
     seen = [epoch.get(CLASSIFICATION.monitor) for epoch in record.history]
     accuracies = [value for value in [*seen, record.quality.get(CLASSIFICATION.monitor)] if is_number(value)]
+    return not accuracies or not max(accuracies) <= by_chance(record)
+
+
+def by_chance(record: Record) -> float:
+    """Return the validation accuracy up to which a classifier may have learnt nothing; NaN for other kinds."""
+    classes = record.quality.get("class_names") or record.quality.get("confusion")
+    if kind_of(record.quality) is not CLASSIFICATION or not isinstance(classes, list) or len(classes) < 2:
+        return math.nan
     size = record.config.get("data.val_size")
     images = size if is_number(size) and size > 0 else FALLBACK
     chance = 1 / len(classes)
-    return not accuracies or max(accuracies) > chance + 3 * math.sqrt(chance * (1 - chance) / images)
+    return chance + 3 * math.sqrt(chance * (1 - chance) / images)

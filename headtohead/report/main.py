@@ -15,7 +15,7 @@ from headtohead.cli.arguments import OneLineParser, is_address
 from headtohead.cli.errors import UsageError
 from headtohead.cli.output import lasting_output
 from headtohead.records import files
-from headtohead.report import claims, judge
+from headtohead.report import claims, judge, tuning
 from headtohead.report.collect import Trials, collect, find_sweeps
 from headtohead.report.comparison import make_comparison
 from headtohead.report.figures import Drawing
@@ -25,7 +25,8 @@ from headtohead.report.time_again import grid, time_again
 from headtohead.report.times import read_again
 from headtohead.report.write import show, write
 
-USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--claims | --index | --time-again]"
+USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--price-per-hour PRICE] "
+USAGE += "[--claims | --index | --time-again | --best]"
 
 
 @lasting_output()
@@ -73,6 +74,12 @@ def _main(args: Sequence[str] | None) -> int:
         help="difference that counts as none, in the units of the table (default: what the sweep's claim file says, "
         "else 0.2 points of accuracy on MNIST, 0.5 elsewhere)",
     )
+    parser.add_argument(
+        "--price-per-hour",
+        type=float,
+        metavar="PRICE",
+        help="of the hardware, in any currency: the table of costs says the price of a trial and of the target",
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--claims",
@@ -90,6 +97,11 @@ def _main(args: Sequence[str] | None) -> int:
         action="store_true",
         help="measure latency and throughput of the rows again, in turn, from their checkpoints on this machine",
     )
+    what.add_argument(
+        "--best",
+        action="store_true",
+        help="print a sweep file of the best point of each architecture by validation, with new seeds, and stop",
+    )
     parser.add_argument(
         "--push", action="store_true", help="log table, figures and report to the project that the runs are read from"
     )
@@ -100,6 +112,8 @@ def _main(args: Sequence[str] | None) -> int:
             raise UsageError(f"--target: must be a share between 0 and 1, such as 0.95: got {options.target:g}")
         if options.margin is not None and not 0 < options.margin < math.inf:
             raise UsageError(f"--margin: must be a number above 0, such as 0.2: got {options.margin:g}")
+        if options.price_per_hour is not None and not 0 < options.price_per_hour < math.inf:
+            raise UsageError(f"--price-per-hour: must be a number above 0, such as 2.5: got {options.price_per_hour:g}")
         if options.out is not None and (options.claims or options.index):
             raise UsageError(f"--out: --claims and --index write into RUNS: leave it out: got {options.out}")
         options.out = options.out or Path("results")
@@ -115,11 +129,15 @@ def _main(args: Sequence[str] | None) -> int:
             raise UsageError(f"--time-again: RUNS must be a folder of sweeps, with checkpoints: got {options.runs}")
         if remote and options.runs.partition("/")[0] in ("runs", "results"):  # where ours are
             raise UsageError(f"RUNS: there is no folder {options.runs}")
+        if not remote and options.best:
+            return _best(_collect(Path(options.runs or "runs")))
         if not remote:
             return _write_all(_collect(Path(options.runs or "runs")), options)
         from headtohead.report import from_wandb  # only here, because it imports wandb
 
         with TemporaryDirectory() as downloaded:
+            if options.best:
+                return _best([from_wandb.fetch(options.runs, Path(downloaded))])
             return _write_all([from_wandb.fetch(options.runs, Path(downloaded))], options)
     except UsageError as error:
         print(f"report.py: {error}", file=sys.stderr)
@@ -140,7 +158,7 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
             trials = replace(trials, again=read_again(time_again(trials).parent))
         drawing = Drawing(folder)
         try:
-            comparison = make_comparison(trials, options.target, options.margin, drawing.begin)
+            comparison = make_comparison(trials, options.target, options.margin, options.price_per_hour, drawing.begin)
             paths = write(comparison, folder, drawing)
         finally:
             drawing.stop()
@@ -152,6 +170,16 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
 
             print(f"pushed to {' and '.join(from_wandb.push(options.runs, comparison, folder))}")
     return 0 if any(trials.records for trials in sweeps) else 2
+
+
+def _best(sweeps: list[Trials]) -> int:
+    """Print the sweep file of what a search found."""
+    if len(sweeps) != 1:
+        raise UsageError(f"--best: RUNS must be the folder of one sweep: got {len(sweeps)} sweeps")
+    for problem in sweeps[0].problems:
+        print(f"{sweeps[0].name}: left out: {problem}", file=sys.stderr)
+    print(tuning.tuned_file(sweeps[0]), end="")
+    return 0
 
 
 def _list(folder: Path, options: Namespace) -> int:

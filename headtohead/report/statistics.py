@@ -99,6 +99,24 @@ def permutation_test(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     return float(result.pvalue)
 
 
+def drawn_means(values: Floats, draws: int, random: np.random.Generator) -> Floats:
+    """Return the mean over seeds ``(draws,)`` when seeds are drawn anew: a bootstrap.
+
+    Deviations from the mean are made sqrt(n / (n - 1)) times as large, without which few seeds vary too little (Rao and
+    Wu, "Resampling inference with complex survey data", JASA 83, 1988).
+
+    Args:
+        values: of each seed, ``(n,)``; one seed never varies.
+        draws: how often.
+        random: draws the seeds.
+    """
+    n, mean = len(values), values.mean()
+    if n == 1:
+        return np.full(draws, mean)
+    again = values[random.integers(n, size=(draws, n))].mean(1)
+    return np.asarray(mean + (again - mean) * np.sqrt(n / (n - 1)))
+
+
 def sampling_error(share: float, images: float) -> float:
     """Return the binomial standard error of a share of right answers on ``images`` images, the same for every seed."""
     return float(np.sqrt(share * (1 - share) / images))

@@ -15,6 +15,8 @@ from headtohead.report.statistics import share_interval
 from headtohead.report.times import AGAIN, ratio_in_turn
 from headtohead.report.verdicts import Pair, ratio_of_times
 
+PRICED = ("total_seconds", "target_seconds")  # of which a price per hour gives the price
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -68,7 +70,8 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
     if rows.setting.any() and not narrow:
         columns.append(_words("differs in", rows.setting))
     for name, metric in kind.shown.items():
-        if not (metric.apart or (narrow and metric.wide)):
+        missing = metric.optional and (name not in rows or rows[name].isna().all())
+        if not (metric.apart or (narrow and metric.wide) or missing):
             digits = metric.narrow if narrow else metric.digits
             texts = [_spread(row[name], row[f"{name}_std"], digits) for _, row in rows.iterrows()]
             head = metric.head + ("" if narrow and kind.one_unit else metric.unit)
@@ -104,6 +107,10 @@ def costs(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> Gr
             head = f"s to {rows.target.iloc[0]:.4g} %"
         comparable = cost.size or rows.hardware.nunique() == 1  # no model wins by a faster machine
         columns.append(_column(head, texts, rows[name], cost.goal if comparable else None))
+        if name in PRICED and "price_per_hour" in rows:
+            prices = rows[name] * rows.price_per_hour / 3600
+            texts = ["–" if math.isnan(price) else f"{price:.3g}" for price in prices]
+            columns.append(_column(head.replace("s/", "price/").replace("s to", "price to"), texts, prices, "min"))
     return Grid(f"{data}: what it costs", columns)
 
 

@@ -27,7 +27,7 @@ from headtohead.cli.slurm import forget_the_rank
 from headtohead.records import files
 from headtohead.records import record as records
 from headtohead.runner import process as processes
-from headtohead.runner.matched import matched_file
+from headtohead.runner.matched import MEASURES, matched_file
 from headtohead.runner.run import Run, is_finished, kind_of
 from headtohead.runner.strategy import AsListed
 from headtohead.runner.sweep_file import MODULE, SEED, Sweep, SweepError, Trial, read_sweep
@@ -172,8 +172,9 @@ def _parser() -> OneLineParser:
     )
     parser.add_argument(
         "--match",
-        choices=["params", "macs"],
-        help="print the file with every model at the width at which it is as large as that of --like, and stop",
+        choices=MEASURES,
+        help="print the file with every model at the width at which it is as large as that of --like, or takes as many "
+        "seconds or as much memory for a training step, and stop; seconds are measured here",
     )
     parser.add_argument("--like", help="with --match: the model to equal (default: SimpleCNN)")
     parser.add_argument("--dry-run", action="store_true", help="check the file, list its trials and stop")

@@ -299,6 +299,26 @@ def _check_parameters(parameters: Any, where: str, method: Any) -> list[str]:
             problems.append(f"{at}: must be a mapping; write {key}: {{{wanted}}}")
         else:
             problems += _check_spec(spec, at, method)
+            if at == "parameters.config":
+                problems += _check_recipes(spec, at)
+    return problems
+
+
+def _check_recipes(spec: dict[str, Any], at: str) -> list[str]:
+    """Check configurations: files, or mappings of the form that such a file has.
+
+    A mapping holds what belongs together, such as a model and its learning rate. What its values come to, ``train.py``
+    says.
+    """
+    problems = []
+    for recipe in spec["values"] if isinstance(spec.get("values"), list) else [spec.get("value")]:
+        if not isinstance(recipe, dict | str | None):
+            problems.append(f"{at}: must be a file, or a mapping of the form of one: got {recipe!r}")
+        for name in recipe if isinstance(recipe, dict) else ():
+            part, dot, argument = str(name).partition(".")
+            if dot and part in ("model", "task", "data"):
+                form = f"{part}: {{class_path: …, init_args: {{{argument}: …}}}}"
+                problems.append(f"{at}: {name} cannot stand in a mapping: write {form}")
     return problems
 
 
@@ -432,6 +452,7 @@ def _trial_name(point: dict[str, Any]) -> str:
     said = _yaml_of(Path(config)) if isinstance(config, str) and Path(config).is_file() else ""
     digest = hashlib.sha256((json.dumps(point, sort_keys=True, default=str) + said).encode()).hexdigest()[:8]
     parts = [Path(config).stem] if isinstance(config, str) else []
+    point = {**(config if isinstance(config, dict) else {}), **point}
     for key in ("model", "data"):
         value = point.get(key)
         name = value.get("class_path") if isinstance(value, dict) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -37,6 +37,7 @@ LEAST = {
     "log_every_n_steps": 0,
     "num_sanity_val_steps": -1,
 }
+OF_A_TASK = ("net", "num_classes")  # which the network and the data give
 NO_END = ("max_epochs", "max_steps")
 NOT_NOTHING = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "val_check_interval")
 
@@ -69,8 +70,12 @@ def check_arguments(config: Mapping[str, Any], classes: Classes) -> None:
 def classes() -> Classes:
     """Return what can be given as model, data, callbacks and logger, by name, with the arguments that each takes."""
     return {
-        "model": {name: _arguments(getattr(architectures, name)) for name in _sorted(architectures.__all__)},
-        "task": {name: _arguments(getattr(tasks, name)) for name in _sorted(tasks.__all__) if name != "Task"},
+        "model": {
+            name: _arguments(getattr(architectures, name), FROM_THE_DATA) for name in _sorted(architectures.__all__)
+        },
+        "task": {
+            name: _arguments(getattr(tasks, name), OF_A_TASK) for name in _sorted(tasks.__all__) if name != "Task"
+        },
         "data": {
             name: _arguments(kind)
             for name in _sorted(datamodules.__all__)
@@ -85,9 +90,9 @@ def _sorted(names: Iterable[str]) -> list[str]:
     return sorted(names, key=str.lower)
 
 
-def _arguments(kind: type) -> list[str]:
+def _arguments(kind: type, filled: Container[str] = ()) -> list[str]:
     """Return the arguments of a class that a user gives: not those that the suite fills in."""
-    return [name for name in inspect.signature(kind).parameters if name not in FROM_THE_DATA | {"net"}]
+    return [name for name in inspect.signature(kind).parameters if name not in filled]
 
 
 def _has_images(kind: type) -> bool:

@@ -43,7 +43,7 @@ from headtohead.trial.checkpoints import (
     open_checkpoint,
     read_arguments,
 )
-from headtohead.trial.config import class_name, of_the_devices, resolved_config
+from headtohead.trial.config import class_name, data_name, of_the_devices, resolved_config
 from headtohead.trial.errors import TrialFailed, explain, is_a_task, is_out_of_memory, refusal, smaller
 from headtohead.trial.hardware import (
     best_precision,
@@ -66,6 +66,7 @@ from headtohead.trial.networks import (
     try_on_one_batch,
 )
 from headtohead.trial.recording import Recorder, scalars
+from headtohead.trial.weights import Weights, fill, find_weights
 from lit_models import Classifier, Inpainter, Task, architectures
 from lit_models.facts import takes_mask
 
@@ -83,6 +84,7 @@ class TrialCLI(LightningCLI):
     made: Sequence[Path] = ()  # the folders, of the trial and around it, that did not exist before it
     building: str | None = None  # what is being built by somebody else's code, if anything
     resumes = False  # whether it was asked to go on
+    weights: Weights | None = None  # that the network starts from
     checkpoint: dict[str, Any] | None = None  # what ``--ckpt_path`` holds
 
     def __init__(self, check_only: bool = False) -> None:
@@ -117,6 +119,12 @@ class TrialCLI(LightningCLI):
             )
         parser.set_defaults(task={"class_path": "lit_models.Classifier"})
         parser.add_argument(
+            "--weights",
+            type=str | None,
+            default=None,
+            help="a file of weights that the network starts from: a state dict, such as torchvision's, or a checkpoint",
+        )
+        parser.add_argument(
             "--compile",
             type=Literal["no", "default", "reduce-overhead", "max-autotune"],
             default="no",
@@ -149,6 +157,10 @@ class TrialCLI(LightningCLI):
         if issubclass(task, Inpainter) and isinstance(named(network), type) and not fills_holes(network):
             said = f"{task.__name__} needs a network whose forward takes images and a mask, such as PConvUNet"
             raise UsageError(f"--task: {said}: got {class_name(network)}")
+        data = config.data.get("init_args", Namespace())
+        for name in ("label_noise", "corruptions"):
+            if issubclass(task, Inpainter) and data.get(name):
+                raise UsageError(f"--data.{name}: changes nothing of {task.__name__}: leave it out")
 
     def _parse_ckpt_path(self) -> None:
         """Take the network's arguments from a checkpoint that is named, once it is known to be this network's."""
@@ -170,6 +182,12 @@ class TrialCLI(LightningCLI):
         """Settle the trial's folder, precision, threads and memory before anything is built."""
         config = self.config[self.subcommand]
         self.resolved = resolved_config(config.as_dict())
+        if config.weights is not None:
+            if config.ckpt_path is not None and self.subcommand != "fit":
+                raise UsageError("--weights: changes nothing of what --ckpt_path holds: leave one of them out")
+            arguments = config.model.get("init_args", Namespace()).as_dict()
+            self.weights = find_weights(config.weights, config.model.class_path, arguments)
+            self.resolved["weights"] = self.weights.identity
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
             if config.ckpt_path == "last" and not _agent_run() and not _last(config).exists():
@@ -242,8 +260,11 @@ class TrialCLI(LightningCLI):
         self.building = "model"
         net = build_network(config.model, facts)
         self.building = None
+        said = fill(net, self.weights, class_name(config.model.class_path)) if self.weights is not None else ""
         self.model = build(Task, config.task, net=net, **_wanted(config.task.class_path, facts))
         self.trainer = self.instantiate_trainer()
+        if said and self.trainer.is_global_zero:
+            print(said, flush=True)
         self._settle_identity(config)
         try_on_one_batch(self.model, self.datamodule, class_name(config.model.class_path))
         on_gpu = isinstance(self.trainer.accelerator, CUDAAccelerator)
@@ -320,6 +341,10 @@ class TrialCLI(LightningCLI):
         """Train or test; what the machine lacks becomes one line."""
         if self.check_only:
             return
+        of_ours = subcommand == "test" and isinstance(self.model, Classifier | Inpainter)
+        shows = of_ours and self.config_init[subcommand].verbose
+        if shows:  # Lightning's own table has every number once for each test loader
+            self.config_init[subcommand].verbose = False
         try:
             super()._run_subcommand(subcommand)
         except ModuleNotFoundError as error:
@@ -330,6 +355,10 @@ class TrialCLI(LightningCLI):
             if not is_out_of_memory(error):
                 raise
             raise TrialFailed(f"out of memory{smaller(self.config[subcommand].as_dict())}") from error
+        if shows and self.trainer.is_global_zero:
+            for name, value in self.model.test_report.items():
+                if isinstance(value, int | float):
+                    print(f"{name} {value}", flush=True)
 
     def _discard(self) -> None:
         """Remove the folder of a trial that was refused, if it was made by this call and holds no checkpoint."""
@@ -348,7 +377,7 @@ class TrialCLI(LightningCLI):
 
 def _default_folder(config: dict[str, Any], seed: int) -> Path:
     """Return the folder of a trial that was given none: made of what it is and, under a W&B agent, of its run."""
-    name = f"{class_name(config['model'])}-{class_name(config['data'])}-seed{seed}"
+    name = f"{class_name(config['model'])}-{data_name(config)}-seed{seed}"
     if run := _agent_run():
         return Path("runs") / os.environ["WANDB_SWEEP_ID"] / f"{name}-{run}"
     return Path("runs") / "train" / f"{name}-{records.config_hash(config)}"

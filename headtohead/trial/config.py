@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,13 +68,22 @@ SHOW = (
 NOT_CONFIG = {"data.data_dir", "data.num_workers", "data.memory_format"}
 # Arguments that came after records were kept, by class: left out at their defaults, by which those records ran.
 LATER: dict[str, tuple[str, ...]] = {
-    "Classifier": ("l1", "warmup", "label_smoothing", "top5"),
+    "Classifier": ("l1", "warmup", "label_smoothing", "top5", "turned"),
     "Inpainter": ("holes", "hole_min", "hole_max", "strokes", "l1", "warmup"),
-    "INN": ("kernel_size", "groups", "reduction"),
+    "SimpleCNN": ("activation", "pooling"),
+    "EqCNN": ("activation", "pooling"),
+    "FCNet": ("activation",),
+    "ConvNet": ("activation", "pooling", "dropout"),
+    "VGG": ("activation", "pooling", "dropout"),
+    "CifarCNN": ("activation", "pooling", "dropout", "channel_dropout"),
+    "CNN": ("activation", "pooling"),
+    "INN": ("kernel_size", "groups", "reduction", "activation", "pooling"),
+    "ConvMixer": ("activation",),
     "ResNet": ("kernel_size", "group_channels", "reduction"),
     "ConvUNet": ("levels",),
     "PConvUNet": ("levels",),
 }
+LATER_OF_DATA = {"data.split_seed": 0, "data.train_size": 1, "data.label_noise": 0, "data.corruptions": False}
 OURS = ("lit_models", "datamodules")  # their classes need no module on the command line
 LIGHTNINGS = "lightning.pytorch.callbacks."
 
@@ -103,9 +113,11 @@ def resolved_config(config: Mapping[str, Any]) -> dict[str, Any]:
     own = getattr(named(config["data"]["class_path"]), "default_augment", None)
     if own is not None and "data.augment" in flat:
         flat["data.augment"] = _augmentation(flat["data.augment"], own)
-    for name, default in (("data.split_seed", 0), ("data.train_size", 1)):
+    for name, default in LATER_OF_DATA.items():
         if flat.get(name) == default:
-            del flat[name]  # which all earlier records had
+            del flat[name]
+    if flat["data"] == "ImageFolder":
+        flat["data.root"] = os.path.normpath(flat["data.root"])  # with a slash at its end it is the same
     flat |= {f"trainer.{name}": value for name, value in _of_the_trainer(config["trainer"])}
     return {key: _scalar(value) for key, value in flat.items() if key not in NOT_CONFIG}
 
@@ -134,6 +146,12 @@ def network_name(config: dict[str, Any]) -> str:
     """Return what a network is called in tables: its class, or what timm was asked for."""
     name = class_name(config["model"])
     return str(config["model.model_name"]) if name == "create_model" and "model.model_name" in config else name
+
+
+def data_name(config: dict[str, Any]) -> str:
+    """Return what data are called in tables: their class, or the folder that an ImageFolder reads."""
+    name = class_name(config["data"])
+    return os.path.basename(config["data.root"]) or name if name == "ImageFolder" else name
 
 
 def _augmentation(value: Any, own: str) -> Any:

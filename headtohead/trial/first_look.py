@@ -20,7 +20,17 @@ from headtohead.trial.refused import REFUSED
 
 ROOT = Path(__file__).parents[2]
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
-OPTIONS = ("--help", "-h", "--config", "-c", "--print_config", "--seed_everything", "--compile", "--trainer")
+OPTIONS = (
+    "--help",
+    "-h",
+    "--config",
+    "-c",
+    "--print_config",
+    "--seed_everything",
+    "--weights",
+    "--compile",
+    "--trainer",
+)
 FACTS = ("in_channels", "in_chans", "image_size", "img_size", "num_classes")  # filled in from the data
 NOT_TO_BE_JUDGED = ("null", "none", "~", ".nan", ".inf")  # by a number's own rules: YAML's words
 PARTS = ("model", "task", "data")
@@ -157,7 +167,12 @@ def _classes() -> dict[str, dict[str, Signature]]:
     found: dict[str, dict[str, Signature]] = {"model": {}, "task": {}, "data": {}}
     for part in found:
         for name, path in known_classes(part).items():
-            found[part][name] = base if part == "data" else _signature(path, name)
+            own = any(
+                isinstance(node, ast.ClassDef) and node.name == name and "def __init__(" in ast.unparse(node)
+                for node in source(path).body
+            )
+            filled = () if part == "data" else (*FACTS, "net")
+            found[part][name] = _signature(path, name, filled) if own or part != "data" else base
     for part in ("callbacks", "logger"):
         path = lightning_file("loggers" if part == "logger" else part, "__init__.py")
         names = set(re.findall(r'"(\w+)"', path.read_text(encoding="utf-8"))) if path.is_file() else set()
@@ -166,15 +181,21 @@ def _classes() -> dict[str, dict[str, Signature]]:
     return found
 
 
-def _signature(path: Path, name: str) -> Signature:
-    """Return the arguments of a class by its source, with their annotations; none where it takes any."""
+def _signature(path: Path, name: str, filled: Sequence[str] = ()) -> Signature:
+    """Return the arguments of a class by its source, with their annotations; none where it takes any.
+
+    Args:
+        path: of the source.
+        name: of the class.
+        filled: the arguments that nobody gives, because the suite fills them in.
+    """
     for node in source(path).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             for method in node.body:
                 if isinstance(method, ast.FunctionDef) and method.name == "__init__" and method.args.kwarg is None:
                     every = [*method.args.args[1:], *method.args.kwonlyargs]
                     kinds = {a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in every}
-                    return {n: kind for n, kind in kinds.items() if n not in (*FACTS, "net")}
+                    return {n: kind for n, kind in kinds.items() if n not in filled}
     return {}
 
 

@@ -189,7 +189,9 @@ def _wrong(task: Task, images: Tensor, layout: str) -> str | None:
             if said := task.check(images):
                 return said
             # as the test gives them: turned, in the same layout
-            if said := task.check(torch.empty_like(images).copy_(images.rot90(1, (2, 3)))):
+            if getattr(task, "turned", True) and (
+                said := task.check(torch.empty_like(images).copy_(images.rot90(1, (2, 3))))
+            ):
                 return said
     except Exception as error:  # of anybody's forward
         return f"cannot take images of shape {tuple(images.shape)}: {one_line(error)}"

@@ -22,6 +22,9 @@ from headtohead.trial.checkpoints import ORIGIN
 from lit_models import architectures
 from lit_models.facts import FACTS, default_facts, example_inputs, taken_by
 
+# What an ImageFolder needs to be what it was
+OF_FOLDERS = {"root": str, "image_size": int, "channels": int, "test_share": float, "test_seed": int}
+
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be used as asked; the message is one line and says what would work."""
@@ -95,7 +98,9 @@ def find_data(path: Path, name: str | None = None) -> ImageDataModule | None:
         return None
     kind = _find("data", datamodules, name, said, ImageDataModule)
     known = _mapping(part.get("init_args"))
-    wanted = {key: known[key] for key, of in (("data_dir", str), ("normalize", bool)) if isinstance(known.get(key), of)}
+    more = {key: of for key, of in OF_FOLDERS.items() if key in inspect.signature(kind).parameters}
+    every = {"data_dir": str, "normalize": bool, **more}
+    wanted = {key: known[key] for key, of in every.items() if isinstance(known.get(key), of)}
     try:
         data: ImageDataModule = kind(**wanted)
     except (TypeError, ValueError, AttributeError) as error:

@@ -3,9 +3,15 @@
 python train.py predict --ckpt_path=runs/…/checkpoints/best.ckpt --image=a.png --image=folder
 python train.py predict --ckpt_path=runs/…/checkpoints/best.ckpt --out=predictions.csv
 
+python train.py predict --weights=vgg16-397923af.pth --model=VGG --image=kitten.jpg
+
 Each image is read in grey where the data are grey, else in colours, resized to the size of the data whatever its
 proportions (bilinear, with antialiasing), and normalised as the data were: its line has the five likeliest classes with
 their probabilities. Without images the classes and probabilities of the test set are written as CSV.
+
+``--weights`` are those that torchvision publishes for a network, trained on ImageNet: images are prepared as
+torchvision prepares them (the shorter side to 256 pixels, the middle 224, ImageNet's mean and deviation), and the
+classes are ImageNet's thousand.
 """
 
 from __future__ import annotations
@@ -17,16 +23,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-import numpy as np
 import torch
+import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from PIL import Image
 from torch import Tensor, nn
 
 from datamodules import ImageDataModule
-from datamodules.checks import checked
+from datamodules.formats import read_pixels
 from datamodules.sources import DataUnavailable
 from headtohead.cli.arguments import OneLineParser
+from headtohead.cli.errors import UsageError, one_line
+from headtohead.trial.networks import named
 from headtohead.trial.opening import CheckpointError, add_trusted_classes, find_data, load
+from headtohead.trial.weights import fill, find_weights, published
 from lit_models.facts import takes_mask
 
 ENDINGS = (".png", ".jpg", ".jpeg")
@@ -52,15 +62,22 @@ def main(args: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--ckpt_path", type=Path, required=True, help="such as runs/…/checkpoints/best.ckpt")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--ckpt_path", type=Path, help="such as runs/…/checkpoints/best.ckpt")
+    source.add_argument("--weights", help="a file of torchvision's; --model names the network, --model.… its arguments")
     parser.add_argument(
         "--image", type=Path, action="append", default=[], help="a PNG or JPEG, or a folder of them; can be repeated"
     )
     parser.add_argument("--out", type=Path, help="file for the predictions of the test set (default: standard output)")
     parser.add_argument("--data_dir", help="where the data set is kept, if not where the training found it")
     add_trusted_classes(parser)
-    options = parser.parse_args(args)
+    of_the_network = [arg for arg in args if arg.startswith("--model.")]
+    options = parser.parse_args([arg for arg in args if arg not in of_the_network])
     try:
+        if options.weights is not None:
+            return _by_imagenet(options, of_the_network)
+        if of_the_network:
+            raise CheckpointError(f"{of_the_network[0].partition('=')[0]}: comes from the checkpoint: leave it out")
         if options.image and options.out is not None:
             raise CheckpointError("--out: is for the predictions of the test set: leave --image out")
         paths = [path for given in options.image for path in _files(given)]
@@ -75,13 +92,13 @@ def main(args: Sequence[str]) -> int:
         data.data_dir = options.data_dir or data.data_dir
         if options.image:
             for path, image in ((path, read_image(path, data)) for path in paths):
-                print(f"{path}: {_in_words(probabilities(network, image, data)[0], data)}")
+                print(f"{path}: {_in_words(probabilities(network, image, data)[0], data.class_names)}")
         elif options.out is None:
             _write(sys.stdout, network, data)
         else:
             with options.out.open("w", newline="", encoding="utf-8") as file:
                 _write(file, network, data)
-    except CheckpointError as error:
+    except (CheckpointError, UsageError) as error:
         print(f"train.py: {str(error).replace('CHECKPOINT:', '--ckpt_path:')}", file=sys.stderr)
         return 2
     except DataUnavailable as error:
@@ -90,6 +107,43 @@ def main(args: Sequence[str]) -> int:
     except OSError as error:
         print(f"train.py: --out: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
+    return 0
+
+
+@torch.no_grad()
+def _by_imagenet(options: argparse.Namespace, of_the_network: Sequence[str]) -> int:
+    """Classify images by weights that torchvision publishes.
+
+    Raises:
+        CheckpointError: something is missing, or changes nothing.
+        UsageError: the weights cannot be used.
+    """
+    for name in ("data", "data_dir", "out"):
+        if getattr(options, name) is not None:
+            raise CheckpointError(f"--{name}: is for a checkpoint: leave it out")
+    if options.model is None or not options.image:
+        raise CheckpointError(f"--{'image' if options.model else 'model'}: is needed with --weights")
+    class_path = options.model if "." in options.model else f"lit_models.{options.model}"
+    given = [arg.removeprefix("--model.").partition("=") for arg in of_the_network]
+    arguments = {name: yaml.safe_load(value) for name, _, value in given}
+    weights = published(class_path, arguments)
+    if weights is None:
+        raise CheckpointError(f"--model: torchvision has no weights of {options.model} as it is given here")
+    try:
+        network: nn.Module = named(class_path)(**arguments).eval()
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"--model: {options.model}: {one_line(error)}") from None
+    if said := fill(network, find_weights(options.weights, class_path, arguments), options.model):
+        raise CheckpointError(f"--weights: {said}")
+    prepare = weights.transforms()
+    for path in (path for given in options.image for path in _files(given)):
+        try:
+            with Image.open(path) as image:
+                pixels = prepare(image.convert("RGB"))
+        except (OSError, Image.DecompressionBombError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "not an image"
+            raise CheckpointError(f"--image: {path}: {reason}") from None
+        print(f"{path}: {_in_words(network(pixels.unsqueeze(0)).softmax(1)[0], weights.meta['categories'])}")
     return 0
 
 
@@ -102,13 +156,10 @@ def read_image(path: Path, data: ImageDataModule) -> Tensor:
     if data.in_channels not in (1, 3):
         raise CheckpointError(f"--image: the data have {data.in_channels} channels; files have 1 or 3")
     try:
-        with Image.open(path) as image:
-            coloured = image.convert("L" if data.in_channels == 1 else "RGB")
-            pixels = np.array(coloured.resize((data.image_size,) * 2, Image.Resampling.BILINEAR))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not an image"
-        raise CheckpointError(f"--image: {path}: {reason}") from None
-    return torch.from_numpy(pixels).view(1, data.image_size, data.image_size, -1).permute(0, 3, 1, 2)
+        pixels = read_pixels(path, data.in_channels, data.image_size)
+    except ValueError as error:
+        raise CheckpointError(f"--image: {path}: {error}") from None
+    return torch.from_numpy(pixels).unsqueeze(0)
 
 
 @torch.no_grad()
@@ -128,10 +179,10 @@ def _files(given: Path) -> list[Path]:
     return found
 
 
-def _in_words(shares: Tensor, data: ImageDataModule) -> str:
+def _in_words(shares: Tensor, names: Sequence[str]) -> str:
     likeliest = shares.topk(min(TOP, len(shares)))
     return ", ".join(
-        f"{data.class_names[index]} {share:.4f}"
+        f"{names[index]} {share:.4f}"
         for share, index in zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
     )
 
@@ -147,9 +198,9 @@ def _write(file: IO[str], network: nn.Module, data: ImageDataModule) -> None:
 
 def _predictions(network: nn.Module, data: ImageDataModule) -> Iterator[tuple[int, int, Tensor]]:
     try:
-        arrays = checked(type(data), data.load())
-    except ValueError as error:
-        raise CheckpointError(f"--data: {type(data).__name__}: {error}") from None
+        arrays = data.loaded()
+    except MisconfigurationException as error:
+        raise CheckpointError(str(error)) from None
     for start in range(0, len(arrays.test_labels), BATCH):
         part = slice(start, start + BATCH)
         found = probabilities(network, torch.from_numpy(arrays.test_images[part]), data)

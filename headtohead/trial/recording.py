@@ -20,7 +20,7 @@ from headtohead.records.metrics import in_words
 from headtohead.records.record import Record, config_hash, write
 from headtohead.trial import contention
 from headtohead.trial.callbacks import Best, History
-from headtohead.trial.config import class_name, network_name
+from headtohead.trial.config import data_name, network_name
 from headtohead.trial.hardware import cpu_name, driver, trials_at_once, trials_on_machine
 from headtohead.trial.networks import LAYOUTS, facts_of
 from headtohead.trial.speed import seconds_per_batch
@@ -29,7 +29,6 @@ from lit_models import Classifier, Task
 from lit_models.facts import example_inputs
 from lit_models.operators import vectors
 from lit_models.sizes import size
-from lit_models.tasks.classifier import QUARTER_TURNS
 
 THROUGHPUT_BATCH = 256
 
@@ -95,7 +94,7 @@ class Recorder(Callback):
         measured = size(model.net, *example)
         return Record(
             model=network_name(self.config),
-            data=class_name(self.config["data"]),
+            data=data_name(self.config),
             seed=self.seed,
             config=self.config,
             config_hash=config_hash(self.config),
@@ -123,7 +122,7 @@ def _per_image(model: Task, data: Any) -> per_image.PerImage | None:
     if found is None or test_set is None:
         return None
     if isinstance(model, Classifier):
-        return per_image.of_classifier(test_set, dict(zip((0, *QUARTER_TURNS), found.numpy(), strict=True)))
+        return per_image.of_classifier(test_set, dict(zip(model.angles, found.numpy(), strict=True)))
     groups = {name: among.numpy() for name, among in getattr(model, "groups", {}).items()}
     return per_image.of_inpainter(test_set, found[0].numpy(), groups)
 

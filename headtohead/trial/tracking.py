@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import WandbLogger
 from headtohead.records import looks
 from headtohead.records.files import write_text
 from headtohead.records.record import config_hash
-from headtohead.trial.config import class_name, network_name
+from headtohead.trial.config import class_name, data_name, network_name
 from headtohead.trial.errors import TERMINATED
 
 PROJECT = "architectures"
@@ -47,7 +47,7 @@ class TrialLogger(WandbLogger):
             save_dir=str(folder),
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             id=os.environ.get("WANDB_RUN_ID") or (earlier[-1].name.rpartition("-")[2] if earlier else None),
-            tags=[class_name(config[part]) for part in ("model", "data")] + [name[:LONGEST_TAG] for name in sweep],
+            tags=[class_name(config["model"]), data_name(config), *(name[:LONGEST_TAG] for name in sweep)],
         )
         self._wandb_init.pop("anonymous", None)  # Lightning passes it always; wandb warns of it always
         self._seed, self._config = seed, config
@@ -168,4 +168,4 @@ def _sync_command(run: wandb.Run) -> str:
 
 def _group(config: Mapping[str, Any]) -> str:
     """Return the name of a configuration, which all trials have that differ in nothing but the seed."""
-    return f"{network_name(dict(config))}-{class_name(config['data'])}-{config_hash(dict(config))}"
+    return f"{network_name(dict(config))}-{data_name(dict(config))}-{config_hash(dict(config))}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
+from lit_models.architectures._choices import Activation, activations
 from lit_models.operators import DepthwiseConv2d, _check
 
 
@@ -26,9 +29,12 @@ class ConvMixer(nn.Module):
         depth: number of pairs of a depthwise and a 1x1 convolution. The source has 8.
         kernel_size: of the depthwise convolution, odd. The source has 5.
         patch_size: height and width of a patch, in pixels. The source has 2.
+        activation: after each convolution: one of ``relu``, ``leaky_relu``, ``elu``, ``silu``, ``gelu``, ``tanh`` and
+            ``sigmoid``. The source has ``gelu``.
 
     Raises:
-        ValueError: a size is below 1, ``kernel_size`` is even or ``patch_size`` does not divide ``image_size``.
+        ValueError: a size is below 1, ``kernel_size`` is even, ``patch_size`` does not divide ``image_size`` or
+            ``activation`` is unknown.
     """
 
     def __init__(
@@ -40,6 +46,7 @@ class ConvMixer(nn.Module):
         depth: int = 8,
         kernel_size: int = 5,
         patch_size: int = 2,
+        activation: Activation = "gelu",
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
@@ -55,10 +62,11 @@ class ConvMixer(nn.Module):
         if image_size % patch_size:
             divisors = ", ".join(str(size) for size in range(1, image_size + 1) if image_size % size == 0)
             raise ValueError(f"patch_size must divide image_size={image_size}: got {patch_size}; use one of {divisors}")
+        acted = activations(activation)
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, width, patch_size, stride=patch_size), nn.GELU(), nn.BatchNorm2d(width)
+            nn.Conv2d(in_channels, width, patch_size, stride=patch_size), acted(), nn.BatchNorm2d(width)
         )
-        self.blocks = nn.Sequential(*(_Block(width, kernel_size) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(_Block(width, kernel_size, acted) for _ in range(depth)))
         self.head = nn.Linear(width, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -70,14 +78,14 @@ class ConvMixer(nn.Module):
 class _Block(nn.Module):
     """Mixes space with a shortcut around depthwise convolution, GELU and batch norm; then channels without one."""
 
-    def __init__(self, width: int, kernel_size: int) -> None:
+    def __init__(self, width: int, kernel_size: int, acted: Callable[[], nn.Module]) -> None:
         super().__init__()
         self.space = nn.Sequential(
             DepthwiseConv2d(width, kernel_size, padding=kernel_size // 2),
-            nn.GELU(),
+            acted(),
             nn.BatchNorm2d(width),
         )
-        self.channels = nn.Sequential(nn.Conv2d(width, width, 1), nn.GELU(), nn.BatchNorm2d(width))
+        self.channels = nn.Sequential(nn.Conv2d(width, width, 1), acted(), nn.BatchNorm2d(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width, H, W) to the same shape."""

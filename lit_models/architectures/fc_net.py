@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from lit_models.architectures._choices import Activation, activations
 from lit_models.operators import _check
 
 
@@ -21,20 +22,30 @@ class FCNet(nn.Module):
         image_size: height and width of the images, in pixels.
         num_classes: number of logits.
         width: units of each of the two hidden layers. The source has 200.
+        activation: after each hidden layer: one of ``relu``, ``leaky_relu``, ``elu``, ``silu``, ``gelu``, ``tanh`` and
+            ``sigmoid``. The source has ``relu``.
 
     Raises:
-        ValueError: ``width`` is below 1.
+        ValueError: ``width`` is below 1 or ``activation`` unknown.
     """
 
-    def __init__(self, in_channels: int = 1, image_size: int = 28, num_classes: int = 10, width: int = 200) -> None:
+    def __init__(
+        self,
+        in_channels: int = 1,
+        image_size: int = 28,
+        num_classes: int = 10,
+        width: int = 200,
+        activation: Activation = "relu",
+    ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
         _check.at_least(1, width=width, hint="the source has 200")
+        acted = activations(activation)
         self.layers = nn.Sequential(
             nn.Linear(in_channels * image_size**2, width),
-            nn.ReLU(),
+            acted(),
             nn.Linear(width, width),
-            nn.ReLU(),
+            acted(),
             nn.Linear(width, num_classes),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from lit_models.architectures._choices import Activation, Pooling, activations, poolings
 from lit_models.architectures.keras_defaults import keras_defaults
 from lit_models.operators import Involution2d, _check
 
@@ -33,10 +34,14 @@ class INN(nn.Module):
         kernel_size: of the involutions, odd. The source has 3.
         groups: filters per pixel, each shared by as many of the involutions' channels. The source has 1.
         reduction: how much narrower than those channels the hidden layer of a filter generator is. The source has 2.
+        activation: after each involution and the hidden layer: one of ``relu``, ``leaky_relu``, ``elu``, ``silu``,
+            ``gelu``, ``tanh`` and ``sigmoid``. The source has ``relu``.
+        pooling: ``max`` or ``mean`` of 2x2 pixels. The source has ``max``.
 
     Raises:
         ValueError: ``image_size`` is below 4, ``width``, ``hidden``, ``kernel_size``, ``groups`` or ``reduction`` below
-            1, ``kernel_size`` is even, or ``groups`` does not divide the channels.
+            1, ``kernel_size`` is even, ``groups`` does not divide the channels, or ``activation`` or ``pooling`` is
+            unknown.
     """
 
     def __init__(
@@ -49,6 +54,8 @@ class INN(nn.Module):
         kernel_size: int = 3,
         groups: int = 1,
         reduction: int = 2,
+        activation: Activation = "relu",
+        pooling: Pooling = "max",
     ) -> None:
         super().__init__()
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
@@ -58,20 +65,21 @@ class INN(nn.Module):
                 f"width must be at least 1, or null for the image's channels, as in the source: got {width}"
             )
         _check.at_least(1, hidden=hidden, hint="the source has 64")
+        acted, pooled = activations(activation), poolings(pooling)
         channels = in_channels if width is None else width
         self.stem = nn.Identity() if width is None else nn.Conv2d(in_channels, width, 1)
         self.features = nn.Sequential(
             Involution2d(channels, kernel_size, groups, reduction=reduction),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
+            acted(),
+            pooled(2),
             Involution2d(channels, kernel_size, groups, reduction=reduction),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
+            acted(),
+            pooled(2),
             Involution2d(channels, kernel_size, groups, reduction=reduction),
-            nn.ReLU(),
+            acted(),
         )
         self.head = nn.Sequential(
-            nn.Linear(channels * (image_size // 4) ** 2, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
+            nn.Linear(channels * (image_size // 4) ** 2, hidden), acted(), nn.Linear(hidden, num_classes)
         )
         keras_defaults(self)
 

@@ -44,8 +44,7 @@ class P4CNN(nn.Module):
                 f"use {image_size - 1} or {image_size + 1}"
             )
         _check.at_least(1, width=width, hint="the paper has 10")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1): got {dropout}; the authors' code has 0")
+        _check.below_one(dropout=dropout, hint="the authors' code has 0")
         self.features = nn.Sequential(
             *_layer(P4ConvZ2(in_channels, width, 3)),
             nn.Dropout(dropout),

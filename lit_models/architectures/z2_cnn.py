@@ -37,8 +37,7 @@ class Z2CNN(nn.Module):
         _check.at_least(1, in_channels=in_channels, num_classes=num_classes)
         _check.at_least(27, image_size=image_size, why="for Z2CNN (seven convolutions without padding)")
         _check.at_least(1, width=width, hint="the paper has 20")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1): got {dropout}; the authors' code has 0.3")
+        _check.below_one(dropout=dropout, hint="the authors' code has 0.3")
         self.features = nn.Sequential(
             *_layer(in_channels, width),
             nn.Dropout(dropout),

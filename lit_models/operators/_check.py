@@ -19,6 +19,17 @@ def at_least(minimum: int, *, why: str = "", hint: str = "", **arguments: int) -
             raise ValueError(f"{name} must be at least {minimum}{reason}: got {value}{usual}")
 
 
+def below_one(*, hint: str, **arguments: float) -> None:
+    """Refuses any of ``arguments`` that is not in [0, 1), as shares of what is dropped must be.
+
+    Raises:
+        ValueError: names the first that is not, and what is usual.
+    """
+    for name, value in arguments.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} must lie in [0, 1): got {value}; {hint}")
+
+
 def odd(name: str, value: int) -> None:
     """Refuses an even ``value``, for kernels that need a centre pixel.
 

@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from benchmarks import NAMES, __main__, group, involution
+from benchmarks import NAMES, __main__, augmentations, group, involution
 from benchmarks.timing import Missing, Row, compare, rate
 
 SLOW = {"sweep", "ddp"}  # they start processes
@@ -108,3 +108,27 @@ def test_what_is_not_installed_is_left_out_and_said(monkeypatch, capsys, workpla
     assert __main__.main(["group"]) == 0
     assert "group        left out: e2cnn cannot be imported" in capsys.readouterr().out
     assert not list(workplace.iterdir())
+
+
+def test_the_documents_table_has_a_line_for_each_operation():
+    rows = [
+        compare(f"{name}, batch {batch}, {peer}", "ms/image", [ours], [theirs], "less")
+        for name in augmentations.OPERATIONS
+        for batch, ours in zip(augmentations.BATCHES, (3.0, 2.0, 0.5), strict=True)
+        for peer, theirs in (("torchvision", 4.0), ("albumentations", 1.5))
+    ]
+    lines = augmentations.page(rows, "some processor").splitlines()
+    assert "| RandomCrop | 4 (4.09) | 1.5 (4.03) | 3 (3.84) | 2 (0.16) | 0.5 (0.08) | 8 (51.1) |" in lines
+    alone = [row for row in rows if "albumentations" not in row.case]
+    assert "| RandomCrop | 4 (4.09) | 3 (3.84) | 2 (0.16) | 0.5 (0.08) | 8 (51.1) |" in augmentations.page(alone, "x")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [(["overhead", "--device=cuda"], "goes with augmentations"), (["augmentations", "--device=cuda:99"], "cuda:99: ")],
+)
+def test_a_device_that_cannot_be(args, said, capsys):
+    assert __main__.main(args) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("python -m benchmarks: --device: ")
+    assert said in line

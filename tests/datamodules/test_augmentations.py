@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from kornia.geometry.transform import get_rotation_matrix2d, rotate, warp_affine
 from scipy import stats
 
+from datamodules.crop import turned_and_shifted
 from datamodules.image import Augment, augmentation
 
 COUNT = 4_000
@@ -84,6 +86,36 @@ def test_rotations_are_uniform_over_the_whole_turn():
     x, y = ((results.sum(axis) * where).sum(1) / mass for axis in (1, 2))
     angles = torch.atan2(y, x).numpy()
     assert stats.kstest(angles, "uniform", args=(-math.pi, 2 * math.pi)).pvalue > ENOUGH
+
+
+@pytest.mark.parametrize("size", [(9, 9), (8, 13), (7, 4)])
+def test_turns_and_shifts_are_kornias(size):
+    random = torch.Generator().manual_seed(0)
+    images = torch.rand(5, 2, *size, generator=random, dtype=torch.double)
+    angles = (2 * torch.rand(5, generator=random, dtype=torch.double) - 1) * math.pi
+    shifts = 0.4 * torch.rand(5, 2, generator=random, dtype=torch.double) - 0.2
+    still, upright = torch.zeros(5, 2), torch.zeros(5)
+    pixels = shifts * torch.tensor([size[1], size[0]])
+    found = turned_and_shifted(images, upright, shifts)
+    for shown, image, (right, down) in zip(found, images, pixels.tolist(), strict=True):
+        by_hand = torch.zeros_like(image)
+        for row in range(size[0]):
+            for column in range(size[1]):
+                y, x = row - down, column - right
+                top, left = math.floor(y), math.floor(x)
+                for r, c in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
+                    if 0 <= r < size[0] and 0 <= c < size[1]:
+                        by_hand[:, row, column] += (1 - abs(y - r)) * (1 - abs(x - c)) * image[:, r, c]
+        torch.testing.assert_close(shown, by_hand)
+    torch.testing.assert_close(turned_and_shifted(images, angles, still), rotate(images, torch.rad2deg(angles)))
+    both = turned_and_shifted(images, angles, shifts)
+    turn = get_rotation_matrix2d(
+        torch.tensor([[(size[1] - 1) / 2, (size[0] - 1) / 2]]).double().expand(5, 2),
+        torch.rad2deg(angles),
+        torch.ones(5, 2).double(),
+    )
+    turn[:, :, 2] += pixels
+    torch.testing.assert_close(both, warp_affine(images, turn, size))
 
 
 def test_colours_are_centred_and_vary_as_said():

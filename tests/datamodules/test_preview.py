@@ -33,7 +33,10 @@ def test_the_first_row_is_the_images_and_those_below_are_flipped_or_not(workplac
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["CIFAR"], "DATA: no data set is named 'CIFAR'; there are CIFAR10, FashionMNIST, MNIST, RotatedMNIST"),
+        (
+            ["CIFAR"],
+            "DATA: no data set is named 'CIFAR'; there are CIFAR10, CIFAR100, FashionMNIST, ImageFolder, MNIST",
+        ),
         (["nowhere.Data"], "DATA: nowhere.Data: No module named 'nowhere'"),
         (["tests.tiny.Few", "--augment=[flip, flp]"], "--augment: flp: neither one of default, none, flip"),
         (["tests.tiny.Few", "--augment=[flip"], "--augment: not valid YAML"),

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 
 import lit_models
-from headtohead.pictures.involutions import kernel_maps
+from headtohead.pictures.involutions import heat_maps, kernel_maps
+from headtohead.pictures.panels import MAPS
 from lit_models.operators import Involution2d
-from tests.pictures.networks import image
+from tests.pictures.networks import image, sample
 
 
 def test_an_involution_is_seen_as_the_sum_of_its_kernels():
@@ -23,3 +24,21 @@ def test_an_involution_is_seen_as_the_sum_of_its_kernels():
     for group in range(2):
         by_hand = sum(filters[0, 49 * group + tap] for tap in range(49))
         assert maps[name][group] == pytest.approx(by_hand.detach().numpy(), abs=1e-5)
+
+
+def test_a_row_of_heat_maps_per_image():
+    torch.manual_seed(0)
+    model = lit_models.ResNet(depth=8, operator="involution", width=32, image_size=8).eval()
+    samples = [sample(image(seed, 3, 8)) for seed in range(3)]
+    maps = [kernel_maps(model, one.inputs) for one in samples]
+    count = MAPS // 3  # of the 22 groups, in all layers
+    (picture,) = heat_maps(model, samples)
+    panels = [axes for axes in picture.canvas.axes if axes.images]
+    assert len(panels) == 3 * (1 + count)
+    for row, found in enumerate(maps):
+        drawn = [axes.images[0].get_array() for axes in panels[row * (1 + count) + 1 :][:count]]
+        every = [group.tolist() for groups in found.values() for group in groups]
+        assert [x.tolist() for x in drawn] == every[:count]
+    last = list(maps[0])[-1]
+    (picture,) = heat_maps(model, samples[:1], last)
+    assert len([axes for axes in picture.canvas.axes if axes.images]) == 1 + len(maps[0][last])

@@ -73,7 +73,9 @@ def test_what_is_pushed_is_one_run_that_is_no_trial(server, workplace, capsys):
     assert first[5].startswith("−30.00 (")
     assert any(name.startswith("media/html/report") for run, name in server.files if run == pushed["name"])
     assert any(name.startswith("media/images/") for run, name in server.files if run == pushed["name"])
-    assert make_tables([f"{ENTITY}/mine", "--push"]) == 0  # read without it, and brought up to date
+    found = from_wandb.fetch(f"{ENTITY}/mine", workplace / "again")  # read without it
+    assert len(found.records) == 6
+    from_wandb.push(f"{ENTITY}/mine", make_comparison(found), workplace / "nothing")  # and brought up to date
     assert [run["starts"] for run in server.runs.values() if run["jobType"] == "results"] == [2]
 
 

@@ -72,3 +72,32 @@ def test_two_data_sets_have_two_levels(tmp_path):
     other = learning(0.7, data="CIFAR10", config_hash="1" * 8)
     runs = runs_table(collect(save(tmp_path, learning(0.9), other)))
     assert dict(zip(runs.data, runs.target, strict=True)) == {"MNIST": 90, "CIFAR10": 70}
+
+
+CLASSES = {**make().quality, "class_names": list("0123456789"), "confusion": None}
+
+
+def test_chance_is_no_level(tmp_path, capsys):
+    """Of 5,000 validation images in ten classes a network that learnt nothing may have 11.3 % right."""
+    learnt, hardly = learning(0.5, 0.9, quality={**CLASSES, "val_acc": 0.9}), {**CLASSES, "val_acc": 0.117}
+    save(tmp_path, learnt, learning(0.1, 0.117, quality=hardly, seed=1))
+    runs = runs_table(collect(tmp_path))
+    assert runs.learned.all()
+    assert runs.target.isna().all()  # the best whole per cent that both reach is 11, which chance may give
+    assert main([str(tmp_path), "--target", "0.11", "--out", str(tmp_path / "out")]) == 2
+    said = "--target: must be more than 0.113, which chance may give on MNIST: got 0.11\n"
+    assert capsys.readouterr().err == f"report.py: {said}"
+    assert runs_table(collect(tmp_path), 0.12).target.tolist() == [12, 12]
+
+
+def test_what_an_hour_costs_gives_what_trial_and_target_cost(tmp_path, capsys):
+    alone = {**make().hardware, "trials_at_once": 1}
+    cost = {**make().cost, "total_seconds": 7200.0}
+    save(tmp_path, learning(0.5, 0.9, cost=cost, hardware=alone))
+    grid = make_comparison(collect(tmp_path), price=2.5).parts[0].grids[1]
+    cells = {column.head: column.cells[0].text for column in grid.columns}
+    assert (cells["price/trial"], cells["price to 90 %"]) == ("5", f"{2.5 * 21 / 3600:.3g}")
+    assert "price" not in markdown_of(make_comparison(collect(tmp_path)))
+    for wrong in ("0", "nan"):
+        assert main([str(tmp_path), "--price-per-hour", wrong]) == 2
+        assert f"--price-per-hour: must be a number above 0, such as 2.5: got {wrong}" in capsys.readouterr().err

@@ -74,17 +74,17 @@ def test_ends_and_median(name, low, middle, high):
 
 def test_random_shares_follow_the_distribution():
     numbers = random.Random(0)
-    drawn = {name: [value_at(spec(name), numbers.random()) for _ in range(20_000)] for name in VALID}
-    assert statistics.mean(drawn["uniform"]) == pytest.approx(0, abs=0.02)
-    assert statistics.mean(map(math.log10, drawn["log_uniform_values"])) == pytest.approx(-3, abs=0.02)
-    assert statistics.mean(map(math.log10, drawn["inv_log_uniform_values"])) == pytest.approx(-3, abs=0.02)
-    assert statistics.stdev(drawn["normal"]) == pytest.approx(2, rel=0.03)
-    assert statistics.mean(map(math.log, drawn["log_normal"])) == pytest.approx(1, abs=0.02)
+    drawn = {name: [value_at(spec(name), numbers.random()) for _ in range(5_000)] for name in VALID}
+    assert statistics.mean(drawn["uniform"]) == pytest.approx(0, abs=0.03)
+    assert statistics.mean(map(math.log10, drawn["log_uniform_values"])) == pytest.approx(-3, abs=0.03)
+    assert statistics.mean(map(math.log10, drawn["inv_log_uniform_values"])) == pytest.approx(-3, abs=0.03)
+    assert statistics.stdev(drawn["normal"]) == pytest.approx(2, rel=0.04)
+    assert statistics.mean(map(math.log, drawn["log_normal"])) == pytest.approx(1, abs=0.03)
     for name, share in (("categorical", 0.25), ("int_uniform", 0.25)):
-        counts = [drawn[name].count(value) / 20_000 for value in sorted(set(drawn[name]))]
-        assert counts == [pytest.approx(share, abs=0.015)] * 4
+        counts = [drawn[name].count(value) / 5_000 for value in sorted(set(drawn[name]))]
+        assert counts == [pytest.approx(share, abs=0.02)] * 4
     chosen = drawn["categorical_w_probabilities"]
-    assert [chosen.count(value) / 20_000 for value in "abc"] == [pytest.approx(p, abs=0.015) for p in (0.2, 0, 0.8)]
+    assert [chosen.count(value) / 5_000 for value in "abc"] == [pytest.approx(p, abs=0.02) for p in (0.2, 0, 0.8)]
     assert set(drawn["q_uniform"]) == {0, 0.25, 0.5, 0.75, 1}
 
 

@@ -44,17 +44,22 @@ def test_widths_are_those_of_width_like_and_the_rest_stays(matched):
     assert resnet["init_args"] | {"width": 0} == {"depth": 8, "operator": "conv", "width": 0}
     assert file["parameters"]["task.lr"] == {"value": 0.01}
     assert file["command"][-1] == "${args}"
-    assert text.splitlines()[0] == "# mine.yaml with every model as large as SimpleCNN, by params:"
+    first, how = text.splitlines()[:2]
+    assert (
+        first == "# mine.yaml with every model as large as SimpleCNN, by params. Written, and to be written again, by"
+    )
+    assert how == "#   python sweep.py mine.yaml --match params --like SimpleCNN"
+    assert file["name"] == "mine_params"
     assert "#   EqCNN at width 11: 14,662 params, 1.05 x SimpleCNN, the nearest: 4.9% off" in text
 
 
-@pytest.mark.parametrize("measure", ["params", "macs"])
+@pytest.mark.parametrize("measure", ["params", pytest.param("macs", marks=pytest.mark.slow)])
 def test_every_classifier_is_as_large_as_cnn_or_says_how_far_off_it_is(matched, measure):
     names = [name for name in architectures.__all__ if "UNet" not in name]
     text, file = matched(f"[{', '.join(names)}]", f"--match={measure}", "--like=CNN", data="{value: CIFAR10}")
     facts = {"in_channels": 3, "image_size": 32, "num_classes": 10}
     target = getattr(size(architectures.CNN(), *example_inputs(architectures.CNN(), facts)), measure)
-    lines = dict(zip(names, text.splitlines()[1:], strict=False))
+    lines = dict(zip(names, text.splitlines()[2:], strict=False))
     for model in file["parameters"]["model"]["values"]:
         network = getattr(architectures, model["class_path"])(**facts, **model["init_args"])
         found = getattr(size(network, *example_inputs(network, facts)), measure)
@@ -90,7 +95,18 @@ def test_the_file_that_it_writes_is_a_sweep_that_runs(matched, workplace, capsys
         ),
         ("[EqCN]", [], "{value: MNIST}", "parameters.model: nothing is named 'EqCN'; did you mean EqCNN?"),
         ("[nowhere.Net]", [], "{value: MNIST}", "parameters.model: nothing is named 'nowhere.Net' (No module named"),
-        ("[EqCNN]", [], "{values: [MNIST, CIFAR10]}", "parameters.data: MNIST and CIFAR10 have different images"),
+        (
+            "[EqCNN]",
+            [],
+            "{values: [MNIST, CIFAR10]}\n  config: {value: a.yaml}",
+            "--match: parameters.config: widths differ between data sets whose images do",
+        ),
+        (
+            "[EqCNN]",
+            ["--match=seconds"],
+            "{value: MNIST}\n  data.batch_size: {values: [32, 64]}",
+            "--match: parameters.data.batch_size: a step must be of one size: got [32, 64]",
+        ),
     ],
 )
 def test_what_cannot_be_matched_is_one_line(matched, models, args, data, said):

@@ -19,6 +19,7 @@ raise SystemExit(trial.exitcode)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(_METHOD != "forkserver", reason="elsewhere every trial imports for itself")
 def test_a_trial_finds_imported_what_takes_long(workplace):
     # what cannot be imported, the server leaves out without a word

@@ -19,7 +19,12 @@ def _own_arguments(monkeypatch, workplace):
 
 
 def resolved(model, *args):
-    assert train.check(["fit", f"--model={model}", "--data=CIFAR10", "--trainer.accelerator=cpu", *args]) is None
+    assert (
+        train.check(
+            ["fit", f"--model={model}", "--model.width=4", "--data=CIFAR10", "--trainer.accelerator=cpu", *args]
+        )
+        is None
+    )
     return TrialCLI(check_only=True).resolved
 
 

@@ -81,7 +81,7 @@ def test_the_test_set_is_predicted_as_the_record_counted(folder, checkpoint, tmp
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ([], "the following arguments are required: --ckpt_path"),
+        ([], "one of the arguments --ckpt_path --weights is required"),
         (["--ckpt_path=none.ckpt"], "--ckpt_path: no file none.ckpt"),
         (["CHECKPOINT"], "--data: must name the class of the data"),
         (["CHECKPOINT", "--data=tests.tiny.Few"], "--data: Few has other images than the network was trained on"),

@@ -18,7 +18,8 @@ def bands(group: Group) -> str:
         else f"{' to '.join(map(str, counts[:1] + counts[1:][-1:]))} seeds"
     )
     spread = "" if counts == [1] else "; band: 95 % interval of the mean (Student's t)"
-    return f"Mean of {seeds}{spread}."
+    dead = f" Left out: {count(group.dead, 'seed that never learns', 'seeds that never learn')}." if group.dead else ""
+    return f"Mean of {seeds}{spread}.{dead}"
 
 
 def ranking(values: Sequence[tuple[str, float]], goal: Literal["max", "min"], form: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import matplotlib
@@ -12,13 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from headtohead.records.record import Record
+from headtohead.report.classes import MOST_MODELS, class_names, confusion
 from headtohead.report.figures.captions import count
 from headtohead.report.figures.groups import Floats, Group
 from headtohead.report.figures.style import Picture, style
 
 COLUMNS = 3
-MOST_MATRICES = 6  # of many models the best: each has a hundred numbers
 LONGEST_NAME = 14  # of a class, in letters
 CLASSES_WITH_NUMBERS = 12  # more in a confusion matrix leave no room for a number in each cell
 
@@ -28,11 +27,11 @@ def confusion_matrices(group: Group) -> Iterator[Picture]:
     every = {label: total for label, found in group.models.items() if (total := confusion(found)) is not None}
     if not every:
         return
-    matrices = {label: every[label] for label in list(every)[:MOST_MATRICES]}
+    matrices = {label: every[label] for label in list(every)[:MOST_MODELS]}
     shares = {label: 100 * total / np.maximum(total.sum(1, keepdims=True), 1) for label, total in matrices.items()}
     errors = {label: share - np.diag(np.diag(share)) for label, share in shares.items()}
     title = f"Confusion matrices on the test set of {group.data}"
-    names = class_names(group, len(next(iter(matrices.values()))))
+    names = class_names(group.models, len(next(iter(matrices.values()))))
     worst = "; ".join(_worst_error(label, wrong, names) for label, wrong in list(errors.items())[:4])
     of_many = f" (the best {len(matrices)} of {len(every)} models)" if len(matrices) < len(every) else ""
     caption = f"{title}{of_many}, in per cent of each true class, over all seeds. Most frequent error: {worst}."
@@ -56,35 +55,13 @@ def confusion_matrices(group: Group) -> Iterator[Picture]:
     yield Picture(f"confusion{group.suffix}", title, caption, canvas)
 
 
-def confusion(found: Iterable[Record]) -> Floats | None:
-    """Return the sum of the confusion matrices of some trials, rows are true classes; None if there is none."""
-    matrices = []
-    for record in found:
-        try:
-            matrix = np.array(record.quality.get("confusion"), dtype=float)
-        except (TypeError, ValueError):
-            continue
-        if matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > 1 and np.isfinite(matrix).all():
-            matrices.append(matrix)
-    same = [matrix for matrix in matrices if matrix.shape == matrices[0].shape]
-    return np.sum(same, axis=0) if same else None
-
-
-def class_names(group: Group, count: int) -> list[str]:
-    """Return the names of the classes as the first record that has them says, else their numbers."""
-    for record in (record for found in group.models.values() for record in found):
-        names = record.quality.get("class_names")
-        if isinstance(names, list) and len(names) == count:
-            return [str(name).replace("$", r"\$") for name in names]  # a dollar would begin a formula
-    return [str(index) for index in range(count)]
-
-
 def _name_classes(axes: Axes, names: list[str], left: bool, bottom: bool) -> None:
     """Name the classes, in a grid at its left and its bottom only: they are the same for all."""
     every = 1 if len(names) <= CLASSES_WITH_NUMBERS else math.ceil(len(names) / 10)
     ticks = range(0, len(names), every)
     shown = [textwrap.shorten(names[index], LONGEST_NAME, placeholder="…") for index in ticks]
     upright = max(map(len, shown)) <= 2
+    shown = [name.replace("$", r"\$") for name in shown]  # a dollar would begin a formula
     axes.set(xticks=ticks if bottom else [], yticks=ticks if left else [])
     axes.tick_params(length=0)
     if bottom:

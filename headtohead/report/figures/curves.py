@@ -44,34 +44,37 @@ class Curve:
 
 
 def learning_curves(group: Group) -> Iterator[Picture]:
-    """Draw the validation's main number and the training loss over the epochs."""
-    validation = group.kind.monitor
+    """Draw the validation's main number and the loss over the epochs, each beside the same of the training images."""
+    monitor = group.kind.monitor
     called = group.kind.called.removeprefix("test ")
-    unit = ", %" if group.kind.is_share(validation) else ""
-    for name, metric, what in (
-        ("validation", validation, f"validation {called}{unit}"),
-        ("training_loss", "train_loss", "training loss"),
+    for name, metric, beside, what in (
+        ("validation", monitor, monitor.replace("val_", "train_"), f"validation {called}"),
+        ("loss", "val_loss", "train_loss", "validation loss"),
     ):
-        curves = epoch_curves(group, metric)
+        curves, training = epoch_curves(group, metric), epoch_curves(group, beside)
+        if not curves:  # of a task whose loss is of training alone
+            curves, training, what = training, [], what.replace("validation", "training")
         if not curves:
             continue
+        share = group.kind.is_share(metric)
         last = [(curve.label, float(curve.mean[-1])) for curve in curves]
-        form = "{:.1f} %" if group.kind.is_share(metric) else "{:.3g}"
-        goal = group.goal if metric == validation else "min"
+        goal = group.goal if metric == monitor else "min"
         caption = (
-            f"{capital(what.removesuffix(unit))} on {group.data} over the epochs. After the last epoch: "
-            f"{ranking(last, goal, form)}. {bands(group)}"
+            f"{capital(what)} on {group.data} over the epochs. After the last epoch: "
+            f"{ranking(last, goal, '{:.1f} %' if share else '{:.3g}')}. {bands(group)}"
         )
-        title = f"{capital(what.removesuffix(unit))} per epoch on {group.data}"
+        title = f"{capital(what)} per epoch on {group.data}"
+        if training:
+            title += "; thin: in training"
+            caption += " Thin: the same of the training images, while they were learnt from, augmentation included."
         with style():
-            low = min(float(np.nanmin(curve.mean)) for curve in curves)
-            log = metric == "train_loss" and low > 0
-            canvas, axes = _draw(group, curves, title, **({"yscale": "log"} if log else {}))
-            axes.set(xlabel="epoch", ylabel=what)
+            log = metric == "val_loss" and min(float(np.nanmin(curve.mean)) for curve in [*curves, *training]) > 0
+            canvas, axes = draw_curves(group, curves, title, training, **({"yscale": "log"} if log else {}))
+            axes.set(xlabel="epoch", ylabel=what + ", %" * share)
             axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
             if log:
                 log_ticks(axes.yaxis)
-        yield Picture(name + group.suffix, title, caption, canvas, _spots(axes, curves, "epoch {:.0f}"))
+        yield Picture(name + group.suffix, title, caption, canvas, spots_of(axes, curves, "epoch {:.0f}"))
 
 
 def epoch_curves(group: Group, metric: str) -> list[Curve]:
@@ -85,7 +88,8 @@ def epoch_curves(group: Group, metric: str) -> list[Curve]:
         epochs = sorted({epoch for history in histories for epoch in history})
         if epochs:
             values = np.array([[history.get(epoch, math.nan) for epoch in epochs] for history in histories])
-            curves.append(Curve(label, np.array(epochs, float), *band(group.scaled(metric, values))))
+            scaled = group.scaled(metric.replace("train_", "val_"), values)
+            curves.append(Curve(label, np.array(epochs, float), *band(scaled)))
     return curves
 
 
@@ -103,15 +107,15 @@ def rotation(group: Group) -> Iterator[Picture]:
     )
     title = f"Test accuracy over the angle on {group.data}"
     with style():
-        canvas, axes = _draw(group, curves, title)
+        canvas, axes = draw_curves(group, curves, title)
         axes.set(xticks=range(0, 361, 90), xlim=(0, 360), ylim=(0, 100))
         axes.set(xlabel="test images turned by, degrees", ylabel="test accuracy, %")
-    yield Picture(f"rotation{group.suffix}", title, caption, canvas, _spots(axes, curves, "{:.0f}°"))
+    yield Picture(f"rotation{group.suffix}", title, caption, canvas, spots_of(axes, curves, "{:.0f}°"))
     if len(curves) > len(COLORS):  # on a circle so many lie on each other
         return
     title += ", as a circle"
     with style():
-        canvas, axes = _draw(group, curves, title, projection="polar")
+        canvas, axes = draw_curves(group, curves, title, projection="polar")
         polar: Any = axes
         polar.set_theta_zero_location("N")  # upright images at the top, turned counter-clockwise as they are
         axes.set(ylim=(0, 100), yticks=(25, 50, 75, 100), xticks=np.deg2rad(range(0, 360, 45)))
@@ -132,8 +136,13 @@ def angle_curves(group: Group) -> list[Curve]:
     return curves
 
 
-def _draw(group: Group, curves: Sequence[Curve], title: str, **kind: Any) -> tuple[Canvas, Axes]:
-    """Draw curves: the best models in colors, named in the order in which they end, the others in grey."""
+def draw_curves(
+    group: Group, curves: Sequence[Curve], title: str, beside: Sequence[Curve] = (), **kind: Any
+) -> tuple[Canvas, Axes]:
+    """Draw curves: the best models in colors, named in the order in which they end, the others in grey.
+
+    What stands beside them is of the best models alone: a thin line each, in the model's colour.
+    """
     polar = "projection" in kind
     ends = sorted((curve for curve in curves if curve.label in group.looks), key=lambda curve: -curve.mean[-1])
     names = [textwrap.fill(curve.label, 26) for curve in ends]
@@ -158,6 +167,9 @@ def _draw(group: Group, curves: Sequence[Curve], title: str, **kind: Any) -> tup
         )
         low, high = (np.clip(curve.low, 0, 100), np.clip(curve.high, 0, 100)) if polar else (curve.low, curve.high)
         axes.fill_between(x, low, high, color=COLORS[index], alpha=0.2, linewidth=0)
+    for curve in beside:
+        if (index := group.looks.get(curve.label)) is not None:
+            axes.plot(curve.x, curve.mean, color=COLORS[index], linestyle=LINES[index], linewidth=0.8, zorder=1.8)
     handles, labels = axes.get_legend_handles_labels()
     handles = [handles[labels.index(curve.label)] for curve in ends]
     title = f"the best {len(ends)} of {len(curves)}" if len(ends) < len(curves) else ""
@@ -165,7 +177,7 @@ def _draw(group: Group, curves: Sequence[Curve], title: str, **kind: Any) -> tup
     return canvas, axes
 
 
-def _spots(axes: Axes, curves: Sequence[Curve], at: str) -> list[Spot]:
+def spots_of(axes: Axes, curves: Sequence[Curve], at: str) -> list[Spot]:
     """Return what the points of curves stand for."""
     return [
         Spot(axes, x, mean, f"{curve.label}, {at.format(x)}: {with_interval(mean, low, high)}")

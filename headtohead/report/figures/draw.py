@@ -12,12 +12,15 @@ from pathlib import Path
 from headtohead.report.collect import Trials
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import forest
+from headtohead.report.figures.best_of_k import best_of_k
 from headtohead.report.figures.confusion import confusion_matrices
 from headtohead.report.figures.critical import critical_difference
 from headtohead.report.figures.curves import learning_curves, rotation
 from headtohead.report.figures.groups import groups
 from headtohead.report.figures.pareto import COSTS, pareto_fronts
+from headtohead.report.figures.scaling import scaling_curves
 from headtohead.report.figures.style import Figure, Picture, save
+from headtohead.report.scaling import AXES
 
 Job = Callable[[], Iterator[Picture]]
 EACH = 4  # jobs of a data set
@@ -26,13 +29,15 @@ NAMES = (
     "verdicts",
     "claims",
     "ranks",
+    "best_of_k",
+    *(f"scaling_{axis}" for axis in AXES),
     "validation",
-    "training_loss",
+    "loss",
     "rotation",
     "rotation_polar",
     *(f"pareto_{cost}" for cost in COSTS),
     "confusion",
-    "reported",  # of an earlier version
+    *("reported", "training_loss"),  # of earlier versions
 )
 
 
@@ -72,10 +77,12 @@ class Drawing:
             comparison: of the same trials.
 
         Returns:
-            ``verdicts`` of what the sweep is about, ``claims``, ``ranks`` over three data sets or more, and for each
-            data set: learning curves (``validation``, ``training_loss``), accuracy over the angle (``rotation``, and,
-            of no more than seven models, ``rotation_polar``), Pareto fronts (``pareto_params``, ``pareto_macs``,
-            ``pareto_time``) and ``confusion``. With several data sets their names end in that of the data set.
+            ``verdicts`` of what the sweep is about, ``claims``, ``ranks`` over three data sets or more, ``best_of_k``
+            of a search over recipes, ``scaling_params``, ``scaling_macs``, ``scaling_seconds`` and ``scaling_images``
+            where widths or shares of the data vary, and for each data set: learning curves (``validation``, ``loss``),
+            accuracy over the angle (``rotation``, and, of no more than seven models, ``rotation_polar``), Pareto fronts
+            (``pareto_params``, ``pareto_macs``, ``pareto_time``) and ``confusion``. With several data sets their names
+            end in that of the data set.
         """
         if not self._jobs:
             self.begin(comparison.shown)
@@ -117,6 +124,10 @@ def _jobs_of_verdicts(comparison: Comparison) -> list[Job]:
     jobs: list[Job] = [partial(forest.verdicts, comparison.headline), partial(forest.claimed, comparison.judged)]
     for ranks in comparison.ranks:
         jobs.append(partial(critical_difference, ranks, f"-{ranks.kind.main}" * (len(comparison.ranks) > 1)))
+    if comparison.searches:
+        jobs.append(partial(best_of_k, comparison.searches))
+    if comparison.curves:
+        jobs.append(partial(scaling_curves, comparison.curves))
     return jobs
 
 

@@ -17,6 +17,7 @@ from headtohead.records.metrics import Kind, is_number, kind_of
 from headtohead.records.record import Record
 from headtohead.report.collect import Trials, labels
 from headtohead.report.figures.style import COLORS
+from headtohead.report.learning import learned
 
 Floats = npt.NDArray[np.float64]
 LONGEST = 50  # letters of a data set in the name of a file: of 255 bytes a letter may take four
@@ -32,6 +33,7 @@ class Group:
         kind: of its trials.
         models: their records by what the model is called.
         looks: for the best of them the index of color, line and marker, the same in all figures of a sweep.
+        dead: trials that are left out because they never learnt, where others of their model did.
         suffix: of the names of its figures, where there is more than one group.
     """
 
@@ -39,6 +41,7 @@ class Group:
     kind: Kind
     models: Mapping[str, Sequence[Record]]
     looks: Mapping[str, int]
+    dead: int = 0
     suffix: str = ""
 
     @property
@@ -62,7 +65,8 @@ def groups(trials: Trials) -> list[Group]:
             models = found.setdefault((record.data, kind.main), {})
             models.setdefault(names[record.config_hash], []).append(record)
     result: list[Group] = []
-    for (data, main), models in found.items():
+    for (data, main), every in found.items():
+        models = {name: [record for record in some if learned(record)] or some for name, some in every.items()}
         sign = -1 if kinds[main].metrics[main].goal == "max" else 1
         means = {name: sign * np.mean([record.quality[main] for record in models[name]]) for name in models}
         several_kinds = sum(other == data for other, _ in found) > 1
@@ -71,7 +75,8 @@ def groups(trials: Trials) -> list[Group]:
         if len(models) > MOST_MODELS:
             data += f" (the best {MOST_MODELS} of {len(models)})"
         shown = {name: models[name] for name in ranked[:MOST_MODELS]}
-        result.append(Group(data, kinds[main], shown, {}, _of_a_file(suffix)))
+        dead = sum(len(every[name]) - len(found) for name, found in shown.items())
+        result.append(Group(data, kinds[main], shown, {}, dead, _of_a_file(suffix)))
     looks = choose_looks([list(group.models)[: len(COLORS)] for group in result])
     return [replace(group, looks={name: looks[name] for name in list(group.models)[: len(COLORS)]}) for group in result]
 

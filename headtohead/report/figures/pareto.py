@@ -1,7 +1,8 @@
 """Draws what a model reaches against what it costs, and Pareto fronts: the models that no other beats in both.
 
 Models are compared in this way under one recipe: those trained for other epochs, or otherwise, have a front of their
-own, and a model whose recipe no other has is on none.
+own, and a model whose recipe no other has is on none. Beside a name stands how often the model is on its front when
+seeds and images are drawn anew (:mod:`headtohead.report.figures.frontier`).
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,9 +21,10 @@ from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter
 from matplotlib.transforms import Bbox
 
-from headtohead.records.record import HARDWARE, Record
+from headtohead.records.record import HARDWARE
 from headtohead.report.collect import alone
 from headtohead.report.figures.captions import capital, count, with_interval
+from headtohead.report.figures.frontier import DRAWS, Front, drawn_scores, fronts_of, recipe_of
 from headtohead.report.figures.groups import Floats, Group, band, has_numbers
 from headtohead.report.figures.style import COLORS, HEIGHT, LINES, MARKERS, WIDTH, Picture, Spot, log_ticks, style
 
@@ -31,14 +33,29 @@ COSTS = {"params": "parameters", "macs": "MACs for one image", "time": "seconds 
 
 @dataclass(frozen=True)
 class Points:
-    """Models as points: their names and recipes, what they cost, and their main number with its interval."""
+    """Models as points.
+
+    Args:
+        label: their names.
+        recipe: equal for those that may be compared.
+        seeds: how many each ran.
+        x: what they cost.
+        mean: their main number.
+        low: the lower end of its interval.
+        high: the upper end.
+        costs: what they cost as measured and as drawn, ``(models, 1 + draws)``.
+        scores: their main number, likewise.
+    """
 
     label: list[str]
     recipe: list[str]
+    seeds: list[int]
     x: Floats
     mean: Floats
     low: Floats
     high: Floats
+    costs: Floats
+    scores: Floats
 
 
 def pareto_fronts(group: Group) -> Iterator[Picture]:
@@ -46,24 +63,16 @@ def pareto_fronts(group: Group) -> Iterator[Picture]:
     main = group.kind.main
     called = group.kind.called
     unit = ", %" if group.kind.is_share(main) else ""
+    scores, images = drawn_scores(group)
     for cost, what in COSTS.items():
-        points = cost_points(group, cost)
+        points = cost_points(group, cost, scores)
         if len(points.label) < 2:
             continue
-        fronts = pareto_fronts_of(points, group.goal)
-        best = "; ".join(", ".join(points.label[i] for i in front) for front, _ in fronts)
-        rest = sum(len(alike) - len(front) for front, alike in fronts)
-        single = len(points.label) - sum(len(alike) for _, alike in fronts)
-        a_front = "the front" if len(fronts) == 1 else "a front for each recipe that several models have"
+        fronts = fronts_of(points.recipe, points.seeds, points.costs, points.scores, group.goal)
+        share = _shares(points, fronts)
         caption = (
-            f"{capital(called)} on {group.data} against {what}. "
-            + (f"On {a_front}, from the cheapest to the best: {best}" if fronts else "Every model has its own recipe")
-            + (f"; {count(rest, 'model is', 'models are')} beaten in both by another. " if rest else ". ")
-            + (
-                f"{count(single, 'model has', 'models have')} a recipe that no other has: no front. "
-                * bool(single and fronts)
-            )
-            + "Bars: 95 % interval of the mean over the seeds (Student's t)."
+            f"{capital(called)} on {group.data} against {what}. {_in_words(points, fronts, images)} "
+            "Bars: 95 % interval of the mean over the seeds (Student's t)."
         )
         title = f"{capital(called)} against {what}, {group.data}"
         with style():
@@ -75,81 +84,86 @@ def pareto_fronts(group: Group) -> Iterator[Picture]:
             log_ticks(axes.xaxis)
             if cost != "time":
                 axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
-            if len(fronts) > 1:
+            if axes.get_legend_handles_labels()[0]:
                 canvas.legend(loc="outside lower center", handlelength=3.2)
-            _name_points(canvas, axes, points, stairs)
+            _name_points(canvas, axes, points, stairs, share)
         spots = [
-            Spot(axes, x, mean, f"{label}: {with_interval(mean, low, high)}{unit.strip(',')} at {x:,.4g} {what}")
-            for label, x, mean, low, high in zip(
-                points.label, points.x, points.mean, points.low, points.high, strict=True
+            Spot(axes, x, mean, f"{label}: {with_interval(mean, low, high)}{unit.strip(',')} at {x:,.4g} {what}{often}")
+            for label, x, mean, low, high, often in zip(
+                points.label,
+                points.x,
+                points.mean,
+                points.low,
+                points.high,
+                ["" if math.isnan(of) else f"; on the front in {of:.0%} of {DRAWS:,} draws" for of in share],
+                strict=True,
             )
         ]
         yield Picture(f"pareto_{cost}{group.suffix}", title, caption, canvas, spots)
 
 
-def cost_points(group: Group, cost: str) -> Points:
+def _in_words(points: Points, fronts: Sequence[Front], images: bool) -> str:
+    """Say who is on the front of each recipe, how many are not, and what the shares beside the names are."""
+    if not fronts:
+        return "Every model has a recipe of its own, other epochs or arguments than any other: no front."
+    best = "; ".join(", ".join(points.label[i] for i in front.best) for front in fronts)
+    rest = sum(len(front.alike) - len(front.best) for front in fronts)
+    single = len(points.label) - sum(len(front.alike) for front in fronts)
+    a_front = "the front" if len(fronts) == 1 else "a front for each recipe that several models have"
+    said = f"On {a_front}, from the cheapest to the best: {best}"
+    said += f"; {count(rest, 'model is', 'models are')} beaten in both by another." if rest else "."
+    if single:
+        said += f" {count(single, 'model has', 'models have')} a recipe that no other has: no front."
+    if any(not np.isnan(front.share).any() for front in fronts):
+        drawn = "seeds and test images are" if images else "seeds are"
+        said += f" Per cent: how often a model is on its front when {drawn} drawn anew, {DRAWS:,} times."
+    if any(np.isnan(front.share).any() for front in fronts):
+        said += " How sure a front is cannot be said where one of its models ran one seed."
+    return said
+
+
+def _shares(points: Points, fronts: Sequence[Front]) -> Floats:
+    """Return of each model the share of draws in which it is on its front; NaN where it has none."""
+    share = np.full(len(points.label), np.nan)
+    for front in fronts:
+        share[front.alike] = front.share
+    return share
+
+
+def cost_points(group: Group, cost: str, drawn: Mapping[str, Floats] | None = None) -> Points:
     """Return what each model costs and reaches.
 
     Args:
         group: of trials.
         cost: ``params``, ``macs`` or ``time``.
+        drawn: what :func:`drawn_scores` gives for the group.
 
     Returns:
         A point per model that has a positive cost. Times are those of trials that had the machine to themselves, and
         are compared only where all of these ran on one hardware: otherwise there is no point.
     """
-    comparable = _comparable(group)
-    names, recipes, rows = [], [], []
+    comparable, random = _comparable(group), np.random.default_rng(0)
+    drawn = drawn_scores(group)[0] if drawn is None else drawn
+    names, recipes, seeds, rows, costs, scores = [], [], [], [], [], []
     for label, found in group.models.items():
+        cost_of = np.full(1 + DRAWS, float(found[0].size.get(cost, 0)))
         if cost == "time":
             times = [
                 record.cost["epoch_seconds"] for record in alone(found) if has_numbers(record.cost, "epoch_seconds")
             ]
-            x = float(np.median(times)) if comparable and times else 0.0
-        else:
-            x = float(found[0].size[cost])
-        if x > 0:
+            if times and comparable:
+                again = np.array(times)[random.integers(len(times), size=(DRAWS, len(times)))]
+                cost_of = np.concatenate([[np.median(times)], np.median(again, axis=1)])
+        if cost_of[0] > 0:
             values = group.scaled(group.kind.main, np.array([[record.quality[group.kind.main]] for record in found]))
             names.append(label)
-            recipes.append(_recipe(found[0]))
-            rows.append([x, *(part[0] for part in band(values))])
-    return Points(names, recipes, *np.array(rows, dtype=float).reshape(-1, 4).T)
-
-
-def pareto_front(costs: Sequence[float], scores: Sequence[float], goal: Literal["max", "min"] = "max") -> list[int]:
-    """Find what nothing else beats: no other is at least as cheap and as good, and better in one of the two.
-
-    Args:
-        costs: the lower the better.
-        scores: as ``goal`` says.
-        goal: ``max`` if a high score is good.
-
-    Returns:
-        Indices of the front, the cheapest first; equals are all on it.
-    """
-    sign = -1 if goal == "max" else 1
-    points = [(cost, sign * score) for cost, score in zip(costs, scores, strict=True)]
-
-    def beaten(point: tuple[float, float]) -> bool:
-        return any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in points)
-
-    return sorted((i for i, point in enumerate(points) if not beaten(point)), key=lambda i: (*points[i], i))
-
-
-def pareto_fronts_of(points: Points, goal: Literal["max", "min"]) -> list[tuple[list[int], list[int]]]:
-    """Return for each recipe that several models have those on its front, the cheapest first, and all of them."""
-    by_recipe: dict[str, list[int]] = {}
-    for index, recipe in enumerate(points.recipe):
-        by_recipe.setdefault(recipe, []).append(index)
-    several = [indices for indices in by_recipe.values() if len(indices) > 1]
-    found = [pareto_front(points.x[alike].tolist(), points.mean[alike].tolist(), goal) for alike in several]
-    return [([alike[i] for i in front], alike) for front, alike in zip(found, several, strict=True)]
-
-
-def _recipe(record: Record) -> str:
-    """Return all arguments but those of the model, and but the precision, which the hardware chooses."""
-    own = {name: value for name, value in record.config.items() if name.partition(".")[0] != "model"}
-    return repr(sorted((name, repr(value)) for name, value in own.items() if name != "trainer.precision"))
+            recipes.append(recipe_of(found[0]))
+            seeds.append(len(found))
+            rows.append([cost_of[0], *(part[0] for part in band(values))])
+            costs.append(cost_of)
+            scores.append(drawn[label])
+    x, mean, low, high = np.array(rows, dtype=float).reshape(-1, 4).T
+    return Points(names, recipes, seeds, x, mean, low, high, np.array(costs), np.array(scores))
 
 
 def _comparable(group: Group) -> bool:
@@ -158,7 +172,7 @@ def _comparable(group: Group) -> bool:
     return len({tuple(str(record.hardware.get(name)) for name in HARDWARE) for record in timed}) == 1
 
 
-def _scatter(axes: Axes, points: Points, fronts: Sequence[tuple[list[int], list[int]]], group: Group) -> list[Floats]:
+def _scatter(axes: Axes, points: Points, fronts: Sequence[Front], group: Group) -> list[Floats]:
     """Draw the points, filled on a front, and each front as a staircase, the best that a budget buys; return those."""
     axes.set_xscale("log")
     cheapest, dearest = float(points.x.min()), float(points.x.max())
@@ -167,7 +181,8 @@ def _scatter(axes: Axes, points: Points, fronts: Sequence[tuple[list[int], list[
     axes.margins(y=0.16)
     has_bar = ~np.isnan(points.low)
     axes.vlines(points.x[has_bar], points.low[has_bar], points.high[has_bar], color="#777777", linewidth=1)
-    filled = {index for front, _ in fronts for index in front}
+    filled = {index for front in fronts for index in front.best}
+    single = set(range(len(points.label))) - {index for front in fronts for index in front.alike}
     for index, label in enumerate(points.label):
         look = group.looks.get(label)
         color, marker = ("#555555", "o") if look is None else (COLORS[look], MARKERS[look])
@@ -182,23 +197,27 @@ def _scatter(axes: Axes, points: Points, fronts: Sequence[tuple[list[int], list[
     right, worst = axes.get_xlim()[1], axes.get_ylim()[0 if group.goal == "max" else 1]
     axes.autoscale(False)
     stairs = []
-    for (front, alike), line in zip(fronts, itertools.cycle(LINES)):
-        x, y = points.x[front], points.mean[front]
+    for front, line in zip(fronts, itertools.cycle(LINES)):
+        x, y = points.x[front.best], points.mean[front.best]
         stairs.append(np.column_stack([[x[0], *x, right], [worst, *y, y[-1]]]))
-        names = textwrap.shorten(", ".join(points.label[i] for i in alike), 60, placeholder=" …")
+        names = textwrap.shorten(", ".join(points.label[i] for i in front.alike), 60, placeholder=" …")
         drawn: dict[str, Any] = {
             "color": "#555555",
             "linewidth": 1.1,
             "linestyle": line,
             "zorder": 1.8,
-            "label": f"recipe of {names}",
+            "label": f"recipe of {names}" if len(fronts) > 1 or single else "_one recipe",
         }
         axes.plot(*stairs[-1].T, drawstyle="steps-post", **drawn)
+    if single:
+        names = textwrap.shorten(", ".join(points.label[i] for i in sorted(single)), 44, placeholder=" …")
+        axes.plot([], [], "|", color="#555555", label=f"no front: {names}, of other epochs or arguments than the rest")
     return stairs
 
 
-def _name_points(canvas: Canvas, axes: Axes, points: Points, stairs: Sequence[Floats]) -> None:
-    """Write each model's name near its point, where it covers no point, bar, line or other name."""
+def _name_points(canvas: Canvas, axes: Axes, points: Points, stairs: Sequence[Floats], share: Floats) -> None:
+    """Write each model's name, and how often it is on its front, near its point, where it covers nothing."""
+    often = ["" if math.isnan(of) else f" ({100 * of:.0f}\N{NO-BREAK SPACE}%)" for of in share]
     canvas.draw_without_rendering()  # sets where the axes lie, in pixels
     canvas.set_layout_engine("none")  # names are written where there is room, and move nothing
     frame, scale = axes.get_window_extent(), canvas.dpi / 72
@@ -216,7 +235,7 @@ def _name_points(canvas: Canvas, axes: Axes, points: Points, stairs: Sequence[Fl
     crowd = [float(np.sort(np.hypot(*(places - place).T))[1:4].sum()) for place in places]
     for i in sorted(range(len(places)), key=lambda i: crowd[i]):
         text = axes.annotate(
-            textwrap.fill(points.label[i], 24),
+            textwrap.fill(points.label[i] + often[i], 24),
             (points.x[i], points.mean[i]),
             xytext=(0, 0),
             textcoords="offset points",

@@ -12,6 +12,7 @@ from typing import Any
 
 import matplotlib.style
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas  # not pyplot's: no window, no state that a caller would share
@@ -40,6 +41,7 @@ STYLE = {
 }
 WIDTH, HEIGHT = 6.4, 4.2  # of a figure of one panel, in inches
 DPI = 120
+PALETTE = 128  # colors of a file
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,29 @@ def save(picture: Picture, folder: Path) -> Figure:
     with style():
         pixels = backend(canvas)
         pixels.draw()
-    # 128 colors are plenty, and fewer bytes; this way of choosing them is quick, and keeps white white
-    drawn = Image.fromarray(np.asarray(pixels.buffer_rgba())).convert("RGB")
+    drawn = _few_colors(np.asarray(pixels.buffer_rgba())[..., :3])
     png = io.BytesIO()
-    drawn.quantize(128, Image.Quantize.MAXCOVERAGE).save(png, "png", optimize=True)
+    drawn.save(png, "png", optimize=True)
     path = write_bytes(folder / f"{picture.name}.png", png.getvalue(), durable=False)
     return Figure(picture.name, picture.title, picture.caption, path, drawn.size, _places(picture.spots, drawn.size))
+
+
+def _few_colors(pixels: npt.NDArray[np.uint8]) -> Image.Image:
+    """Return an image of the colors that most pixels have, which takes a third of the bytes.
+
+    All others, those of edges, become the nearest of them. Pillow's ways of choosing give a band the color of another.
+
+    Args:
+        pixels: ``(H, W, 3)``.
+    """
+    codes = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    found, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    kept = found[np.argsort(-counts, kind="stable")[:PALETTE]]
+    every, palette = (np.stack([x >> 16, x >> 8 & 255, x & 255], 1).astype(np.float32) for x in (found, kept))
+    nearest = (np.square(palette).sum(1) - 2 * every @ palette.T).argmin(1)
+    image = Image.fromarray(nearest[places].astype(np.uint8).reshape(codes.shape), "P")
+    image.putpalette(palette.astype(np.uint8).tobytes())
+    return image
 
 
 def _places(spots: Sequence[Spot], size: tuple[int, int]) -> list[tuple[int, int, str]]:

@@ -49,7 +49,7 @@ from lit_models import CNN, INN, P4CNN, VGG, Z2CNN, CifarCNN, ConvMixer, ConvNet
             "ResNet with operator=p4 needs square images of a multiple of 4 pixels: got height 32 and width 28",
         ),
         (lambda: ResNet(operator="p4", depth=8)(torch.rand(1, 3, 30, 30)), ".*: got height 30 and width 30"),
-        (lambda: VGG(configuration="F"), "configuration must be one of A, B, C, D, E: got F"),
+        (lambda: VGG(configuration="F"), "configuration must be one of A, A-LRN, B, C, D, E: got F"),
         (lambda: VGG(head="dense"), "head must be one of auto, imagenet, linear: got dense"),
         (lambda: VGG(image_size=15), r"image_size must be at least 16 for VGG \(four poolings\): got 15"),
         (lambda: VGG(width=0), "width must be at least 1: got 0; the paper has 64"),

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reas
 
 CHECK = '''
 import itertools
+import sys
 import torch
 from lit_models.operators import triton_involution
 
@@ -45,8 +46,9 @@ def strided(t):
 
 
 # batch, channels, groups, kernel size, stride, height, width; with 5 * 4 pixels runs end in the middle
-SHAPES = [(1, 6, 2, 3, 1, 5, 4), (2, 2, 2, 5, 2, 5, 4), (1, 3, 1, 3, 3, 1, 7), (1, 2, 1, 1, 1, 3, 3)]
-for batch, channels, groups, size, stride, height, width in SHAPES:
+SHAPES = [(1, 4, 2, 3, 2, 5, 4), (1, 6, 2, 3, 1, 5, 4), (2, 2, 2, 5, 2, 5, 4), (1, 3, 1, 3, 3, 1, 7)]
+SHAPES += [(1, 2, 1, 1, 1, 3, 3)]
+for batch, channels, groups, size, stride, height, width in SHAPES[: int(sys.argv[1])]:
     x = torch.randn(batch, channels, height, width, dtype=torch.float64)
     k = torch.randn(batch, groups, size**2, -(-height // stride), -(-width // stride), dtype=torch.float64)
     go = torch.randn(batch, channels, *k.shape[3:], dtype=torch.float64)
@@ -75,8 +77,11 @@ print("right")
 '''
 
 
-def test_kernels_against_the_definition():
+@pytest.mark.parametrize("shapes", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_kernels_against_the_definition(shapes):
     """In a process of its own: the interpreter is chosen when the kernels are defined."""
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", CHECK], capture_output=True, text=True, env=environment, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK, str(shapes)], capture_output=True, text=True, env=environment, cwd=ROOT
+    )
     assert done.stdout == "right\n", done.stderr

@@ -69,6 +69,15 @@ def test_numbers_of_a_classifier(batch_size, memory_format):
     assert report["test_images"] == 47
 
 
+def test_without_turned_images_the_other_numbers_are_the_same():
+    torch.manual_seed(0)
+    net, images, labels = SimpleCNN(width=4), torch.randn(50, 1, 28, 28), torch.arange(50) % 10
+    whole, upright = (run_test(Classifier(net, turned=turned), images, labels, 7) for turned in (True, False))
+    left_out = {name for name in whole if "rot" in name or name == "test_invariance_error"}
+    assert len(left_out) == 6
+    assert upright == {name: value for name, value in whole.items() if name not in left_out}
+
+
 def test_numbers_of_an_inpainter():
     torch.manual_seed(0)
     net, images = PConvUNet(width=4), torch.rand(11, 3, 32, 32)

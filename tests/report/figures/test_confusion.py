@@ -2,18 +2,9 @@
 
 import pytest
 
-from headtohead.report.figures.confusion import class_names, confusion
+from headtohead.report.classes import class_names
 from headtohead.report.figures.groups import groups
-from tests.records.examples import make
 from tests.report.figures.trials import drawn, sweep, trial
-
-
-def test_confusion_matrices_are_summed():
-    matrix = [[5, 1], [2, 8]]
-    broken = [{"confusion": value} for value in (None, "x", [[1, 2]], [[1, "a"], [2, 3]], [[1, None], [0, 1]])]
-    found = [trial(quality={**make().quality, **quality}) for quality in ({"confusion": matrix}, *broken)]
-    assert confusion([*found, trial()]).tolist() == [[14, 2], [5, 15]]
-    assert confusion(found[1:]) is None
 
 
 @pytest.mark.parametrize("count", [1, 4, 5])
@@ -36,6 +27,6 @@ def test_classes_have_their_names():
     axes = picture.canvas.axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["cat", r"\$dog"]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["cat", r"\$dog"]
-    assert "EqCNN takes \\$dog for cat in 30.0 %" in picture.caption
+    assert "EqCNN takes $dog for cat in 30.0 %" in picture.caption
     (group,) = groups(sweep(trial(quality={**named, "class_names": ["one"]})))
-    assert class_names(group, 2) == ["0", "1"]
+    assert class_names(group.models, 2) == ["0", "1"]

@@ -9,7 +9,7 @@ from scipy import stats
 
 from headtohead.report.figures.curves import angle_curves, epoch_curves
 from headtohead.report.figures.groups import groups
-from tests.report.figures.trials import ANGLES, lines, sweep, trial
+from tests.report.figures.trials import ANGLES, drawn, lines, sweep, trial
 
 
 def test_learning_curves_have_the_mean_of_each_epoch():
@@ -42,8 +42,31 @@ def test_learning_curves_as_drawn(pair):
     assert lines(pair["validation"])["Slow"].get_ydata() == pytest.approx([81, 86, 91 - 10 / 3, 88.5])
     assert len(axes.collections) == 2  # the bands
     assert [text.get_text() for text in pair["validation"].canvas.legends[0].get_texts()] == ["Slow", "Fast"]
-    (axes,) = pair["training_loss"].canvas.axes
+    (axes,) = pair["loss"].canvas.axes
     assert axes.get_yscale() == "log"
+
+
+def test_training_stands_beside_validation_in_the_same_unit():
+    history = [{"epoch": e, "val_acc": 0.5, "train_acc": 0.7, "val_loss": 2, "train_loss": 1} for e in range(3)]
+    pictures = drawn(dataclasses.replace(trial(), history=history))
+    for name, validation, training in (("validation", 50, 70), ("loss", 2, 1)):
+        (axes,) = pictures[name].canvas.axes
+        drawn_lines = axes.get_lines()
+        assert [line.get_ydata().tolist() for line in drawn_lines] == [[validation] * 3, [training] * 3]
+        assert drawn_lines[0].get_linewidth() > 1.5 * drawn_lines[1].get_linewidth()
+        assert drawn_lines[0].get_color() == drawn_lines[1].get_color()
+        assert pictures[name].title.endswith("; thin: in training")
+    assert pictures["loss"].canvas.axes[0].get_ylabel() == "validation loss"
+
+
+def test_a_seed_that_never_learns_rules_no_curve():
+    quality = {**trial(acc=0.5).quality, "val_acc": 0.5}
+    dead = trial(seed=2, quality=quality, history=[{"epoch": e, "val_acc": 0.5} for e in range(4)])
+    pictures = drawn(trial(acc=0.9), trial(acc=0.9, seed=1), dead)  # of two classes: 0.5 is chance
+    assert lines(pictures["validation"])["EqCNN"].get_ydata()[-1] == pytest.approx(87.5)
+    assert "Mean of 2 seeds" in pictures["validation"].caption
+    assert pictures["validation"].caption.endswith("Left out: 1 seed that never learns.")
+    assert lines(pictures["rotation"])["EqCNN"].get_ydata()[0] == pytest.approx(90)
 
 
 def test_the_rotation_sweep_as_drawn(pair):
@@ -57,6 +80,6 @@ def test_the_rotation_sweep_as_drawn(pair):
 def test_captions_say_what_is_to_be_seen(pair):
     assert "After the last epoch: Slow 88.5 %, Fast 67.5 %." in pair["validation"].caption
     assert "Mean of 2 to 3 seeds; band: 95 % interval of the mean (Student's t)." in pair["validation"].caption
-    assert "After the last epoch: Slow 0.25, Fast 0.25." in pair["training_loss"].caption
+    assert "After the last epoch: Slow 0.25, Fast 0.25." in pair["loss"].caption
     seen = "Upright: Slow 91.0 %, Fast 70.0 %. At the worst angle: Slow 59.6 %, Fast 45.8 %."
     assert seen in pair["rotation"].caption

@@ -8,13 +8,15 @@ from headtohead.report.figures.draw import NAMES, draw_all
 from tests.records.examples import filled
 from tests.report.figures.trials import drawn, lines, sweep, trial
 
+SCALING = {"scaling_params", "scaling_macs", "scaling_seconds", "scaling_images"}
+
 
 def compared(*found):
     return make_comparison(sweep(*found))
 
 
 def test_classifiers_have_every_figure(pair):
-    assert {*pair, "claims", "ranks", "reported"} == set(NAMES)
+    assert {*pair, "claims", "ranks", "best_of_k", *SCALING, "reported", "training_loss"} == set(NAMES)
 
 
 def test_other_kinds_draw_what_they_have():
@@ -36,7 +38,7 @@ def test_figures_of_an_earlier_call_do_not_stay(tmp_path):
     assert (tmp_path / "validation-CIFAR10.png").is_file()
     (tmp_path / "notes.png").write_bytes(b"mine")
     draw_all(compared(trial(**bare)), tmp_path)
-    names = {"validation", "training_loss"}
+    names = {"validation", "loss"}
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in names} | {"notes.png"}
 
 

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from headtohead.records import record as records
+from headtohead.report.figures.frontier import fronts_of
 from headtohead.report.figures.groups import choose_looks, groups
-from headtohead.report.figures.pareto import cost_points, pareto_fronts_of
+from headtohead.report.figures.pareto import cost_points
 from headtohead.report.figures.style import COLORS
 from tests.report.figures.trials import drawn, lines, sweep, trial
 
@@ -29,7 +30,7 @@ def test_a_model_has_one_color_in_all_figures_of_a_sweep():
     pictures = drawn(*found)
     seen = {}
     for name, picture in pictures.items():
-        if name.startswith(("validation", "training_loss", "rotation-")):
+        if name.startswith(("validation", "loss", "rotation-")):
             for label, line in lines(picture).items():
                 seen.setdefault(label, set()).add(line.get_color())
     for group in groups(sweep(*found)):
@@ -47,7 +48,7 @@ def test_legends_are_in_the_order_in_which_the_lines_end():
     slow = trial("Slow", acc=0.9, seed=0)
     slow = dataclasses.replace(slow, history=[{"epoch": e, "val_acc": 0.1, "train_loss": 3 - e} for e in range(3)])
     pictures = drawn(fast, slow)
-    for name in ("validation", "training_loss"):
+    for name in ("validation", "loss"):
         legend = [text.get_text() for text in pictures[name].canvas.legends[0].get_texts()]
         ends = {label: line.get_ydata()[-1] for label, line in lines(pictures[name]).items()}
         assert legend == sorted(ends, key=lambda label: -ends[label])
@@ -71,8 +72,8 @@ def test_a_front_never_mixes_recipes():
     ]
     (group,) = groups(sweep(*found))
     points = cost_points(group, "params")
-    fronts = pareto_fronts_of(points, "max")
-    names = [[[points.label[i] for i in indices] for indices in found] for found in fronts]
+    fronts = fronts_of(points.recipe, points.seeds, points.costs, points.scores, "max")
+    names = [[[points.label[i] for i in indices] for indices in (front.best, front.alike)] for front in fronts]
     assert sorted(names) == [
         [["A", "B"], ["B", "A", "C"]],  # C costs more than B and is worse; D and E would beat all three
         [["D", "E"], ["E", "D"]],
@@ -80,7 +81,8 @@ def test_a_front_never_mixes_recipes():
     picture = drawn(*found)["pareto_params"]
     assert "1 model is beaten in both by another. 1 model has a recipe that no other has: no front." in picture.caption
     legend = [text.get_text() for text in picture.canvas.legends[0].get_texts()]
-    assert sorted(legend) == ["recipe of B, A, C", "recipe of E, D"]
+    single = "no front: F, of other epochs or arguments than the rest"
+    assert sorted(legend) == [single, "recipe of B, A, C", "recipe of E, D"]
     stairs = [line for line in picture.canvas.axes[0].get_lines() if line.get_drawstyle() == "steps-post"]
     assert sorted(line.get_ydata()[-1] for line in stairs) == pytest.approx([60, 95])
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
+from headtohead.report.figures.frontier import pareto_front
 from headtohead.report.figures.groups import groups
-from headtohead.report.figures.pareto import cost_points, pareto_front
+from headtohead.report.figures.pareto import cost_points
 from tests.report.figures.trials import sweep, trial
 
 
@@ -59,8 +60,8 @@ def test_a_front_as_drawn(pair):
     (axes,) = pair["pareto_params"].canvas.axes
     assert axes.get_xscale() == "log"
     assert {text.get_text(): text.xy for text in axes.texts} == {
-        "Slow": (9_000, pytest.approx(91)),
-        "Fast": (2_000, pytest.approx(70)),
+        "Slow (100\N{NO-BREAK SPACE}%)": (9_000, pytest.approx(91)),
+        "Fast (100\N{NO-BREAK SPACE}%)": (2_000, pytest.approx(70)),
     }
     front = axes.get_lines()[-1]
     assert front.get_xdata()[1:3].tolist() == [2_000, 9_000]

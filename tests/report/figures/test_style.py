@@ -1,19 +1,21 @@
 """How figures are written: once, with what their points stand for, and the same bytes whatever the user's settings."""
 
 import matplotlib
+import numpy as np
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from headtohead.report.comparison import make_comparison
 from headtohead.report.figures.draw import NAMES, draw_all
-from headtohead.report.figures.style import save
-from tests.report.figures.trials import sweep, trial
+from headtohead.report.figures.style import COLORS, save
+from tests.report.figures.trials import drawn, sweep, trial
 
 
 def test_a_figure_is_written_once_and_says_what_its_points_stand_for(pair, tmp_path):
     figure = save(pair["validation"], tmp_path)
     assert figure.title == "Validation accuracy per epoch on <&>"
-    with Image.open(figure.png) as drawn:
-        assert (drawn.format, drawn.mode, drawn.size) == ("PNG", "P", figure.size)
+    with Image.open(figure.png) as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "P", figure.size)
     said = {said: (x, y) for x, y, said in figure.spots}
     assert len(said) == 2 * 4
     first, last = said["Fast, epoch 1: 60 (60 to 60)"], said["Slow, epoch 4: 88.5 (86.02 to 90.98)"]
@@ -29,6 +31,20 @@ def test_the_same_records_give_the_same_bytes_whatever_the_settings(tmp_path):
         assert matplotlib.rcParams["font.size"] == 20  # and the settings are left alone
     first = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
     assert (
-        len(first) == len(NAMES) - 4
-    )  # A has one run: no verdict to draw; no claim; no ranks; none of an earlier version
+        len(first) == len(NAMES) - 10
+    )  # A has one run: no verdict to draw; no claim; no ranks; no search; no curves; none of earlier versions
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}
+
+
+def test_a_band_keeps_its_color_among_many(tmp_path):
+    """Of few colors in the file: those that most pixels have stay what they are."""
+    trials = [
+        trial(f"M{index}", acc=0.3 + 0.1 * index + 0.01 * seed, seed=seed) for index in range(7) for seed in (0, 1)
+    ]
+    picture = drawn(*trials)["validation"]
+    wanted = {tuple(np.round(255 * np.array(to_rgb(color)) * 0.2 + 255 * 0.8).astype(int)) for color in COLORS}
+    image = Image.open(save(picture, tmp_path).png)
+    assert image.mode == "P"
+    found = np.array(sorted({color for _, color in image.convert("RGB").getcolors()}))
+    for color in wanted:
+        assert np.abs(found - color).max(1).min() <= 2, color
