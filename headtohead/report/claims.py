@@ -262,19 +262,15 @@ def named_rows(labels: Mapping[str, Selector], trials: Trials) -> dict[str, str]
     return found
 
 
-def check_labels(trials: Trials) -> None:
-    """Check that every name in the claim file of a sweep is that of a row.
-
-    Raises:
-        UsageError: one fits no row.
-    """
+def unused_labels(trials: Trials) -> str:
+    """Say which names in the claim file of a sweep are of no row: not run yet, or misspelt; nothing where all are."""
     names = read(trials.name).labels
     used = named_rows(names, trials).values()
-    for name in names:
-        if name not in used:
-            rows = ", ".join(dict.fromkeys(label_rows(trials.records.values(), {}).values()))
-            said = f"no row of {trials.name} is {name_of(names[name])}: its rows are {rows}"
-            raise UsageError(f"claims: labels: {name}: {said}")
+    if not (unused := [f"{name} ({name_of(names[name])})" for name in names if name not in used]):
+        return ""
+    rows = ", ".join(dict.fromkeys(label_rows(trials.records.values(), {}).values()))
+    more = f" (and {len(unused) - 3} more)" if len(unused) > 3 else ""
+    return f"claims: labels: no row of {trials.name} is {', '.join(unused[:3])}{more}: its rows are {rows}"
 
 
 def find_row(records: Iterable[Record], row: Selector, data: str) -> str | None:

@@ -113,7 +113,8 @@ def judge(claims: Iterable[Claim], trials: Trials, pool: Iterable[Record] = ()) 
 def in_words(found: Iterable[Judged]) -> str:
     """Return in a sentence how many of the claims ended in what."""
     outcomes = Counter(line.outcome for line in found)
-    return f"{outcomes.total()} claims: {', '.join(f'{n} × {said}' for said, n in outcomes.most_common())}."
+    count = outcomes.total()
+    return f"{count} {'claim' if count == 1 else 'claims'}: {', '.join(f'{n} × {said}' for said, n in outcomes.most_common())}."
 
 
 def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame) -> Judged:

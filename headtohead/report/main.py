@@ -152,7 +152,8 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
         if not trials.records:
             print(f"{trials.name}: no trial that can be used", file=sys.stderr)
             continue
-        claims.check_labels(trials)
+        if unused := claims.unused_labels(trials):
+            print(f"report.py: {unused}", file=sys.stderr)
         folder = options.out / trials.name
         if options.time_again:
             trials = replace(trials, again=read_again(time_again(trials).parent))

@@ -94,10 +94,6 @@ def test_a_claim_file_names_rows_everywhere(named, capsys):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            "labels: {New: C}",
-            "report.py: claims: labels: New: no row of mine is C: its rows are A ×3, A ×5, B\n",
-        ),
         ("labels: {New: B, Old: B}", "report.py: claims: labels: New and Old are the same row\n"),
         ("labels: {New: A}", "report.py: claims: A on MNIST is 2 rows, which differ in model.width: name those\n"),
         ("labels: {'': A}", "labels..[key]: String should match pattern"),
@@ -110,6 +106,14 @@ def test_a_name_that_fits_no_row_is_one_line(named, capsys, text, said):
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_a_name_whose_row_has_not_run_is_told_and_the_report_written(named, capsys):
+    (named.parent / "claims" / "mine.yaml").write_text("labels: {New: C, Plain: B}")
+    assert main(["mine", "--out", "out"]) == 0
+    out, error = capsys.readouterr()
+    assert error == "report.py: claims: labels: no row of mine is New (C): its rows are A ×3, A ×5, B\n"
+    assert "Plain" in out
 
 
 @pytest.mark.parametrize("sweep", ["compare", "conv_vs_involution", "plain_vs_equivariant", "reproduce"])
