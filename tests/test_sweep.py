@@ -205,10 +205,15 @@ def test_a_wrong_shard_is_told_in_one_line(workplace, capsys, shard):
 
 
 SEEN: set[str] = set()  # a value that is in two files is tried once
+LARGE = ("scaling", "compare_params", "compare_macs")  # whose every point is a value of its own
+
+
+def one_sweep(path: Path):
+    return pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LARGE else [])
 
 
 @pytest.mark.parametrize("points", ["each value once", pytest.param("all", marks=pytest.mark.nightly)])
-@pytest.mark.parametrize("file", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("file", [one_sweep(path) for path in sorted((ROOT / "sweeps").glob("*.yaml"))])
 def test_every_point_of_our_sweeps_is_accepted_by_train(file, points, monkeypatch):
     """Of random files also the corners: what W&B may draw lies between them."""
     monkeypatch.chdir(ROOT)

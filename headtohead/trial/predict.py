@@ -52,9 +52,6 @@ def main(args: Sequence[str]) -> int:
     Returns:
         The exit code: 0; 2 when something that was given cannot be used; 1 when the data cannot be had.
     """
-    if given := [arg.partition("=")[0] for arg in args if arg.startswith(("--model.", "--data.", "--task."))]:
-        print(f"train.py: {given[0]}: predict takes it from the checkpoint: leave it out", file=sys.stderr)
-        return 2
     parser = OneLineParser(
         "train.py",
         usage="train.py predict --ckpt_path=FILE [--image=FILE] [options]",
@@ -71,13 +68,15 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, help="file for the predictions of the test set (default: standard output)")
     parser.add_argument("--data_dir", help="where the data set is kept, if not where the training found it")
     add_trusted_classes(parser)
-    of_the_network = [arg for arg in args if arg.startswith("--model.")]
-    options = parser.parse_args([arg for arg in args if arg not in of_the_network])
+    of_a_trial = [arg for arg in args if arg.startswith(("--model.", "--data.", "--task."))]
+    options = parser.parse_args([arg for arg in args if arg not in of_a_trial])
+    of_the_network = [arg for arg in of_a_trial if options.weights is not None and arg.startswith("--model.")]
     try:
+        for arg in of_a_trial:
+            if arg not in of_the_network:
+                raise CheckpointError(f"{arg.partition('=')[0]}: predict takes it from the checkpoint: leave it out")
         if options.weights is not None:
             return _by_imagenet(options, of_the_network)
-        if of_the_network:
-            raise CheckpointError(f"{of_the_network[0].partition('=')[0]}: comes from the checkpoint: leave it out")
         if options.image and options.out is not None:
             raise CheckpointError("--out: is for the predictions of the test set: leave --image out")
         paths = [path for given in options.image for path in _files(given)]
