@@ -18,7 +18,7 @@ from torchvision import transforms
 from benchmarks.augment import PerImage, Random, per_image, seen
 from benchmarks.timing import Measure, Rate, Row, apart, compare, rate
 from datamodules import ImageDataModule
-from datamodules.image import Augment
+from datamodules.augmentation import Augment
 from datamodules.sources import Arrays
 from headtohead.trial.callbacks import EpochSeed, FiniteLoss, LineProgress
 from headtohead.trial.hardware import best_precision

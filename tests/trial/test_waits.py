@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchmetrics import Metric
 
 from benchmarks.gpu_check.networks import cases
-from datamodules.image import Pool
+from datamodules.pool import Pool
 from headtohead.trial.callbacks import FiniteLoss
 from headtohead.trial.errors import TrialFailed
 from lit_models import Classifier, Inpainter
