@@ -31,7 +31,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 Floats = npt.NDArray[np.float64]
 
@@ -85,7 +85,7 @@ class Difference:
 
         It is infinite where nothing varied: two seeds that end alike to the last image say nothing of a third.
         """
-        half = stats.t.ppf(1 - level / 2, self.degrees) * np.sqrt(self.variance)
+        half = special.stdtrit(self.degrees, 1 - level / 2) * np.sqrt(self.variance)
         return np.asarray(np.where(self.variance > 0, half, np.inf))
 
 
@@ -175,7 +175,7 @@ def half_of_paired(apart: npt.ArrayLike, per_image: Sequence[npt.ArrayLike] = ()
         Half its width, infinite where nothing varied.
     """
     means = [np.asarray(apart, dtype=float), *(np.asarray(table, dtype=float).mean(-2) for table in per_image)]
-    ends = [stats.t.ppf(1 - level / 2, x.shape[-1] - 1) ** 2 * x.var(-1, ddof=1) / x.shape[-1] for x in means]
+    ends = [special.stdtrit(x.shape[-1] - 1, 1 - level / 2) ** 2 * x.var(-1, ddof=1) / x.shape[-1] for x in means]
     half = np.sqrt(np.sum(ends, axis=0))
     return np.asarray(np.where(half > 0, half, np.inf))
 
