@@ -12,16 +12,18 @@ from contextlib import redirect_stdout
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from benchmarks import train
 from benchmarks.augment import Random, ready, seen
 from benchmarks.gpu_check.findings import Findings
 from benchmarks.gpu_check.networks import Case, cases, loss_of
-from headtohead.trial.callbacks import EpochSeed, FiniteLoss, LineProgress
+from datamodules.crop import RandomCropFlip
 from headtohead.trial.hardware import fuse, lay_channels_last, repeat_exactly
 from lit_models.facts import takes_mask
+
+CROP_FLIP = RandomCropFlip(padding=4)
 
 
 def seconds(function: Callable[[], Any], found: Findings, budget: float = 0.4) -> float:
@@ -121,19 +123,9 @@ class Clock(Callback):
 
 
 def trainer(found: Findings, callbacks: Sequence[Callback], precision: str, **arguments: Any) -> Trainer:
-    """Return a Trainer as ``train.py`` builds it, without files."""
-    defaults = {
-        "accelerator": "gpu" if found.cuda else "cpu",
-        "devices": 1,
-        "precision": precision,
-        "callbacks": [EpochSeed(0), FiniteLoss(), LineProgress(1e9), *callbacks],
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_model_summary": False,
-        "limit_val_batches": 0,
-        "max_epochs": 1,
-    }
-    return Trainer(**{**defaults, **arguments})
+    """Return a Trainer as ``train.py`` builds it, without files, on the device that is checked."""
+    device = "gpu" if found.cuda else "cpu"
+    return train.trainer(*callbacks, accelerator=device, devices=1, precision=precision, **arguments)
 
 
 def fit_rate(one: Case, precision: str, found: Findings, mode: str = "no", steps: int = 100) -> float:
@@ -194,17 +186,12 @@ def step_of(one: Case, precision: str, found: Findings, compiled: bool = False) 
     return step
 
 
-def crop_flip(images: Tensor, padding: int = 4) -> Tensor:
-    """Return windows of the padded images, half of them mirrored, with all numbers drawn on the device."""
-    count, channels, height, width = images.shape
-    corner = torch.randint(2 * padding + 1, (2, count), device=images.device)
-    mirrored = torch.randint(2, (count,), dtype=torch.bool, device=images.device)
-    padded = F.pad(images, (padding,) * 4)
-    row = corner[0][:, None] + torch.arange(height, device=images.device)
-    column = corner[1][:, None] + torch.arange(width, device=images.device)
-    column = torch.where(mirrored[:, None], padded.shape[-1] - 1 - column, column)
-    pixel = (row[:, :, None] * padded.shape[-1] + column[:, None, :]).view(count, 1, -1)
-    return padded.flatten(2).gather(2, pixel.expand(-1, channels, -1)).view_as(images)
+def crop_flip(images: Tensor) -> Tensor:
+    """Crop and flip as a trial does, but with all numbers drawn on the device, as a CUDA graph needs."""
+    count, device = len(images), images.device
+    corner = torch.randint(2 * CROP_FLIP.padding + 1, (2, count), device=device)
+    mirrored = torch.randint(2, (count,), dtype=torch.bool, device=device)
+    return CROP_FLIP.apply_transform(images, {"corner": corner, "mirrored": mirrored}, {})
 
 
 FIRST = (
