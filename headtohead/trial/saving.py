@@ -95,11 +95,11 @@ class Best(Checkpoint):
 class History(Checkpoint):
     """Writes ``last.ckpt`` after every epoch, and in it what was measured in all epochs so far.
 
-    A trial that resumes from that file goes on where it stopped, with its history and its clock. Of every epoch the
-    history has the logged numbers, null where an epoch has not measured what others have, such as the validation where
-    it is not done every epoch; the learning rate of its last step; the images of a step; the seconds of its training.
-    It is a ``Checkpoint`` because those alone run after the model has logged its epoch. The clock is looked at when
-    the device is done, and the memory is that of the fit: what is measured after it needs more.
+    A trial that resumes from that file goes on where it stopped, with its history and its clock. The history has of
+    every epoch: the logged numbers, the learning rate of its last step, the images of a step, and the seconds of its
+    training. A number that only other epochs have is null, such as that of a validation every second epoch. It is a
+    ``Checkpoint`` because those alone run after the model has logged its epoch. The clock is looked at when the device
+    is done. The memory is that of the fit: what is measured after it needs more.
 
     Args:
         folder: where ``last.ckpt`` is kept.

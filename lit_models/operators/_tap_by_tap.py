@@ -73,11 +73,10 @@ def backward_kernel(grad_kernel: Tensor, grad_output: Tensor, input: Tensor, str
 class _Layout:
     """Where the pixels of a few samples lie while taps are added up: so that a tap is one contiguous run.
 
-    Input planes are zero-padded and split by row and column modulo the stride, which makes a strided tap
-    contiguous; output rows are stored as long as input rows (the ``pitch``), which makes a tap of a whole
-    plane the same plane at an offset: one run of ``length`` elements in place of H_out short ones. What lies
-    between the rows of an output is never copied out, and is zero wherever it would be added to something
-    that is.
+    Input planes are zero-padded, and split by row and column modulo the stride, so that a strided tap is contiguous
+    too. Output rows are as long as input rows (the ``pitch``), so that a tap of a whole plane is the same plane at an
+    offset: one run of ``length`` elements in place of H_out short ones. What lies between the rows of an output is
+    never copied out, and is zero wherever it would be added to something that is.
 
     Args:
         x: (n, G, C / G, H, W), a chunk of the input or of its gradient.

@@ -3,10 +3,9 @@
 Source: Li et al., "Involution: Inverting the Inherence of Convolution for Visual Recognition", CVPR 2021,
 https://arxiv.org/abs/2103.06255.
 
-The textbook implementation unfolds the input into K^2 copies. Here no copy of the input is made, forward or backward,
-so the extra memory is small whatever the kernel size: on a CPU by compiled code (:mod:`lit_models.operators._native`),
-on a GPU by one kernel a pass (:mod:`lit_models.operators.triton_involution`), and where neither is there by PyTorch's
-own operations (:mod:`lit_models.operators._tap_by_tap`).
+The textbook implementation unfolds the input into K^2 copies. Here no copy of it is made, forward or backward, so that
+the extra memory is small whatever the kernel size. On a CPU compiled code computes it (``_native``), on a GPU Triton's
+kernels (``triton_involution``), and PyTorch's own operations where neither can (``_tap_by_tap``).
 
 The operator and its two gradients are registered with PyTorch (``torch.ops.lit_models.involution2d`` and so on), so
 ``torch.compile``, ``torch.export`` and the FLOP counter take them as they take a convolution: whole.
