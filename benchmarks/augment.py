@@ -18,7 +18,7 @@ from torchvision import transforms
 
 from benchmarks.timing import Row, compare
 from datamodules import CIFAR10, ImageDataModule
-from datamodules.image import Augment
+from datamodules.augmentation import Augment
 from datamodules.sources import Arrays
 
 BATCH = 128

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
@@ -18,7 +18,7 @@ from torchvision import transforms
 from benchmarks.augment import PerImage, Random, per_image, seen
 from benchmarks.timing import Measure, Rate, Row, apart, compare, rate
 from datamodules import ImageDataModule
-from datamodules.image import Augment
+from datamodules.augmentation import Augment
 from datamodules.sources import Arrays
 from headtohead.trial.callbacks import EpochSeed, FiniteLoss, LineProgress
 from headtohead.trial.hardware import best_precision
@@ -42,12 +42,12 @@ class Grey(Random):
         return Arrays(train, colour.train_labels, test, colour.test_labels)
 
 
-def trainer(rate: Rate, **arguments: Any) -> Trainer:
-    """Return a Trainer as ``train.py`` builds it, without files."""
+def trainer(*callbacks: Callback, **arguments: Any) -> Trainer:
+    """Return a Trainer as ``train.py`` builds it, without files; arguments go before those that are set here."""
     defaults = {
         "accelerator": "cpu",
         "precision": best_precision("cpu"),
-        "callbacks": [EpochSeed(0), FiniteLoss(), LineProgress(1e9), rate],
+        "callbacks": [EpochSeed(0), FiniteLoss(), LineProgress(1e9), *callbacks],
         "logger": False,
         "enable_checkpointing": False,
         "enable_model_summary": False,

@@ -149,33 +149,6 @@ def never_learning(n: int, tables: int) -> float:
     return false / tables
 
 
-def halves(a: npt.ArrayLike, b: npt.ArrayLike, splits: int, seed: int = 0) -> float:
-    """Return how often the differences on two halves of a test set lie as near to each other as their intervals say.
-
-    The halves have the seeds in common, so that only what varies with the images may part them: of both halves.
-
-    Args:
-        a: what each seed of a model made of each image, ``(n, N)``, as right or wrong.
-        b: the same of another, ``(m, N)``.
-        splits: how often the images are dealt.
-        seed: of the dealing.
-    """
-    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    random = np.random.default_rng(seed)
-    held = 0
-    for _ in range(splits):
-        order = random.permutation(x.shape[1])
-        dealt = order[: len(order) // 2], order[len(order) // 2 :]
-        one, other = (
-            difference(side(x[:, half].mean(-1), x[:, half]), side(y[:, half].mean(-1), y[:, half])) for half in dealt
-        )
-        variance = one.images + one.interaction + other.images + other.interaction
-        degrees = 2 * (min(map(len, dealt)) - 1)
-        apart = abs(one.value - other.value)
-        held += bool(apart <= stats.t.ppf(1 - LEVEL / 2, degrees) * np.sqrt(variance))
-    return held / splits
-
-
 def coverage(draw: Draw, n: int, tables: int) -> float:
     """Return how often the 95 % interval of one difference holds the truth."""
     found = all_pairs(draw(np.random.default_rng(n), (tables, 2, n)))

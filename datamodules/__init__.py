@@ -11,7 +11,10 @@ from datamodules.image import ImageDataModule
 
 _MODULES = {file: import_module(f"{__name__}.{file}") for _, file, _ in iter_modules(__path__) if file != "__main__"}
 DATA_SETS: dict[str, type[ImageDataModule]] = {
-    name: kind for file, module in _MODULES.items() for name, kind in vars(module).items() if name.lower() == file
+    name: kind
+    for file, module in _MODULES.items()
+    for name, kind in vars(module).items()
+    if name.lower() == file and isinstance(kind, type) and issubclass(kind, ImageDataModule)
 }
 globals().update(DATA_SETS)
 __all__ = ["ImageDataModule", *sorted(DATA_SETS)]

@@ -23,7 +23,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 import datamodules
-from datamodules.image import Augment, ImageDataModule
+from datamodules.augmentation import Augment
+from datamodules.image import ImageDataModule
 from datamodules.sources import DataUnavailable
 
 COLUMNS, DRAWS = 8, 4  # images, and how often each is augmented

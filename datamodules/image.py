@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, cast, get_args
+from typing import Any, ClassVar, Literal, cast
 
-import kornia.augmentation as K
 import numpy as np
-import numpy.typing as npt
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+from torch.utils.data import DataLoader, Sampler
 
+from datamodules.augmentation import Augment, joined, move
 from datamodules.checks import check_facts, checked
-from datamodules.corruptions import STRENGTHS, Corrupted, Corruption, corrupt
-from datamodules.crop import RandomCropFlip, RandomQuarterTurns, RandomTurnShift
+from datamodules.corruptions import STRENGTHS, Corrupted, corrupt
+from datamodules.crop import RandomCropFlip, RandomQuarterTurns
+from datamodules.pool import Batch, Batches, Images, Pool, ShardSampler, ShuffleSampler
 from datamodules.sources import Arrays, Source, load_arrays
-from datamodules.streams import ORDER, stream_seed
+from datamodules.split import SPLIT_SEED, nested_share, stratified_sample, with_noise
 
-Augment = Literal["default", "none", "flip", "shift", "crop_flip", "quarter_turns", "rotate", "color"]
 MemoryFormat = Literal["channels_last", "contiguous"]
-Batch = tuple[Tensor, Tensor]
 
-SPLIT_SEED = 20_260  # of the validation split and the rotated test images, which are the same for every trial
 ROTATION_SWEEP_SIZE = 1_000  # test images that are turned by every angle of a rotation sweep
 # Images of one forward pass in validation and test; no result depends on it. On a CPU so many fit into its caches,
 # which is twice as fast as 1,000; other devices get more, so that fewer operations are launched.
 EVAL_BATCH_SIZE = {"cpu": 128, "other": 1_024}
-SHARE = 0.25  # of a GPU's free memory that the images may take: the rest is for the network
 
 
 class ImageDataModule(LightningDataModule):
@@ -48,9 +43,9 @@ class ImageDataModule(LightningDataModule):
     Args:
         data_dir: folder in which the data set is kept; it is fetched when it is not there.
         batch_size: images per optimiser step over all devices together.
-        augment: ``default`` is the data set's own; see :func:`augmentation` for the other names. Or any module that
-            takes images ``(B, C, H, W)`` in [0, 1], such as those of ``kornia.augmentation``. Or a list of names and
-            modules, which are applied one after the other; see :func:`joined`.
+        augment: ``default`` is the data set's own; :func:`datamodules.augmentation.augmentation` has the other names.
+            Or any module that takes images ``(B, C, H, W)`` in [0, 1], such as those of ``kornia.augmentation``. Or a
+            list of names and modules, which are applied one after the other.
         normalize: subtract the data set's mean and divide by its standard deviation; otherwise images stay in [0, 1].
         val_size: training images set aside for validation, stratified by class.
         train_size: share of the training images that are left, of which the same share of every class is kept: to learn
@@ -271,253 +266,3 @@ class ImageDataModule(LightningDataModule):
     def _world(self) -> tuple[int, int]:
         """Return this process's rank and how many processes there are."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-
-
-class Pool:
-    """All images of a data set ``(N, C, H, W)`` uint8, those for training first, and their labels ``(N,)``.
-
-    One more follows them that is no image: it fills batches, and comes with the label -1, which no metric counts.
-    """
-
-    def __init__(self, arrays: Arrays) -> None:
-        nothing = np.zeros_like(arrays.test_images[:1])
-        self.images = torch.from_numpy(np.concatenate([arrays.train_images, arrays.test_images, nothing]))
-        self.labels = torch.from_numpy(np.concatenate([arrays.train_labels, arrays.test_labels, [-1]]))
-        self.place: Literal["device", "host"] = "device"
-        self._near = self.images, self.labels  # where they are gathered
-        self._settled = self.images.device
-
-    def settle(self, device: torch.device) -> None:
-        """Copy the images to a device, unless they would take too much of its free memory."""
-        if device == self._settled:
-            return
-        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
-        self.place = "device" if self.images.nbytes <= SHARE * free else "host"
-        there = device if self.place == "device" else self.images.device
-        self._near, self._settled = (self.images.to(there), self.labels.to(there)), device
-
-    @property
-    def where(self) -> torch.device:
-        """The device that gathers, on which indices must be."""
-        return self._near[0].device
-
-    def gather(self, index: Tensor, device: torch.device) -> Batch:
-        """Return the images and labels at ``index`` on a device."""
-        # whole images at once, where images[index] copies byte by byte
-        images, labels = (part.index_select(0, index) for part in self._near)
-        if device.type == "cuda" and self.place == "host":  # from pinned memory a copy is not waited for
-            images, labels = images.pin_memory(), labels.pin_memory()
-        return images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
-
-
-class Images(Dataset[Any]):
-    """Some images of a pool, by their indices there, ``(n,)``, and what they are to be corrupted by, if anything."""
-
-    def __init__(
-        self, pool: Pool, indices: npt.NDArray[np.int64], corruption: tuple[Corruption, int] | None = None
-    ) -> None:
-        self.pool, self.corruption = pool, corruption
-        self.indices = torch.from_numpy(np.append(indices, len(pool.labels) - 1))  # at -1 what is no image
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.indices) - 1
-
-    @property
-    def images(self) -> Tensor:
-        """The images, ``(n, C, H, W)`` uint8; a copy."""
-        return self.pool.images[self.indices[:-1]]
-
-    @property
-    def labels(self) -> Tensor:
-        """The labels, ``(n,)``; a copy."""
-        return self.pool.labels[self.indices[:-1]]
-
-
-class Batches(DataLoader[Any]):
-    """Yields the indices of a batch of images in their pool, ``(B,)``, cut from those of a whole epoch.
-
-    A loader for Lightning to recognise; what it does of its own, collecting one batch after another, is left out.
-    """
-
-    dataset: Images
-
-    def __iter__(self) -> Iterator[Tensor | Corrupted]:  # type: ignore[override]  # torch says one of its own
-        """Yield an epoch's batches, of one order that goes to the device that gathers.
-
-        It is drawn when the first batch is asked for: Lightning begins to iterate before it tells the epoch.
-        """
-        order = self.dataset.indices[torch.tensor(list(self.sampler))]
-        size, corruption = cast("int", self.batch_size), self.dataset.corruption
-        if corruption is None:
-            yield from order.to(self.dataset.pool.where).split(size)
-        else:
-            yield from (Corrupted(part, *corruption) for part in order.split(size))
-
-
-class ShuffleSampler(DistributedSampler[Any]):
-    """Every image once in an order that belongs to the trial's random seed and the epoch alone, dealt to all processes.
-
-    PyTorch's own adds seed and epoch, so that the epochs of one trial have the orders of another's.
-    """
-
-    def __init__(self, images: Images, world: int, rank: int) -> None:
-        super().__init__(images, world, rank, seed=int(os.environ.get("PL_GLOBAL_SEED", 0)))
-
-    def __iter__(self) -> Iterator[Any]:
-        """Yield this process's indices; the first are repeated where the last round has too few."""
-        generator = torch.Generator().manual_seed(stream_seed(self.seed, self.epoch, 0, ORDER))
-        order = torch.randperm(len(self.dataset), generator=generator).tolist()  # type: ignore[arg-type]  # to torch, a Dataset may have no length
-        order += order[: self.total_size - len(order)]
-        return iter(order[self.rank :: self.num_replicas])
-
-
-class ShardSampler(DistributedSampler[Any]):
-    """Every image exactly once over all processes, in order.
-
-    PyTorch's own sampler repeats images until all processes have equally many, which counts some twice in the
-    accuracy. Equally many there must be, or processes would wait for each other for ever; so -1 fills the gap.
-    A subclass of ``DistributedSampler``, because Lightning leaves those as they are.
-    """
-
-    def __init__(self, images: Images, world: int, rank: int) -> None:
-        super().__init__(images, world, rank, shuffle=False)
-
-    def __iter__(self) -> Iterator[Any]:
-        """Yield this process's indices, -1 where none is left."""
-        count = len(self.dataset)  # type: ignore[arg-type]  # to torch, a Dataset may have no length
-        for index in range(self.rank, self.total_size, self.num_replicas):
-            yield index if index < count else -1
-
-
-def augmentation(name: Augment) -> nn.Module:
-    """Build the random transformation of training images in [0, 1], of shape ``(B, C, H, W)``.
-
-    Args:
-        name: ``none``; ``flip``, left-right; ``shift``, by up to 10 % either way; ``crop_flip``, a crop of the image
-            padded by 4 zeros, and flip; ``quarter_turns``, by a multiple of 90 degrees; ``rotate``, by any angle;
-            ``color``, brightness by up to 0.2 of white, contrast and saturation by up to 20 %, hue by up to 5 % of the
-            circle.
-
-    Raises:
-        ValueError: the name is not one of these.
-    """
-    flip: nn.Module = K.RandomHorizontalFlip(p=0.5)
-    augment: nn.Module
-    match name:
-        case "none":
-            augment = nn.Identity()
-        case "flip":
-            augment = flip
-        case "shift":
-            augment = RandomTurnShift(shift=0.1)
-        case "crop_flip":
-            augment = RandomCropFlip(padding=4)
-        case "quarter_turns":
-            augment = RandomQuarterTurns()
-        case "rotate":
-            augment = RandomTurnShift(degrees=180.0)
-        case "color":
-            augment = K.ColorJiggle(0.2, 0.2, 0.2, 0.05, p=1.0)
-        case _:
-            raise ValueError(f"augment: no augmentation is named {name!r}; there are {', '.join(get_args(Augment))}")
-    return augment
-
-
-def joined(parts: Sequence[Augment | nn.Module]) -> nn.Module:
-    """Return the augmentation that applies all parts in their order, each to floats ``(B, C, H, W)``.
-
-    One part alone is that part itself, so that a list of one draws what its element draws. Nothing clamps images but
-    the parts that do so themselves.
-
-    Args:
-        parts: names of :func:`augmentation` and modules; ``none`` adds nothing.
-
-    Raises:
-        ValueError: a name is none of these.
-    """
-    modules = [part if isinstance(part, nn.Module) else augmentation(part) for part in parts if part != "none"]
-    if len(modules) > 1:
-        return K.AugmentationSequential(*modules)  # type: ignore[arg-type]  # it runs any module, and says kornia's
-    return modules[0] if modules else nn.Identity()
-
-
-def move(augment: nn.Module, device: torch.device) -> None:
-    """Move an augmentation's tensors to a device, where they are elsewhere.
-
-    kornia's own ``to`` would also draw the random numbers there; they stay on the CPU, as those of all others.
-    """
-    for part in augment.modules():
-        for name, buffer in [*part.named_buffers(recurse=False)]:
-            if buffer.device != device:
-                setattr(part, name, buffer.to(device))
-        for name, weight in [*part.named_parameters(recurse=False)]:
-            if weight.device != device:
-                setattr(part, name, nn.Parameter(weight.detach().to(device), weight.requires_grad))
-
-
-def with_noise(labels: npt.NDArray[np.int64], share: float, classes: int, seed: int) -> npt.NDArray[np.int64]:
-    """Return labels of which a share, to the nearest whole image, are wrong: any other class, equally likely.
-
-    Args:
-        labels: class of each image, ``(N,)``.
-        share: 0 to 1.
-        classes: how many there are.
-        seed: of the draw.
-    """
-    random = np.random.RandomState([SPLIT_SEED, seed % 2**32])
-    wrong = random.permutation(len(labels))[: int(share * len(labels) + 0.5)]
-    noisy = labels.copy()
-    noisy[wrong] = (labels[wrong] + random.randint(1, classes, len(wrong))) % classes
-    return noisy
-
-
-def nested_share(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.int64]:
-    """Draw a share of every class, to the nearest whole image and at least one; a larger share holds a smaller one.
-
-    Args:
-        labels: class of each image, ``(N,)``.
-        share: above 0, up to 1, which keeps all.
-        seed: of the draw.
-
-    Returns:
-        Indices into ``labels``, ascending.
-    """
-    random = np.random.RandomState(seed)
-    orders = [random.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
-    return np.sort(np.concatenate([order[: max(1, int(share * len(order) + 0.5))] for order in orders]))
-
-
-def stratified_sample(
-    labels: npt.NDArray[np.int64], size: int, seed: int, balanced: bool = False
-) -> npt.NDArray[np.int64]:
-    """Draw ``size`` indices in which every class has its share.
-
-    Args:
-        labels: class of each image, ``(N,)``.
-        size: how many to draw.
-        seed: of the draw.
-        balanced: every class gets an equal share rather than one in proportion to its size; all of it where it has
-            fewer images, so that fewer are drawn.
-
-    Returns:
-        Indices into ``labels``, ascending.
-
-    Raises:
-        ValueError: a class has too few images.
-    """
-    classes, counts = np.unique(labels, return_counts=True)
-    shares = np.full(len(classes), size / len(classes)) if balanced else size * counts / counts.sum()
-    quotas = np.floor(shares).astype(int)
-    # Largest remainders: the seats that rounding down leaves go to the classes that lost most by it.
-    quotas[np.argsort(quotas - shares, kind="stable")[: size - quotas.sum()]] += 1
-    if balanced:
-        quotas = np.minimum(quotas, counts)
-    if (quotas > counts).any():
-        raise ValueError(f"cannot draw {size} images: a class has only {counts.min()}")
-    random = np.random.RandomState(seed)  # its stream is frozen by numpy's policy, a Generator's is not
-    drawn = [
-        random.choice(np.flatnonzero(labels == c), quota, replace=False)
-        for c, quota in zip(classes, quotas, strict=True)
-    ]
-    return np.sort(np.concatenate(drawn))

@@ -11,9 +11,11 @@ import torchvision
 from torch import nn
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from datamodules.augmentation import Augment
 from datamodules.formats import Bytes, read_pixels
-from datamodules.image import Augment, ImageDataModule, MemoryFormat, stratified_sample
+from datamodules.image import ImageDataModule, MemoryFormat
 from datamodules.sources import Arrays
+from datamodules.split import stratified_sample
 
 SPLITS = ("train", "val", "test")
 TEST_SHARE, VAL_SHARE = 0.2, 0.1

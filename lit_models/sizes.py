@@ -37,9 +37,9 @@ def size(model: nn.Module, *example: Tensor) -> Size:
         *example: what it takes for one image, ``(1, C, H, W)``.
 
     Returns:
-        Parameters that are trained; MACs of one forward pass by torch's own counter, two FLOPs each: matrix products,
-        convolutions, and every operator that has a formula by ``torch.utils.flop_counter.register_flop_formula``, as
-        involution has; bytes of parameters and buffers.
+        Trainable parameters; MACs of one forward pass; bytes of parameters and buffers. MACs are half of the FLOPs that
+        torch's own counter gives: of matrix products, convolutions, and every operator that has a formula by
+        ``torch.utils.flop_counter.register_flop_formula``, as involution has.
     """
     tensors = [*model.parameters(), *model.buffers()]
     return Size(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu_check import findings, right, speed, trials, waits
+from benchmarks.gpu_check import findings, involutions, right, speed, trials, waits
 from benchmarks.gpu_check.findings import Findings
 from benchmarks.timing import quiet
 from headtohead.cli.arguments import OneLineParser
@@ -47,8 +47,8 @@ STAGES = {
     "sweep": Stage(trials.sweep, 120),
     "compiled-fits": Stage(trials.compiled, 150),
     "ceilings": Stage(speed.ceilings, 20, alone=True),
-    "involution-speed": Stage(speed.involution, 35, alone=True),
-    "involution-blocks": Stage(speed.involution_blocks, 30, alone=True),
+    "involution-speed": Stage(involutions.involution, 35, alone=True),
+    "involution-blocks": Stage(involutions.involution_blocks, 30, alone=True),
     "whole-steps": Stage(speed.whole_steps, 55, alone=True),
     "speed": Stage(speed.training, 80, alone=True),
     "real": Stage(trials.real, 110, alone=True),

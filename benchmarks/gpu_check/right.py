@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks.gpu_check.findings import Findings
 from benchmarks.gpu_check.networks import Case, cases, far, loss_of
-from datamodules.image import Augment, augmentation
+from datamodules.augmentation import Augment, augmentation
 from headtohead.trial.hardware import lay_channels_last
 from lit_models.operators import (
     DepthwiseConv2d,

@@ -1,14 +1,17 @@
-"""Checks of a trial's command line beyond its types: bounds, names, what this machine has."""
+"""A trial's command line beyond its types: what may be left out, bounds, names, what this machine has."""
 
 from __future__ import annotations
 
 import inspect
 import os
 import re
+import sys
 from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
+from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, callbacks, loggers
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.core.hooks import DataHooks
@@ -22,7 +25,8 @@ from headtohead.trial.config import PRECISIONS
 from headtohead.trial.errors import Classes, is_a_task
 from headtohead.trial.networks import FROM_THE_DATA, named
 from headtohead.trial.refused import REFUSED
-from lit_models import Task, architectures, tasks
+from lit_models import Classifier, Inpainter, Task, architectures, tasks
+from lit_models.facts import takes_mask
 
 LARGEST = 2**31 - 1  # counters below are C ints
 PROCESSES = max(16, os.cpu_count() or 1)  # that one argument may start on this machine
@@ -189,3 +193,53 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         inner = prefix if name in ("init_args", "dict_kwargs") else f"{prefix}{name}."
         leaves += _flat(value, inner) if isinstance(value, dict) else [(inner.rstrip("."), value)]
     return leaves
+
+
+def name_the_task(args: list[str]) -> None:
+    """Add the task of a network that fills holes where none is named, so that its arguments are known."""
+    given = {arg.partition("=")[0]: arg.partition("=")[2] for arg in args}
+    kind = getattr(architectures, given.get("--model", ""), None)
+    if kind is not None and takes_mask(kind) and not {"--task", "--config", "-c"} & set(given):
+        args.insert(2, "--task=Inpainter")
+
+
+def leave_out_what_only_classifiers_have(arguments: Namespace) -> None:
+    """Take from the arguments of a recipe those that an inpainter does not have; one that was given is refused."""
+    theirs, ours = (inspect.signature(task).parameters for task in (Classifier, Inpainter))
+    for name in [name for name in theirs if name in arguments and name not in ours]:
+        if arguments[name] != theirs[name].default:
+            raise UsageError(f"--task.{name}: is for classifiers: Inpainter has no such argument")
+        del arguments[name]
+
+
+def passes_on(message: str) -> bool:
+    """Let an argument through to a function that takes any; tell whether the command line can be parsed again.
+
+    ``timm.create_model`` hands what it does not know to the network that it makes; jsonargparse calls such arguments
+    ``dict_kwargs``.
+    """
+    unknown = re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", message)
+    if unknown is None or not _takes_any(unknown[1]):
+        return False
+    for index, arg in enumerate(sys.argv):
+        if arg.startswith(f"--model.{unknown[2]}="):
+            sys.argv[index] = arg.replace("--model.", "--model.dict_kwargs.", 1)
+            return True
+    return False
+
+
+def task_as_network(message: str) -> str | None:
+    """Return the task that a message of the parser says cannot be the network, by its dotted name."""
+    found = re.search(r'Parser key "model"[\s\S]*class_path \'([\w.]+)\'', message)
+    with suppress(ImportError, AttributeError):
+        if found and isinstance(kind := named(found[1]), type) and issubclass(kind, Task):
+            return found[1]
+    return None
+
+
+def _takes_any(path: str) -> bool:
+    with suppress(ValueError):  # what is built in may have no signature
+        return any(
+            parameter.kind is parameter.VAR_KEYWORD for parameter in inspect.signature(named(path)).parameters.values()
+        )
+    return False

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from jsonargparse import Namespace
 from torch import nn
 
-from datamodules.image import Augment
+from datamodules.augmentation import Augment
 from headtohead.cli.errors import did_you_mean, one_line
 from headtohead.trial.networks import build
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -24,18 +23,16 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.records import record as records
 from headtohead.trial import tracking
-from headtohead.trial.arguments import check_arguments, classes
-from headtohead.trial.augmentation import wrong_augmentation, wrong_element
-from headtohead.trial.callbacks import (
-    Best,
-    EpochSeed,
-    FiniteLoss,
-    History,
-    Labelled,
-    LastBatch,
-    LineProgress,
-    Termination,
+from headtohead.trial.arguments import (
+    check_arguments,
+    classes,
+    leave_out_what_only_classifiers_have,
+    name_the_task,
+    passes_on,
+    task_as_network,
 )
+from headtohead.trial.augmentation import wrong_augmentation, wrong_element
+from headtohead.trial.callbacks import EpochSeed, FiniteLoss, Labelled, LastBatch, LineProgress, Termination
 from headtohead.trial.checkpoints import (
     SafeCheckpointIO,
     check_facts,
@@ -66,9 +63,9 @@ from headtohead.trial.networks import (
     try_on_one_batch,
 )
 from headtohead.trial.recording import Recorder, scalars
+from headtohead.trial.saving import Best, History
 from headtohead.trial.weights import Weights, fill, find_weights
-from lit_models import Classifier, Inpainter, Task, architectures
-from lit_models.facts import takes_mask
+from lit_models import Classifier, Inpainter, Task
 
 PARTS = {"data": LightningDataModule, "model": Network, "task": Task}  # what is given as a class with its arguments
 
@@ -133,13 +130,13 @@ class TrialCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse; an error becomes one line."""
-        _name_the_task(sys.argv)
+        name_the_task(sys.argv)
         try:
             super().parse_arguments(parser, args)
         except ArgumentError as error:
-            if _passes_on(str(error)):  # an argument of a function that takes any, such as timm.create_model
+            if passes_on(str(error)):  # an argument of a function that takes any, such as timm.create_model
                 return self.parse_arguments(parser, args)
-            if task := _task_as_network(str(error)):
+            if task := task_as_network(str(error)):
                 raise UsageError(is_a_task(task)) from None
             augmentation = wrong_augmentation(str(error))
             said = augmentation or explain(str(error), classes(), self._options(), FROM_THE_DATA)
@@ -151,7 +148,7 @@ class TrialCLI(LightningCLI):
             raise UsageError("--task: must not be null; Classifier is the default")
         if named(config.task.class_path) is Classifier and fills_holes(config.model.class_path):
             config.task.class_path = "lit_models.Inpainter"  # by the same recipe: the arguments stay
-            _leave_out_what_only_classifiers_have(config.task.init_args)
+            leave_out_what_only_classifiers_have(config.task.init_args)
         check_arguments(config.as_dict(), classes())
         task, network = named(config.task.class_path), config.model.class_path
         if issubclass(task, Inpainter) and isinstance(named(network), type) and not fills_holes(network):
@@ -287,13 +284,8 @@ class TrialCLI(LightningCLI):
         """Add the callbacks and the logger of a trial."""
         config = self.config_init[self.subcommand]
         folder = Path(config.trainer.default_root_dir)
-        added: list[Callback] = [
-            LastBatch(),
-            Labelled(),
-            EpochSeed(config.seed_everything),
-            Termination(),
-            FiniteLoss(),
-        ]
+        seeds = EpochSeed(config.seed_everything)
+        added: list[Callback] = [LastBatch(), Labelled(), seeds, Termination(), FiniteLoss()]
         theirs = config.trainer.callbacks or []
         theirs = theirs if isinstance(theirs, list) else [theirs]
         shown = any(isinstance(callback, ProgressBar) for callback in theirs)
@@ -402,53 +394,3 @@ def _root(error: BaseException) -> BaseException:
 def _wanted(task: str, facts: dict[str, int]) -> dict[str, int]:
     """Return the facts of the data that a task has an argument for: the number of classes, if any."""
     return {name: value for name, value in facts.items() if name in inspect.signature(named(task)).parameters}
-
-
-def _leave_out_what_only_classifiers_have(arguments: Namespace) -> None:
-    """Take from the arguments of a recipe those that an inpainter does not have; one that was given is refused."""
-    theirs, ours = (inspect.signature(task).parameters for task in (Classifier, Inpainter))
-    for name in [name for name in theirs if name in arguments and name not in ours]:
-        if arguments[name] != theirs[name].default:
-            raise UsageError(f"--task.{name}: is for classifiers: Inpainter has no such argument")
-        del arguments[name]
-
-
-def _name_the_task(args: list[str]) -> None:
-    """Add the task of a network that fills holes where none is named, so that its arguments are known."""
-    given = {arg.partition("=")[0]: arg.partition("=")[2] for arg in args}
-    kind = getattr(architectures, given.get("--model", ""), None)
-    if kind is not None and takes_mask(kind) and not {"--task", "--config", "-c"} & set(given):
-        args.insert(2, "--task=Inpainter")
-
-
-def _passes_on(message: str) -> bool:
-    """Let an argument through to a function that takes any; tell whether the command line can be parsed again.
-
-    ``timm.create_model`` hands what it does not know to the network that it makes; jsonargparse calls such arguments
-    ``dict_kwargs``.
-    """
-    unknown = re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", message)
-    if unknown is None or not _takes_any(unknown[1]):
-        return False
-    for index, arg in enumerate(sys.argv):
-        if arg.startswith(f"--model.{unknown[2]}="):
-            sys.argv[index] = arg.replace("--model.", "--model.dict_kwargs.", 1)
-            return True
-    return False
-
-
-def _task_as_network(message: str) -> str | None:
-    """Return the task that a message of the parser says cannot be the network, by its dotted name."""
-    found = re.search(r'Parser key "model"[\s\S]*class_path \'([\w.]+)\'', message)
-    with suppress(ImportError, AttributeError):
-        if found and isinstance(kind := named(found[1]), type) and issubclass(kind, Task):
-            return found[1]
-    return None
-
-
-def _takes_any(path: str) -> bool:
-    with suppress(ValueError):  # what is built in may have no signature
-        return any(
-            parameter.kind is parameter.VAR_KEYWORD for parameter in inspect.signature(named(path)).parameters.values()
-        )
-    return False

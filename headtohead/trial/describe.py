@@ -18,7 +18,7 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor, nn
 
 import datamodules
-from datamodules.image import Augment
+from datamodules.augmentation import Augment
 from headtohead.cli.errors import UsageError, did_you_mean
 from headtohead.trial.networks import FROM_THE_DATA, facts_of, left_as_it_is, named
 from lit_models import Classifier, Inpainter, architectures

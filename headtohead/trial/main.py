@@ -42,10 +42,9 @@ def main(args: Sequence[str] | None = None) -> int:
         SystemExit: help was asked for and printed.
 
     Returns:
-        The exit code: 0; 2 when the user asked for something that cannot be, and then nothing is left behind; 1 when
-        the trial failed for a reason outside the code: data that cannot be had, a loss that became NaN, memory or the
-        disk that is full; these are said in one message. 143 after SIGTERM. Any other error is a fault of the code: 1,
-        with its traceback.
+        The exit code. 0: it is done. 2, with one line: the user asked for something that cannot be; nothing is left
+        behind. 1, with one line: the trial failed for a reason outside the code, such as data that cannot be had, a
+        loss that became NaN, or a full memory or disk. 1, with a traceback: a fault of the code. 143: after SIGTERM.
     """
     given = list(sys.argv[1:] if args is None else args)
     _own_modules_last()

@@ -5,13 +5,13 @@ python train.py predict --ckpt_path=runs/…/checkpoints/best.ckpt --out=predict
 
 python train.py predict --weights=vgg16-397923af.pth --model=VGG --image=kitten.jpg
 
-Each image is read in grey where the data are grey, else in colours, resized to the size of the data whatever its
-proportions (bilinear, with antialiasing), and normalised as the data were: its line has the five likeliest classes with
-their probabilities. Without images the classes and probabilities of the test set are written as CSV.
+An image is read in grey or in colours, as the data are. It is resized to their size, whatever its proportions
+(bilinear, with antialiasing), and normalised as they were. Its line has the five likeliest classes with their
+probabilities. Without images the classes and probabilities of the test set are written as CSV.
 
-``--weights`` are those that torchvision publishes for a network, trained on ImageNet: images are prepared as
-torchvision prepares them (the shorter side to 256 pixels, the middle 224, ImageNet's mean and deviation), and the
-classes are ImageNet's thousand.
+``--weights`` are those that torchvision publishes for a network trained on ImageNet. Images are prepared as torchvision
+prepares them (the shorter side to 256 pixels, the middle 224, ImageNet's mean and deviation), and the classes are
+ImageNet's thousand.
 """
 
 from __future__ import annotations

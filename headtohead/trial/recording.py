@@ -19,10 +19,10 @@ from headtohead.records import per_image
 from headtohead.records.metrics import in_words
 from headtohead.records.record import Record, config_hash, write
 from headtohead.trial import contention
-from headtohead.trial.callbacks import Best, History
 from headtohead.trial.config import data_name, network_name
 from headtohead.trial.hardware import cpu_name, driver, trials_at_once, trials_on_machine
 from headtohead.trial.networks import LAYOUTS, facts_of
+from headtohead.trial.saving import Best, History
 from headtohead.trial.speed import seconds_per_batch
 from headtohead.trial.tracking import TrialLogger
 from lit_models import Classifier, Task

@@ -38,9 +38,9 @@ class Beside:
 def training_bytes(network: nn.Module, example: tuple[Tensor, ...], batch: int) -> int:
     """Return the bytes that a training step keeps: parameters, gradients, AdamW's moments, buffers, activations.
 
-    Activations are what the forward pass saves for the backward pass, counted by PyTorch's own hooks on a batch of 2
-    and taken times the batch; what an operator needs for a moment only is not counted. So the number is without noise,
-    and the same on all machines that run the same operators.
+    Activations are what the forward pass saves for the backward pass: PyTorch's own hooks count them for two images,
+    and ``batch`` images need as much in proportion. What an operator needs for a moment only is not counted. So the
+    number is without noise, and the same on all machines that run the same operators.
 
     Args:
         network: it is left as it was, but for its buffers.

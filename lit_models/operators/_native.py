@@ -137,6 +137,41 @@ def _described(images: Tensor) -> _Tensor:
     return _Tensor(images.data_ptr(), batch, 0, channel, row, column)
 
 
+def _tasks() -> int:
+    """Return how many bands there are to be at least: some for each thread, one for a thread alone."""
+    threads = _threads()
+    return _TASKS * threads if threads > 1 else 1
+
+
+def _job(
+    step: int, input: Tensor, output: Tensor, groups: int, size: int, stride: int, padding: int, tasks: int
+) -> _Job:
+    """Describe what both kinds of passes have: images, their window, and the bands of rows that threads take."""
+    batches, channels, height, width = input.shape
+    rows = height if step == GRAD_INPUT else output.shape[2]
+    floats = channels * width * (1 if step == GRAD_INPUT else stride)
+    bands, band_rows = _bands(batches, rows, floats, tasks)
+    return _Job(
+        step=step,
+        bfloat16=input.dtype == torch.bfloat16,
+        batches=batches,
+        channels=channels,
+        groups=groups,
+        size=size,
+        stride=stride,
+        padding=padding,
+        height=height,
+        width=width,
+        height_out=output.shape[2],
+        width_out=output.shape[3],
+        input=_described(input),
+        output=_described(output),
+        threads=min(_threads(), batches * bands),
+        bands=bands,
+        band_rows=band_rows,
+    )
+
+
 def involution(step: int, input: Tensor, output: Tensor, kernel: Tensor, stride: int) -> None:
     """Compute one pass of an involution, for tensors that :func:`takes` takes.
 
@@ -151,35 +186,10 @@ def involution(step: int, input: Tensor, output: Tensor, kernel: Tensor, stride:
     Raises:
         MemoryError: the workspaces could not be had.
     """
-    batches, channels, height, width = input.shape
-    groups, size = kernel.shape[1], round(kernel.shape[2] ** 0.5)
-    threads = _threads()
-    rows = height if step == GRAD_INPUT else output.shape[2]
-    floats = channels * width * (1 if step == GRAD_INPUT else stride)
-    bands, band_rows = _bands(batches, rows, floats, _TASKS * threads if threads > 1 else 1)
-    _run(
-        "lit_involution",
-        _Job(
-            step=step,
-            bfloat16=input.dtype == torch.bfloat16,
-            batches=batches,
-            channels=channels,
-            groups=groups,
-            size=size,
-            stride=stride,
-            padding=(size - 1) // 2,
-            height=height,
-            width=width,
-            height_out=output.shape[2],
-            width_out=output.shape[3],
-            input=_described(input),
-            output=_described(output),
-            kernel=_Tensor(kernel.data_ptr(), *kernel.stride()),
-            threads=min(threads, batches * bands),
-            bands=bands,
-            band_rows=band_rows,
-        ),
-    )
+    size = round(kernel.shape[2] ** 0.5)
+    job = _job(step, input, output, kernel.shape[1], size, stride, (size - 1) // 2, _tasks())
+    job.kernel = _Tensor(kernel.data_ptr(), *kernel.stride())
+    _run("lit_involution", job)
 
 
 def depthwise(
@@ -211,45 +221,20 @@ def depthwise(
     Raises:
         MemoryError: the workspaces could not be had.
     """
-    batches, channels, height, width = input.shape
-    threads = _threads()
-    rows = height if step == GRAD_INPUT else output.shape[2]
-    floats = channels * width * (1 if step == GRAD_INPUT else stride)
+    batches, channels = input.shape[:2]
     # which bands of images are summed together is the same for any number of threads
-    tasks = _PARTS if step == GRAD_WEIGHT else _TASKS * threads if threads > 1 else 1
-    bands, band_rows = _bands(batches, rows, floats, tasks)
-    parts = max(min(batches * bands, _PARTS), 1)
+    tasks = _PARTS if step == GRAD_WEIGHT else _tasks()
+    job = _job(step, input, output, channels, size, stride, padding, tasks)
+    job.parts = max(min(batches * job.bands, _PARTS), 1)
     if step == GRAD_WEIGHT:
-        weight = torch.empty(parts, channels, 1, size, size)
+        job.threads = min(_threads(), job.parts)
+        weight = torch.empty(job.parts, channels, 1, size, size)
     else:
         assert weight is not None
         weight = weight.float().contiguous()
     bias = None if bias is None else bias.float().contiguous()
-    _run(
-        "lit_depthwise",
-        _Job(
-            step=step,
-            bfloat16=input.dtype == torch.bfloat16,
-            batches=batches,
-            channels=channels,
-            groups=channels,
-            size=size,
-            stride=stride,
-            padding=padding,
-            height=height,
-            width=width,
-            height_out=output.shape[2],
-            width_out=output.shape[3],
-            input=_described(input),
-            output=_described(output),
-            weight=weight.data_ptr(),
-            bias=0 if bias is None else bias.data_ptr(),
-            parts=parts,
-            threads=min(threads, parts if step == GRAD_WEIGHT else batches * bands),
-            bands=bands,
-            band_rows=band_rows,
-        ),
-    )
+    job.weight, job.bias = weight.data_ptr(), 0 if bias is None else bias.data_ptr()
+    _run("lit_depthwise", job)
     return weight.sum(0) if step == GRAD_WEIGHT else None
 
 

@@ -27,14 +27,18 @@ class Classifier(Task):
     The network turns images ``(B, C, H, W)`` into logits ``(B, num_classes)``. Everything that must not differ between
     two architectures under comparison lives here (loss, metrics) or in :class:`~lit_models.tasks.task.Task`.
 
-    The test is read once and gives: accuracy, loss and calibration error; top-5 accuracy, of more than ten classes and
-    where it is asked for; the confusion matrix; the accuracy on every further test loader whose data set names a
-    ``corruption`` and its strength, and the means of these; and, unless ``turned`` is false, the accuracy with the
-    whole test set turned by 90, 180 and 270 degrees (``rot90``, exact), the accuracy at every 15 degrees of a full turn
-    on the test loader with index 1, if there is one (bilinear), and the invariance error, which is the largest absolute
-    difference between the logits of an image and those of its quarter turns. ``per_image`` says of every image of the
-    test set whether it was right, upright and at each quarter turn. What a batch gives stays on the device, some
-    numbers per image; the test's end reads them once.
+    The test is read once and gives:
+
+    - accuracy, loss, calibration error and the confusion matrix;
+    - top-5 accuracy, of more than ten classes and where it is asked for;
+    - the accuracy on every further test loader whose data set names a ``corruption`` and its strength, and the means of
+      these;
+    - unless ``turned`` is false: the accuracy with the whole test set turned by 90, 180 and 270 degrees (``rot90``,
+      exact); that at every 15 degrees of a full turn (bilinear), on the test loader with index 1, if there is one; and
+      the invariance error, the largest absolute difference between the logits of an image and of its quarter turns;
+    - in ``per_image``: of every image, whether it was right, upright and at each quarter turn.
+
+    What a batch gives stays on the device, some numbers per image; the test's end reads them once.
 
     Args:
         net: the network.

@@ -32,27 +32,29 @@ Holes = Literal["strokes", "inside", "centre"]
 class Inpainter(Task):
     """Trains, validates and tests any network that fills the holes of an image in the same way.
 
-    An architecture subclasses it, builds its layers in ``__init__`` and defines ``forward(images, mask)``: images
-    ``(B, C, H, W)``, black in their holes, and a mask ``(B, 1, H, W)``, 1 where a pixel is there and 0 in holes, become
-    whole images ``(B, C, H, W)``. The labels of a data set are not used.
+    The network turns images ``(B, C, H, W)``, black in their holes, and a mask ``(B, 1, H, W)``, 1 where a pixel is
+    there and 0 in holes, into whole images ``(B, C, H, W)``. The labels of a data set are not used.
 
     Every image has a mask of its own, by default a brush's random walk that covers 10 to 50 % of it, see
     :func:`draw_masks`. In training it is drawn anew each time from the global random numbers of the device. In
     validation and test it belongs to the image's place in the data set, so that all models, seeds, batch sizes, devices
-    and numbers of processes fill the same holes. It rests on the order in which samplers deal out a data set that is
-    not shuffled (image i to process i modulo their number); masks are drawn on the CPU for it, because devices round
-    differently.
+    and numbers of processes fill the same holes. For this a data set that is not shuffled must be dealt out in order
+    (image i to process i modulo their number), and masks are drawn on the CPU, because devices round differently.
 
     The loss is the mean of the absolute error over all pixels, weighted 6 in holes. The validation gives ``val_loss``
-    and ``val_l1``, the mean absolute error in the holes, by which the best checkpoint is chosen. The test is read once
-    and gives the mean absolute error in the holes and elsewhere (of the network's output, clamped to [0, 1]), and of
-    the composed images (the output in the holes, the given pixels elsewhere) the PSNR, of the mean squared error over
-    the whole test set, because that of one image filled without an error is infinite, and the SSIM (Gaussian window of
-    11 pixels, images reflected at the border, mean over images); in ``per_image`` the mean absolute error in the holes
-    of every image; and the mean of those over the images of each of ``groups``: by the share of the image that was
-    drawn for its hole, ``test_l1_hole_10_20`` for 10 up to 20 %, and by whether the hole has a pixel at the edge of the
-    image, ``test_l1_hole_border``, or none, ``test_l1_hole_inside``. It computes in float32 proper, as the classifier's
-    does. A second test loader, the classifier's rotation sweep, is passed over.
+    and ``val_l1``, the mean absolute error in the holes, by which the best checkpoint is chosen.
+
+    The test is read once, in float32 proper as the classifier's. It gives:
+
+    - of the network's output, clamped to [0, 1]: the mean absolute error in the holes, and elsewhere;
+    - of the composed images (the output in the holes, the given pixels elsewhere): the PSNR, of the mean squared error
+      over the whole test set, because that of one image filled without an error is infinite; and the mean SSIM
+      (Gaussian window of 11 pixels, images reflected at the border);
+    - in ``per_image``: the mean absolute error in the holes of every image;
+    - its mean over each of ``groups``: by the share that was drawn for the hole (``test_l1_hole_10_20``: 10 up to
+      20 %), and by whether the hole reaches the image's edge (``test_l1_hole_border``, ``test_l1_hole_inside``).
+
+    A second test loader, the classifier's rotation sweep, is passed over.
 
     These numbers need images in [0, 1], so the data are not to be normalised: run it with ``data.normalize=false``.
 
@@ -193,9 +195,9 @@ class Inpainter(Task):
     def _test_step(self, images: Tensor, labels: Tensor, batch_idx: int) -> Tensor:
         """Return a column for each image, all NaN for what is no image.
 
-        Its rows: the sum of the absolute error in the hole and over how many values it goes, both elsewhere, the sum of
-        the squared error of the composed image, and its SSIM; the share that was drawn for its hole, and whether that
-        reaches the edge.
+        Its rows: in the hole, the sum of the absolute error and over how many values it goes; the same two elsewhere;
+        of the composed image, the sum of the squared error and the SSIM; the share that was drawn for the hole; and
+        whether the hole reaches the edge.
         """
         mask, shares = self._fixed_masks(images, batch_idx)
         output = self._fill(images, mask).clamp(0, 1)

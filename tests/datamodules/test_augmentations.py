@@ -8,8 +8,8 @@ import torch
 from kornia.geometry.transform import get_rotation_matrix2d, rotate, warp_affine
 from scipy import stats
 
+from datamodules.augmentation import Augment, augmentation
 from datamodules.crop import turned_and_shifted
-from datamodules.image import Augment, augmentation
 
 COUNT = 4_000
 ENOUGH = 1e-4  # below which a p-value is no chance: seeds are fixed, so that nothing here is flaky

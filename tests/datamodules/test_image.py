@@ -9,8 +9,10 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from datamodules import CIFAR10, MNIST
+from datamodules.augmentation import augmentation
 from datamodules.crop import RandomCropFlip
-from datamodules.image import SPLIT_SEED, ShardSampler, augmentation, stratified_sample
+from datamodules.pool import ShardSampler
+from datamodules.split import SPLIT_SEED, stratified_sample
 from tests.tiny import Tiny
 
 

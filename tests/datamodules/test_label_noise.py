@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.image import with_noise
+from datamodules.split import with_noise
 from headtohead.trial import main as train
 from tests.tiny import TINY, Tiny
 

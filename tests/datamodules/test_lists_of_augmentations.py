@@ -11,8 +11,8 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
+from datamodules.augmentation import Augment, augmentation, joined, move
 from datamodules.crop import RandomTurnShift
-from datamodules.image import Augment, augmentation, joined, move
 from headtohead.cli.errors import UsageError
 from headtohead.trial.networks import _always, _try_augmentation
 from tests.conftest import ROOT

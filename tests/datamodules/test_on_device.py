@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from datamodules import image
-from datamodules.image import Batches, Pool
+from datamodules.pool import Batches, Pool
 from datamodules.sources import Arrays
 from lit_models import Classifier, SimpleCNN
 from tests.datamodules.test_image import bytes_of, ready

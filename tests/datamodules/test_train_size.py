@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from datamodules.image import nested_share
+from datamodules.split import nested_share
 from tests.tiny import Tiny
 
 LABELS = np.repeat(np.arange(4), [100, 50, 10, 1])

@@ -15,7 +15,7 @@ from headtohead.records import record as records
 from headtohead.records.contention import contended, in_words
 from headtohead.trial import contention
 from headtohead.trial import main as train
-from headtohead.trial.callbacks import History
+from headtohead.trial.saving import History
 from tests.records.examples import make
 from tests.tiny import TINY
 

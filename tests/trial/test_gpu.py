@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from headtohead.trial import callbacks, hardware
+from headtohead.trial import hardware, saving
 from headtohead.trial import main as train
 from headtohead.trial.recording import seconds_of_an_epoch
 from lit_models import P4CNN, SimpleCNN
@@ -66,8 +66,8 @@ def test_the_first_epoch_is_no_time_where_it_warms_up():
 
 def test_an_epoch_is_timed_with_the_device_done(monkeypatch, tmp_path):
     waits = []
-    monkeypatch.setattr(callbacks, "synchronize", waits.append)
-    history = callbacks.History(tmp_path)
+    monkeypatch.setattr(saving, "synchronize", waits.append)
+    history = saving.History(tmp_path)
     trainer = SimpleNamespace(
         sanity_checking=False,
         callback_metrics={},

@@ -10,7 +10,7 @@ import torch
 
 from headtohead.records import record as records
 from headtohead.trial import main as train
-from headtohead.trial.callbacks import History
+from headtohead.trial.saving import History
 from tests.test_train import weights, without_times
 from tests.tiny import TINY
 

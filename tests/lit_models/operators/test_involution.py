@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from lit_models.operators import Involution2d, involution2d
-from lit_models.operators import involution as module
+from lit_models.operators import Involution2d, _tap_by_tap, involution2d
 
 
 def by_definition(x, kernel, stride):
@@ -102,7 +101,7 @@ def test_batch_in_uneven_chunks(monkeypatch, stride):
     x, kernel = arguments(4, 2, 3, stride, 6, 6, batch=5)
     whole = with_gradients(involution2d, x, kernel, stride)
     per_sample = 2 * x[0].numel() + kernel[0].numel()
-    monkeypatch.setattr(module, "_CPU_CHUNK", -(-2 * per_sample // torch.get_num_threads()))  # 2, 2, 1
+    monkeypatch.setattr(_tap_by_tap, "_CPU_CHUNK", -(-2 * per_sample // torch.get_num_threads()))  # 2, 2, 1
     for actual, expected in zip(with_gradients(involution2d, x, kernel, stride), whole, strict=True):
         assert torch.equal(actual, expected)
 
@@ -136,7 +135,7 @@ def test_one_gradient_alone(monkeypatch, wanted):
     leaf, expected = (x, grad_x) if wanted == "input" else (kernel, grad_kernel)
     leaf.requires_grad_()
     # Nothing is spent on the other: a first layer needs no gradient of the images.
-    monkeypatch.setattr(module, "_backward_kernel" if wanted == "input" else "_backward_input", None)
+    monkeypatch.setattr(_tap_by_tap, "backward_kernel" if wanted == "input" else "backward_input", None)
     torch.autograd.backward(involution2d(x, kernel), grad)
     assert leaf.grad is not None
     torch.testing.assert_close(leaf.grad, expected)
@@ -194,9 +193,9 @@ def test_never_unfolds_the_input():
     assert largest(with_gradients, by_unfold, x, kernel, 1) >= 49 * x.numel()  # The measure sees what it should forbid.
     # A registered operator is one step to PyTorch's modes: what it is made of is looked at one by one.
     for part, result, other in (
-        (module._forward, x, (x, kernel)),
-        (module._backward_input, x, (x, kernel)),
-        (module._backward_kernel, kernel, (x, x)),
+        (_tap_by_tap.forward, x, (x, kernel)),
+        (_tap_by_tap.backward_input, x, (x, kernel)),
+        (_tap_by_tap.backward_kernel, kernel, (x, x)),
     ):
         used = largest(part, torch.empty_like(result), *other, 1)
         assert 0 < used < 1.5 * max(x.numel(), kernel.numel()) < 49 * x.numel() / 8
