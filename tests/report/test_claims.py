@@ -69,6 +69,8 @@ def test_a_wide_interval_never_holds(tmp_path, value):
     assert two.outcome == ("undecided" if value == 97 else "refuted" if value < 97 - 38.12 - 1 else "undecided")
     (one,) = judge([claim(value=value, margin=1)], runs(tmp_path / "one", [0.97]))
     assert (one.outcome, one.interval, one.n) == ("undecided", "–", "1")
+    (alike,) = judge([claim(value=value, margin=1)], runs(tmp_path / "alike", [0.97, 0.97]))
+    assert (alike.outcome, alike.interval, alike.n) == ("undecided", "–", "2")
 
 
 def test_the_margin_of_a_value_is_the_data_sets_own_unless_it_says_one(tmp_path):
