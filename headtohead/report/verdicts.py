@@ -247,7 +247,8 @@ def compare(
         and len(samples.values(a, number, False))
         and len(samples.values(b, number, False))
     ]
-    tests = sum(pair.difference is not None for pair in found)
+    # also those of which too few learnt for an interval: all seeds may still decide them
+    tests = sum(pair.difference is not None or not math.isnan(pair.p_of_all) for pair in found)
     return [_at_level(pair, tests, looks) for pair in found]
 
 
