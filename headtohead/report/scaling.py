@@ -205,8 +205,8 @@ def crossing(one: Line, other: Line, sign: int = 1) -> Crossing:
         # who is there at its smallest point may need anything from nothing to that
         least = [a / (b or worse.x[0]) for a, b in pairs]
         most = [(a or better.x[0]) / b if b > 0 else math.inf for a, b in pairs]
-        low = np.quantile(least, LEVEL / 2, method="inverted_cdf")
-        high = np.quantile(most, 1 - LEVEL / 2, method="inverted_cdf")
+        low = float(np.quantile(least, LEVEL / 2, method="inverted_cdf"))
+        high = float(np.quantile(most, 1 - LEVEL / 2, method="inverted_cdf"))
     else:
         low, high = math.nan, math.nan
     reached = x == 0
@@ -216,8 +216,8 @@ def crossing(one: Line, other: Line, sign: int = 1) -> Crossing:
         float(worse.mean[-1]),
         float(better.x[0]) if reached else x,
         at if at > 0 else float(worse.x[0]),
-        float(low),
-        float(high),
+        low,
+        high,
         reached,
         (n, max(len(values) for line in (better, worse) for values in line.y)),
         at == 0,
