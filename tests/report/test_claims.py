@@ -238,9 +238,19 @@ def test_runs_of_the_same_configuration_count_from_other_sweeps_too(tmp_path):
         with_accuracy(0.5, 0),
         with_accuracy(0.1, 9, **other_config(a=1)),
     ]
-    (line,) = judge([claim(value=97.0, margin=3)], mine, more)
+    others = collect(save(tmp_path / "more", *more))
+    (line,) = judge([claim(value=97.0, margin=3)], mine, [others])
     assert (line.measured, line.n, line.outcome) == ("97.00", "3", "holds")  # seed 0 is there already
     assert len(mine.records) == 1
+    # the others drew seeds until something was decided: their level counts
+    (line,) = judge([claim(value=97.0, margin=3)], mine, [dataclasses.replace(others, looks=Looks(2, 29))])
+    half = stats.t.isf(level_of_each_look(0.05, 2, 29) / 2, 2) / math.sqrt(3)
+    assert (line.interval, line.outcome) == (f"{97 - half:.2f} to {97 + half:.2f}", "undecided")
+    # of rows of which they have no further seeds it does not
+    alike = collect(save(tmp_path / "alike", with_accuracy(0.5, 0)))
+    three = runs(tmp_path / "three", [0.96, 0.97, 0.98])
+    (line,) = judge([claim(value=97.0, margin=3)], three, [dataclasses.replace(alike, looks=Looks(2, 29))])
+    assert line.outcome == "holds"
 
 
 def test_all_files_are_judged_by_the_sweeps_in_a_folder(tmp_path, monkeypatch, capsys):
