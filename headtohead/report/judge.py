@@ -258,16 +258,17 @@ def _against(blank: Judged, samples: Samples, one: str, other: str) -> Judged:
     if not pairs:
         return blank
     pair, digits = pairs[0], kind.metrics[claim.number].digits
-    n = "–".join(map(str, dict.fromkeys(pair.n)))
-    measured = f"{pair.value:+.{digits}f}"
-    if pair.difference is None or not math.isfinite(pair.half):
-        return replace(blank, measured=measured, outcome="undecided", n=n)
+    sides = zip(pair.n, pair.never, strict=True)
+    n = "–".join(dict.fromkeys(f"{n} of {n + never} that learnt" if never else str(n) for n, never in sides))
+    measured = "–" if math.isnan(pair.value) else f"{pair.value:+.{digits}f}"
     outcome: Outcome = "undecided"
-    if claim.better_than is not None:
-        outcome = IF_SAID_TO_BE_BETTER[pair.verdict]
+    if claim.better_than is not None:  # by the seeds that learnt and by all: where these say the opposite, by neither
+        said = {IF_SAID_TO_BE_BETTER[verdict] for verdict in (pair.verdict, pair.verdict_of_all)} - {outcome}
+        outcome = said.pop() if len(said) == 1 else outcome
     elif pair.verdict == "equal":
         outcome = "holds"
     elif abs(pair.value) - pair.half > margin:
         outcome = "refuted"
-    interval = f"{pair.value - pair.half:.{digits}f} to {pair.value + pair.half:.{digits}f}"
+    ends = (f"{end:.{digits}f}" for end in (pair.value - pair.half, pair.value + pair.half))
+    interval = " to ".join(ends) if math.isfinite(pair.half) else "–"
     return replace(blank, measured=measured, interval=interval, outcome=outcome, n=n)

@@ -148,6 +148,23 @@ def test_better_than_another(tmp_path, number, ours, others, measured, outcome):
 
 
 @pytest.mark.parametrize(
+    ("ours", "theirs", "outcome", "n"),
+    [
+        # five of seven never learn: by those that do nothing is decided, by all it is (p = 0.012)
+        ([0.5, 0.52, *[0.1] * 5], [0.49, 0.51, 0.5, 0.52, 0.53, 0.5, 0.51], "refuted", "2 of 7 that learnt–7"),
+        # better when it learns, worse over all: neither
+        ([0.6, 0.601, 0.602, *[0.1] * 9], [0.5 + i / 1000 for i in range(12)], "undecided", "3 of 12 that learnt–12"),
+        ([0.1] * 7, [0.49, 0.51, 0.5, 0.52, 0.53, 0.5, 0.51], "refuted", "0 of 7 that learnt–7"),
+        ([0.9, 0.901, 0.902, 0.1], [0.5, 0.501, 0.502, 0.503], "holds", "3 of 4 that learnt–4"),
+    ],
+)
+def test_better_than_another_where_seeds_never_learn(tmp_path, ours, theirs, outcome, n):
+    trials = collect(save(tmp_path, *models(ours, theirs)))
+    (line,) = judge([claim(of="A", better_than="B")], trials)
+    assert (line.outcome, line.n) == (outcome, n)
+
+
+@pytest.mark.parametrize(
     ("theirs", "margin", "outcome"),
     [
         ([0.9700, 0.9702, 0.9704], 0.2, "holds"),
