@@ -217,9 +217,8 @@ def test_the_test_set_is_counted_where_every_image_is_known(tmp_path):
     assert pair.difference.counted
     assert pair.difference.images > 0
     assert pair.half == pytest.approx(by_hand.half(0.025))
-    share = by_hand.images / by_hand.variance
-    assert pair.part("images") == pytest.approx(pair.half * math.sqrt(share))
-    assert pair.part("seeds") == pytest.approx(pair.half * math.sqrt(1 - share))
+    assert pair.part("images") == pytest.approx(stats.t.isf(0.0125, 199) * math.sqrt(by_hand.images))
+    assert pair.half == pytest.approx(math.hypot(pair.part("images"), pair.part("seeds")))
     assert pair.test_set_alone == pytest.approx(stats.norm.isf(0.0125) * math.sqrt(by_hand.images))
     assert "test set not counted" not in sentence(CLASSIFICATION, pair)
 
