@@ -179,13 +179,17 @@ class Server:
         return {"project": {"run": run and _node(run)}}
 
     def _Runs(self, asked: dict[str, Any]) -> dict[str, Any]:
-        keys = {"sweep": "sweepName", "group": "group"}
+        keys = {"sweep": "sweepName", "group": "group", "tags": "tags"}
         wanted = {keys[key]: value for key, value in json.loads(asked["filters"]).items()}
         projects = {thing["project"] for thing in (*self.runs.values(), *self.sweeps.values())}
         if asked["project"] not in projects:
             return {"project": None}
         runs = [run for run in self.runs.values() if run["project"] == asked["project"]]
-        runs = [run for run in runs if all(run[key] == value for key, value in wanted.items())]
+        runs = [
+            run
+            for run in runs
+            if all(value in run[key] if key == "tags" else run[key] == value for key, value in wanted.items())
+        ]
         start = int(asked.get("cursor") or 0)
         page = runs[start : start + asked["perPage"]]
         edges = [{"node": _node(run), "cursor": str(start + i + 1)} for i, run in enumerate(page)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -158,7 +158,11 @@ class Comparison:
 
 
 def make_comparison(
-    trials: Trials, target: float | None = None, margin: float | None = None, price: float | None = None
+    trials: Trials,
+    target: float | None = None,
+    margin: float | None = None,
+    price: float | None = None,
+    begin: Callable[[Trials], object] | None = None,
 ) -> Comparison:
     """Compare the trials of a sweep.
 
@@ -167,6 +171,7 @@ def make_comparison(
         target: see :func:`headtohead.report.collect.runs_table`.
         margin: what counts as equal in every question, instead of what stands in the claim file.
         price: of an hour of the hardware, for the price of a trial and of the target.
+        begin: is given the trials that are shown, before anything is compared.
 
     Raises:
         UsageError: the sweep's claim file is wrong, or names a row that could be several.
@@ -178,6 +183,8 @@ def make_comparison(
     trials = replace(trials, named=claims.named_rows(file.labels, trials))
     asked = {key for question in file.questions for pair in find_pairs(trials, question) for key in pair}
     shown = best_rows(trials, runs, MOST_ROWS, asked)
+    if begin is not None:
+        begin(shown)
     summary = summarize(shown, runs)
     if price is not None:
         summary = summary.assign(price_per_hour=price)

@@ -39,7 +39,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 Floats = npt.NDArray[np.float64]
 
@@ -100,11 +100,11 @@ class Difference:
 
     def half_of_seeds(self, level: float = 0.05) -> Floats:
         """Return half the width if only the seeds varied."""
-        return np.asarray(stats.t.ppf(1 - level / 2, self.degrees) * np.sqrt(self.seeds + self.interaction))
+        return np.asarray(special.stdtrit(self.degrees, 1 - level / 2) * np.sqrt(self.seeds + self.interaction))
 
     def half_of_images(self, level: float = 0.05) -> Floats:
         """Return half the width if only the test images varied."""
-        return np.asarray(stats.t.ppf(1 - level / 2, self.degrees_of_images) * np.sqrt(self.images))
+        return np.asarray(special.stdtrit(self.degrees_of_images, 1 - level / 2) * np.sqrt(self.images))
 
 
 def side(values: npt.ArrayLike, per_image: npt.ArrayLike | None = None) -> Side:
@@ -187,7 +187,7 @@ def half_of_paired(apart: npt.ArrayLike, per_image: Sequence[npt.ArrayLike] = ()
         Half its width, infinite where nothing varied.
     """
     means = [np.asarray(apart, dtype=float), *(np.asarray(table, dtype=float).mean(-2) for table in per_image)]
-    ends = [stats.t.ppf(1 - level / 2, x.shape[-1] - 1) ** 2 * _variance_of_mean(x) for x in means]
+    ends = [special.stdtrit(x.shape[-1] - 1, 1 - level / 2) ** 2 * _variance_of_mean(x) for x in means]
     half = np.sqrt(np.sum(ends, axis=0))
     return np.asarray(np.where(half > 0, half, np.inf))
 

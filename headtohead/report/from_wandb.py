@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
 import re
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import wandb
 from rich.console import Console
 from rich.progress import track
@@ -16,6 +18,9 @@ from headtohead.cli.errors import UsageError
 from headtohead.records import looks
 from headtohead.records.record import FILE_NAME
 from headtohead.report.collect import Trials, collect
+from headtohead.report.comparison import Comparison
+from headtohead.report.html import lead
+from headtohead.report.table import markdown
 
 PER_PAGE = 100  # runs in an answer of the server
 LARGEST = 20_000_000  # bytes of a record; the usual one has some 10,000
@@ -49,45 +54,80 @@ def fetch(address: str, folder: Path) -> Trials:
         raise UsageError(f"RUNS: {address}: {' '.join(str(error).split())}") from error
 
 
-def push(address: str, name: str, folder: Path, runs: pd.DataFrame) -> str:
-    """Log the table of trials, the figures and the report to the project, as a run of their own.
+def push(address: str, comparison: Comparison, folder: Path) -> list[str]:
+    """Log verdicts, trials, figures and the report to the project, as one run that a later call brings up to date.
+
+    Where ``wandb-workspaces`` is installed, the same becomes a report of W&B's too, a new one at each call.
 
     Args:
         address: as :func:`fetch` takes it.
-        name: of the sweep.
-        folder: where the tables and figures have been written.
-        runs: a row per trial.
+        comparison: of the runs.
+        folder: where tables and figures have been written.
 
     Returns:
-        The run's address.
+        The addresses of the run and of the report.
 
     Raises:
         UsageError: the server did not take them.
     """
     entity, project = address.split("/")[:2]
+    name = comparison.trials.name
+    figures = [path for path in sorted(folder.glob("*.png")) if not path.stem.startswith("report-")]
     try:
         _log_in()
         settings = wandb.Settings(silent=True, console="off", finish_timeout=300, finish_timeout_raises=True)
         arguments: Any = {"entity": entity, "project": project, "group": name, "job_type": JOB_TYPE}
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        arguments |= {"id": f"comparison-{digest}", "resume": "allow", "notes": "\n".join(comparison.verdicts)}
         with tempfile.TemporaryDirectory() as scratch:
-            run = wandb.init(name=f"{name}: results", dir=scratch, settings=settings, **arguments)
+            run = wandb.init(name=f"{name}: comparison", dir=scratch, settings=settings, **arguments)
             try:
-                logged: dict[str, Any] = {"runs": wandb.Table(dataframe=runs)}
-                logged |= {
-                    figure.stem: wandb.Image(str(figure))
-                    for figure in sorted(folder.glob("*.png"))
-                    if not figure.stem.startswith("report-")
-                }
+                logged: dict[str, Any] = {"runs": wandb.Table(dataframe=comparison.runs)}
+                if (verdicts := _verdicts(comparison)) is not None:
+                    logged["verdict_table"] = verdicts
+                logged |= {figure.stem: wandb.Image(str(figure)) for figure in figures}
                 if (report := folder / "report.html").is_file():
                     logged["report"] = wandb.Html(str(report), inject=False)
                 run.log(logged)
             finally:
                 run.finish()
-            return str(run.url)
+        shown = _report(entity, project, comparison, figures)
+        return [str(run.url), *([shown] if shown else [])]
     except UsageError:
         raise
     except Exception as error:
         raise UsageError(f"RUNS: {address}: {' '.join(str(error).split())}") from error
+
+
+def _verdicts(comparison: Comparison) -> wandb.Table | None:
+    """Return the table of verdicts, what was asked before each; None without a pair."""
+    grids = [asked.verdicts for asked in comparison.headline]
+    if not grids:
+        return None
+    rows: list[Iterable[Any]] = [[grid.title, *(cell.text for cell in row)] for grid in grids for row in grid.rows]
+    return wandb.Table(columns=["question", *(column.head for column in grids[0].columns)], data=rows)
+
+
+def _report(entity: str, project: str, comparison: Comparison, figures: Sequence[Path]) -> str | None:
+    """Write a report of W&B's, of verdicts, tables, the runs by configuration, and figures; return its address."""
+    try:
+        blocks: Any = importlib.import_module("wandb_workspaces.reports.v2")
+    except ImportError:
+        return None
+    name = comparison.trials.name
+    report = blocks.Report(entity=entity, project=project, title=f"{name}: comparison", description=lead(comparison))
+    tables = [grid for part in comparison.parts for grid in part.grids if not grid.folded]
+    verdicts = [asked.verdicts for asked in comparison.headline]
+    results = blocks.Runset(entity=entity, project=project, name="comparison", query=f"{name}: comparison")
+    trials = blocks.Runset(entity=entity, project=project, name="trials", groupby=["group"])
+    report.blocks = [
+        blocks.MarkdownBlock(text=markdown(verdicts, comparison.verdicts, [])),
+        blocks.PanelGrid(runsets=[results], panels=[blocks.MediaBrowser(media_keys=[path.stem for path in figures])]),
+        blocks.MarkdownBlock(text=markdown(tables, [], comparison.notes)),
+        blocks.PanelGrid(runsets=[trials], panels=[blocks.LinePlot(x="epoch", y=["val_loss", "train_loss"])]),
+    ]
+    report.save()
+    return str(report.url)
 
 
 def _log_in() -> None:
@@ -102,10 +142,11 @@ def _sweep(api: Any, address: str, sweep: str) -> tuple[str, dict[str, Any]]:
     try:
         return api.sweep(address).name, {"sweep": sweep}
     except wandb.errors.CommError:  # there is none with that id
-        filters = {"group": sweep}  # what ran without an agent has its sweep's name as its group
-        if not len(api.runs(address.rpartition("/")[0], filters=filters)):
-            raise
-        return sweep, filters
+        # what ran without an agent has its sweep's name as a tag; runs of an earlier version as their group
+        for filters in ({"tags": sweep}, {"group": sweep}):
+            if len(api.runs(address.rpartition("/")[0], filters=filters)):
+                return sweep, filters
+        raise
 
 
 def _collect(runs: Any, folder: Path) -> Trials:

@@ -18,6 +18,7 @@ from headtohead.records import files
 from headtohead.report import claims, judge, tuning
 from headtohead.report.collect import Trials, collect, find_sweeps
 from headtohead.report.comparison import make_comparison
+from headtohead.report.figures import Drawing
 from headtohead.report.index import write_index
 from headtohead.report.table import claimed, markdown
 from headtohead.report.time_again import grid, time_again
@@ -156,14 +157,19 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
         folder = options.out / trials.name
         if options.time_again:
             trials = replace(trials, again=read_again(time_again(trials).parent))
-        comparison = make_comparison(trials, options.target, options.margin, options.price_per_hour)
-        show(comparison, write(comparison, folder))
+        drawing = Drawing(folder)
+        try:
+            comparison = make_comparison(trials, options.target, options.margin, options.price_per_hour, drawing.begin)
+            paths = write(comparison, folder, drawing)
+        finally:
+            drawing.stop()
+        show(comparison, paths)
         if options.time_again and (table := grid(comparison)):
             print(markdown([table], [], []))
         if options.push:
             from headtohead.report import from_wandb
 
-            print(f"pushed to {from_wandb.push(options.runs, trials.name, folder, comparison.runs)}")
+            print(f"pushed to {' and '.join(from_wandb.push(options.runs, comparison, folder))}")
     return 0 if any(trials.records for trials in sweeps) else 2
 
 
@@ -179,6 +185,8 @@ def _best(sweeps: list[Trials]) -> int:
 
 def _list(folder: Path, options: Namespace) -> int:
     """Write the list of all sweeps in a folder."""
+    if folder.is_dir() and find_sweeps(folder) == [folder]:
+        raise UsageError(f"--index: RUNS must be a folder of sweeps, such as results: got {folder}, which is one sweep")
     sweeps = [trials for trials in _collect(folder) if trials.records]
     if missing := [trials.name for trials in sweeps if not (folder / trials.name / "report.html").is_file()]:
         print(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from headtohead.records.metrics import Kind
 from headtohead.report.statistics import LEVEL
@@ -49,6 +48,8 @@ def mean_ranks(kind: Kind, summary: pd.DataFrame) -> Ranks | None:
     if sets < LEAST or models < LEAST:
         return None
     sign = -1 if kind.metrics[kind.main].goal == "max" else 1
+    from scipy import stats  # here: half a second, and few sweeps have three data sets
+
     ranks = stats.rankdata(sign * table.to_numpy(), axis=1)
     critical = (
         stats.studentized_range.isf(LEVEL, models, np.inf) / np.sqrt(2) * np.sqrt(models * (models + 1) / (6 * sets))

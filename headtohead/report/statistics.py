@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import optimize, special  # not stats, which takes half a second to import
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,7 +38,8 @@ def mean_interval(values: npt.ArrayLike, level: float = LEVEL) -> tuple[Floats, 
         nothing = np.full(x.shape[:-1], np.nan)
         return nothing, nothing
     # not by their variance, which rounding makes larger than 0 for 93.71 thrice
-    half = np.where(np.ptp(x, axis=-1) > 0, stats.t.ppf(1 - level / 2, n - 1) * stats.sem(x, axis=-1), np.nan)
+    half = special.stdtrit(n - 1, 1 - level / 2) * (x.std(-1, ddof=1) / np.sqrt(n))
+    half = np.where(np.ptp(x, axis=-1) > 0, half, np.nan)
     return x.mean(-1) - half, x.mean(-1) + half
 
 
@@ -50,17 +51,16 @@ def improvement(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[float, float, float
     it is NaN where either has one run.
     """
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    share = float(stats.mannwhitneyu(x, y, method="asymptotic").statistic / (x.size * y.size))
+    difference = x[:, None] - y
+    share = float((np.sign(difference).sum() + difference.size) / 2 / difference.size)
     if min(x.size, y.size) < 2:
         return share, np.nan, np.nan
-    half = (x.size + y.size) / 2 - 1
+    half, quantile = (x.size + y.size) / 2 - 1, special.ndtri(1 - LEVEL / 2)
 
     def off(true: float) -> float:
         """How much further the estimate is from ``true`` than 1.96 of its standard errors there, squared."""
         spread = 1 + half * ((1 - true) / (2 - true) + true / (1 + true))
-        return float(
-            (share - true) ** 2 - stats.norm.isf(LEVEL / 2) ** 2 * true * (1 - true) * spread / (x.size * y.size)
-        )
+        return float((share - true) ** 2 - quantile**2 * true * (1 - true) * spread / (x.size * y.size))
 
     tiny = 1e-9  # at the estimate itself nothing is off
     low = optimize.brentq(off, 0, share - tiny) if share > tiny else 0.0
@@ -70,6 +70,8 @@ def improvement(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[float, float, float
 
 def share_interval(count: int, n: int) -> tuple[float, float]:
     """Return the ends of the 95 % interval of a share of which ``count`` of ``n`` were seen (Clopper and Pearson)."""
+    from scipy import stats
+
     found = stats.binomtest(count, n).proportion_ci(1 - LEVEL, method="exact")
     return float(found.low), float(found.high)
 
@@ -91,6 +93,8 @@ def permutation_test(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
         variance = x.var(axis, ddof=1) / x.shape[axis] + y.var(axis, ddof=1) / y.shape[axis]
         # values without any spread that differ are as far apart as can be
         return np.asarray(np.abs(difference) / np.sqrt(np.maximum(variance, 1e-24)))
+
+    from scipy import stats
 
     sides = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     result = stats.permutation_test(
@@ -127,7 +131,7 @@ def too_high(rows: int) -> float:
     if rows < 2:
         return 0.0
     values = np.linspace(-8, 8, 4001)
-    density = rows * stats.norm.pdf(values) * stats.norm.cdf(values) ** (rows - 1)
+    density = rows * np.exp(-(values**2) / 2) / np.sqrt(2 * np.pi) * special.ndtr(values) ** (rows - 1)
     return float(np.trapezoid(values * density, values))
 
 
@@ -152,7 +156,7 @@ def level_of_each_look(level: float, first: int, most: int) -> float:
     """
     if not 2 <= first <= most:
         raise ValueError(f"first must be 2 to most ({most}): got {first}")
-    return level if first == most else SPARED * 2 * float(stats.norm.sf(boundary(level, first, most)))
+    return level if first == most else SPARED * 2 * float(special.ndtr(-boundary(level, first, most)))
 
 
 def boundary(level: float, first: int, most: int) -> float:
@@ -170,7 +174,7 @@ def boundary(level: float, first: int, most: int) -> float:
     def excess(bound: float) -> float:
         """Probability that normal values ever cross ``bound``, less the level."""
         z, w = bound * nodes, bound * weights
-        within = stats.norm.pdf(z)
+        within = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
         for part, new in zip(shrink, spread, strict=True):
             steps = (z[:, None] - part * z) / new
             within = np.exp(-(steps**2) / 2) @ (w * within) / (new * np.sqrt(2 * np.pi))

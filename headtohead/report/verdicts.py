@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from headtohead.records.looks import Looks
 from headtohead.records.metrics import Kind
@@ -125,7 +125,7 @@ class Pair:
     def test_set_alone(self) -> float:
         """Half the interval that would be left after infinitely many seeds; 0 where the images are not counted."""
         images = 0.0 if self.difference is None else float(self.difference.images)
-        return float(stats.norm.isf(self._own_level / 2) * np.sqrt(images))
+        return float(-special.ndtri(self._own_level / 2) * np.sqrt(images))
 
     def part(self, name: Literal["seeds", "images"]) -> float:
         """Return how wide half the interval would be if only the seeds varied, or only the images; NaN if unknown."""
@@ -143,7 +143,7 @@ class Pair:
         n = 2 / (1 / self.n[0] + 1 / self.n[1])
         one = float(self.difference.seeds + self.difference.interaction) * n
         counts = np.arange(min(self.n) + 1, most + 1)
-        of_seeds = stats.t.ppf(1 - self._own_level / 2, 2 * (counts - 1)) * np.sqrt(one / counts)
+        of_seeds = special.stdtrit(2 * (counts - 1), 1 - self._own_level / 2) * np.sqrt(one / counts)
         half = np.hypot(of_seeds, self.difference.half_of_images(self._own_level))
         decided = (abs(self.value) > half) | (abs(self.value) + half < self.margin)
         return int(counts[decided.argmax()]) if decided.any() else None

@@ -13,31 +13,32 @@ from headtohead.records.looks import write_looks
 from headtohead.report import judge, times
 from headtohead.report.collect import LEFT_OUT, Trials
 from headtohead.report.comparison import Comparison
-from headtohead.report.figures import draw_all
+from headtohead.report.figures import Drawing
 from headtohead.report.html import html
 from headtohead.report.table import claimed, latex, markdown
 from headtohead.report.terminal import LEGEND, WIDTH, terminal
 
 
-def write(comparison: Comparison, folder: Path) -> list[Path]:
+def write(comparison: Comparison, folder: Path, drawing: Drawing | None = None) -> list[Path]:
     """Write the records, tables, figures and the report of a sweep.
 
     Args:
         comparison: of the sweep.
         folder: of its results.
+        drawing: of its figures, if that has begun.
 
     Returns:
         The files, without the records.
     """
     _keep_records(comparison.trials, folder)
-    figures = draw_all(comparison, folder)
-    return [
+    tables = [
         files.write_text(folder / "runs.csv", comparison.csv),
         files.write_text(folder / "table.md", markdown_of(comparison)),
         files.write_text(folder / "table.tex", latex_of(comparison)),
-        files.write_text(folder / "report.html", html(comparison, figures)),
-        *(figure.png for figure in figures),
     ]
+    figures = (drawing or Drawing(folder)).finish(comparison)
+    report = files.write_text(folder / "report.html", html(comparison, figures))
+    return [*tables, report, *(figure.png for figure in figures)]
 
 
 def markdown_of(comparison: Comparison) -> str:

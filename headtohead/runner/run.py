@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from headtohead.records import files
@@ -26,6 +26,7 @@ from headtohead.runner.sweep_file import Trial
 
 POLL = 0.2  # seconds between two looks at the running trials
 REPORT = 60.0  # seconds between two lines on a running trial, where there is no terminal
+SPARSE = 20  # or this part of the time since the start, where that is longer: the log of days stays short
 BUSY_DELAY = 1.0  # seconds before a trial that another runner has is looked at again
 
 
@@ -57,10 +58,10 @@ class Run:
         """Run all that wait."""
         done = self.planned - len(self.waiting)
         print(f"{self.name}: {self.planned} trials, {done} finished, {len(self.waiting)} to run", flush=True)
-        columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
+        columns = BarColumn(), TextColumn("{task.fields[done]}/{task.total:.0f}"), TextColumn("{task.fields[left]}")
         bar = Progress(TextColumn("{task.description}", markup=False), *columns)
-        task = bar.add_task(self.name, total=self.planned, completed=done, left="")
-        reported = time.monotonic()
+        task = bar.add_task(self.name, total=self.planned, completed=done, done=done, left="")
+        begun = reported = time.monotonic()
         with Live(bar, console=self.console) if self.console.is_terminal else nullcontext() as live:
             while self.waiting or self.running or self._ask():
                 while self.waiting and len(self.running) < self.jobs:
@@ -71,16 +72,18 @@ class Run:
                 for process in [p for p in self.running if p.exitcode is not None]:
                     self._finish(process)
                 done = self.planned - len(self.waiting) - len(self.running)
-                if live is None and time.monotonic() - reported <= REPORT:
+                now = time.monotonic()
+                if live is None and now - reported <= max(REPORT, (now - begun) / SPARSE):
                     continue
                 lines = [f"  {_label(t)}: {_last_line(self.folder / t.name)}" for t, _ in self.running.values()]
                 left = self._time_left()
                 if live is None:
-                    reported = time.monotonic()
+                    reported = now
                     for line in lines:
                         print(f"{line} | {left}", flush=True)
                 else:
-                    bar.update(task, total=self.planned, completed=done, left=left)
+                    share = sum(_share(_last_line(self.folder / trial.name)) for trial, _ in self.running.values())
+                    bar.update(task, total=self.planned, completed=done + share, done=done, left=left)
                     live.update(Group(bar, *(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)))
 
     def _ask(self) -> bool:
@@ -122,7 +125,7 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / records.FAILED).unlink(missing_ok=True)
         args = [*trial.args, f"--trainer.default_root_dir={folder}", "--ckpt_path=last"]
-        environment = {"WANDB_RUN_GROUP": self.name, "WANDB_NAME": trial.name, "TRIALS_ON_MACHINE": str(self.jobs)}
+        environment = {"SWEEP_NAME": self.name, "WANDB_NAME": trial.name, "TRIALS_ON_MACHINE": str(self.jobs)}
         slot = self._free_slot()
         if slot:
             environment["CUDA_VISIBLE_DEVICES"] = slot
@@ -222,6 +225,15 @@ def _last_line(folder: Path) -> str:
     except OSError:
         return "starting"
     return next((line.strip() for line in reversed(lines) if line.strip()), "starting")
+
+
+def _share(line: str) -> float:
+    """Return which share of a trial's steps is done, by its progress line: it moves the bar of the sweep."""
+    found = re.match(r"epoch (\d+)/(\d+) · step (\d+)/(\d+)", line)
+    if found is None:
+        return 1.0 if line.startswith("testing") else 0.0
+    epoch, epochs, step, steps = map(int, found.groups())
+    return ((epoch - 1) * steps + step) / max(epochs * steps, 1)
 
 
 def _seconds_left(line: str) -> float | None:

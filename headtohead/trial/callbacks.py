@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,7 @@ from headtohead.trial.errors import Terminated, TrialFailed
 from headtohead.trial.hardware import peak_memory_mb
 from headtohead.trial.networks import LAYOUTS, facts_of, left_as_it_is
 from headtohead.trial.speed import synchronize
-from lit_models import Task
+from lit_models import Classifier, Inpainter, Task
 
 
 class EpochSeed(Callback):
@@ -340,6 +340,24 @@ class LastBatch(Callback):
             ) from None
 
 
+class Labelled(Callback):
+    """Refuses a data module of somebody else's whose batches are no images with their labels, before any is used.
+
+    Raises:
+        MisconfigurationException: a loader yields something else, such as bare images.
+    """
+
+    def _check(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, *_: Any) -> None:
+        if batch_idx or not isinstance(pl_module, Classifier | Inpainter):  # a task of one's own may take anything
+            return
+        if not (isinstance(batch, list | tuple) and len(batch) == 2):
+            data = type(getattr(trainer, "datamodule", None)).__name__
+            got = f"{len(batch)} things" if isinstance(batch, list | tuple) else f"a {type(batch).__name__}"
+            raise MisconfigurationException(f"--data: {data} must yield batches of images and labels: got {got}")
+
+    on_train_batch_start = on_validation_batch_start = on_test_batch_start = _check  # type: ignore[assignment]  # theirs name more
+
+
 class LineProgress(ProgressBar):
     """Progress as plain lines, for output that is not a terminal: a log, a pipe, the runner of sweeps.
 
@@ -371,7 +389,8 @@ class LineProgress(ProgressBar):
     ) -> None:
         """Print where the training stands, if the last line is old enough."""
         if self._enabled and time.perf_counter() - self._printed >= self.interval:
-            self._line(trainer, batch_idx + 1)
+            loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
+            self._line(trainer, batch_idx + 1, [] if loss is None else [f"loss {float(loss):.4f}"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the epoch's result."""
@@ -399,10 +418,14 @@ class LineProgress(ProgressBar):
             self._printed = time.perf_counter()
             print(f"testing · step {batch_idx + 1}/{int(trainer.num_test_batches[dataloader_idx])}", flush=True)
 
-    def _line(self, trainer: Trainer, step: int) -> None:
+    def _line(self, trainer: Trainer, step: int, more: Sequence[str] = ()) -> None:
         self._printed = time.perf_counter()
         epochs, steps = trainer.max_epochs or -1, int(self.total_train_batches)
-        parts = [f"epoch {trainer.current_epoch + 1}" + (f"/{epochs}" if epochs > 0 else ""), f"step {step}/{steps}"]
+        parts = [
+            f"epoch {trainer.current_epoch + 1}" + (f"/{epochs}" if epochs > 0 else ""),
+            f"step {step}/{steps}",
+            *more,
+        ]
         parts += [
             f"{name} {value:.4f}" for name, value in trainer.progress_bar_metrics.items() if isinstance(value, float)
         ]

@@ -26,7 +26,16 @@ from headtohead.records import record as records
 from headtohead.trial import tracking
 from headtohead.trial.arguments import check_arguments, classes
 from headtohead.trial.augmentation import wrong_augmentation, wrong_element
-from headtohead.trial.callbacks import Best, EpochSeed, FiniteLoss, History, LastBatch, LineProgress, Termination
+from headtohead.trial.callbacks import (
+    Best,
+    EpochSeed,
+    FiniteLoss,
+    History,
+    Labelled,
+    LastBatch,
+    LineProgress,
+    Termination,
+)
 from headtohead.trial.checkpoints import (
     SafeCheckpointIO,
     check_facts,
@@ -45,6 +54,7 @@ from headtohead.trial.hardware import (
     repeat_exactly,
     trials_on_machine,
 )
+from headtohead.trial.help import TRAINER_DEFAULTS
 from headtohead.trial.networks import (
     FROM_THE_DATA,
     Network,
@@ -83,7 +93,7 @@ class TrialCLI(LightningCLI):
         try:
             super().__init__(
                 seed_everything_default=0,
-                trainer_defaults={"max_epochs": 10, "enable_model_summary": False, "devices": 1},  # small networks
+                trainer_defaults=dict(TRAINER_DEFAULTS),
                 save_config_kwargs={"overwrite": True},
                 parser_kwargs={**strict, **{name: dict(strict) for name in self.subcommands()}},
                 auto_configure_optimizers=False,  # the recipe belongs to Task
@@ -277,7 +287,13 @@ class TrialCLI(LightningCLI):
         """Add the callbacks and the logger of a trial."""
         config = self.config_init[self.subcommand]
         folder = Path(config.trainer.default_root_dir)
-        added: list[Callback] = [LastBatch(), EpochSeed(config.seed_everything), Termination(), FiniteLoss()]
+        added: list[Callback] = [
+            LastBatch(),
+            Labelled(),
+            EpochSeed(config.seed_everything),
+            Termination(),
+            FiniteLoss(),
+        ]
         theirs = config.trainer.callbacks or []
         theirs = theirs if isinstance(theirs, list) else [theirs]
         shown = any(isinstance(callback, ProgressBar) for callback in theirs)
@@ -300,9 +316,7 @@ class TrialCLI(LightningCLI):
 
     def _logger(self, folder: Path) -> tracking.TrialLogger:
         config = self.config_init[self.subcommand]
-        shown = {"seed_everything": config.seed_everything, **self.resolved}
-        tags = [class_name(self.resolved["model"]), data_name(self.resolved)]
-        return tracking.TrialLogger(folder, shown, tags=tags, resumes=self.resumes)
+        return tracking.TrialLogger(folder, config.seed_everything, self.resolved, self.resumes)
 
     def after_fit(self) -> None:
         """Test the best checkpoint once; the recorder then writes the record."""

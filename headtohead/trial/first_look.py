@@ -49,7 +49,7 @@ def first_look(args: Sequence[str]) -> str | None:
     if args[0] not in SUBCOMMANDS:
         choices = ", ".join(f"'{name}'" for name in SUBCOMMANDS)
         return explain(f"invalid choice: {args[0]!r} (choose from {choices})", {}, [])
-    trainer = _signature(_lightning("trainer", "trainer.py"), "Trainer")
+    trainer = _signature(lightning_file("trainer", "trainer.py"), "Trainer")
     classes = _classes()
     if not trainer or any(arg.startswith("--_") or arg in ("-h", "--help") for arg in args):
         return None
@@ -148,23 +148,33 @@ def _options(trainer: Signature) -> list[str]:
 
 
 @cache
+def known_classes(part: str) -> dict[str, Path]:
+    """Return the suite's own classes of a part, ``model``, ``task`` or ``data``, with the file of each."""
+    folders = {"model": "lit_models/architectures", "task": "lit_models/tasks", "data": "datamodules"}
+    found: dict[str, Path] = {}
+    for path in sorted((ROOT / folders[part]).glob("[!_]*.py")):
+        for node in source(path).body:
+            name = node.name if isinstance(node, ast.ClassDef) else ""
+            if name and name.lower() == path.stem.replace("_", "") and name != "Task":
+                found[name] = path
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+@cache
 def _classes() -> dict[str, dict[str, Signature]]:
     """Return what can be given for each part, with the arguments that it takes as far as they can be read."""
-    architectures, data = ROOT / "lit_models" / "architectures", ROOT / "datamodules"
-    base = _signature(data / "image.py", "ImageDataModule")
+    base = _signature(ROOT / "datamodules" / "image.py", "ImageDataModule")
     found: dict[str, dict[str, Signature]] = {"model": {}, "task": {}, "data": {}}
-    for part, folder in (("model", architectures), ("task", ROOT / "lit_models" / "tasks"), ("data", data)):
-        for path in sorted(folder.glob("[!_]*.py")):
-            for node in _tree(path).body:
-                name = node.name if isinstance(node, ast.ClassDef) else ""
-                if name and name.lower() == path.stem.replace("_", "") and name != "Task":
-                    inherits = part == "data" and "def __init__(" not in ast.unparse(node)
-                    filled = () if part == "data" else (*FACTS, "net")
-                    found[part][name] = base if inherits else _signature(path, name, filled)
     for part in found:
-        found[part] = dict(sorted(found[part].items(), key=lambda item: item[0].lower()))
+        for name, path in known_classes(part).items():
+            own = any(
+                isinstance(node, ast.ClassDef) and node.name == name and "def __init__(" in ast.unparse(node)
+                for node in source(path).body
+            )
+            filled = () if part == "data" else (*FACTS, "net")
+            found[part][name] = _signature(path, name, filled) if own or part != "data" else base
     for part in ("callbacks", "logger"):
-        path = _lightning("loggers" if part == "logger" else part, "__init__.py")
+        path = lightning_file("loggers" if part == "logger" else part, "__init__.py")
         names = set(re.findall(r'"(\w+)"', path.read_text(encoding="utf-8"))) if path.is_file() else set()
         known = [n for n in sorted(names) if n[0].isupper()]
         found[f"trainer.{part}"] = {n: {} for n in known if n not in REFUSED}
@@ -179,7 +189,7 @@ def _signature(path: Path, name: str, filled: Sequence[str] = ()) -> Signature:
         name: of the class.
         filled: the arguments that nobody gives, because the suite fills them in.
     """
-    for node in _tree(path).body:
+    for node in source(path).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             for method in node.body:
                 if isinstance(method, ast.FunctionDef) and method.name == "__init__" and method.args.kwarg is None:
@@ -190,11 +200,12 @@ def _signature(path: Path, name: str, filled: Sequence[str] = ()) -> Signature:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
+def source(path: Path) -> ast.Module:
+    """Return what a source file holds, parsed and not run; nothing where it is not there."""
     return ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else ast.Module([], [])
 
 
-def _lightning(*parts: str) -> Path:
+def lightning_file(*parts: str) -> Path:
     """Return a file of Lightning's, which is found without being imported."""
     spec = importlib.util.find_spec("lightning")
     places = spec.submodule_search_locations if spec is not None else None

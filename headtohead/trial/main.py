@@ -26,6 +26,7 @@ from headtohead.cli.output import lasting_output
 from headtohead.cli.slurm import forget_the_rank
 from headtohead.trial.errors import TERMINATED, Terminated, TrialFailed
 from headtohead.trial.first_look import first_look
+from headtohead.trial.help import help_of
 
 RANKS = Path(__file__).with_name("__main__.py")  # what Lightning starts as the other processes of a trial
 
@@ -36,6 +37,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
     Args:
         args: ``sys.argv[1:]`` by default.
+
+    Raises:
+        SystemExit: help was asked for and printed.
 
     Returns:
         The exit code: 0; 2 when the user asked for something that cannot be, and then nothing is left behind; 1 when
@@ -48,6 +52,9 @@ def main(args: Sequence[str] | None = None) -> int:
     # an agent's trial is no rank of another's; and one task is not all the ranks that there are to be
     if "WANDB_SWEEP_ID" in os.environ or os.environ.get("SLURM_NTASKS") == "1":
         forget_the_rank()
+    if said := help_of(given):
+        print(said)
+        sys.exit(0)
     if given[:1] == ["predict"]:
         from headtohead.trial import predict
 

@@ -52,6 +52,9 @@ def main(args: Sequence[str]) -> int:
     Returns:
         The exit code: 0; 2 when something that was given cannot be used; 1 when the data cannot be had.
     """
+    if given := [arg.partition("=")[0] for arg in args if arg.startswith(("--model.", "--data.", "--task."))]:
+        print(f"train.py: {given[0]}: predict takes it from the checkpoint: leave it out", file=sys.stderr)
+        return 2
     parser = OneLineParser(
         "train.py",
         usage="train.py predict --ckpt_path=FILE [--image=FILE] [options]",

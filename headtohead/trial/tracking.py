@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,13 @@ from lightning.pytorch.loggers import WandbLogger
 
 from headtohead.records import looks
 from headtohead.records.files import write_text
+from headtohead.records.record import config_hash
+from headtohead.trial.config import class_name, data_name, network_name
 from headtohead.trial.errors import TERMINATED
 
 PROJECT = "architectures"
+SWEEP = "SWEEP_NAME"  # the variable by which a runner on this machine tells its sweep, which is a tag of the run
+LONGEST_TAG = 64  # of W&B's
 INIT_SECONDS = 30.0  # for which a trial waits for the server before it starts without it
 FINISH_SECONDS = 120.0  # for which a trial that has ended waits for the rest of its upload
 
@@ -29,22 +33,24 @@ class TrialLogger(WandbLogger):
 
     Args:
         folder: of the trial, whose name is the run's unless ``WANDB_NAME`` is given; runs are kept in its ``wandb``.
-        config: the trial's resolved arguments, shown as the run's config.
-        tags: of the run.
+        seed: of the trial.
+        config: the trial's resolved arguments, shown as the run's config. Runs that differ in nothing but the seed are
+            one group, unless ``WANDB_RUN_GROUP`` says otherwise, so that W&B's own tables show their mean and spread.
         resumes: whether the trial goes on where an earlier start of it has stopped; its run does, then, too.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any], tags: Sequence[str], resumes: bool) -> None:
+    def __init__(self, folder: Path, seed: int, config: dict[str, Any], resumes: bool) -> None:
+        sweep = filter(None, [os.environ.get(SWEEP)])
         earlier = sorted(folder.glob("wandb/*run-*-*")) if resumes else []
         super().__init__(
             name=os.environ.get("WANDB_NAME", folder.name),
             save_dir=str(folder),
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             id=os.environ.get("WANDB_RUN_ID") or (earlier[-1].name.rpartition("-")[2] if earlier else None),
-            tags=list(tags),
+            tags=[class_name(config["model"]), data_name(config), *(name[:LONGEST_TAG] for name in sweep)],
         )
         self._wandb_init.pop("anonymous", None)  # Lightning passes it always; wandb warns of it always
-        self._config = config
+        self._seed, self._config = seed, config
 
     @property
     @rank_zero_experiment
@@ -52,10 +58,11 @@ class TrialLogger(WandbLogger):
         """The run; started at the first call, in the process that logs."""
         if self._experiment is None and wandb.run is None and getattr(self, "_attach_id", None) is None:
             Path(str(self.save_dir)).mkdir(parents=True, exist_ok=True)  # else wandb writes to a temporary folder
-            run: Any = start_run(**self._wandb_init)
+            run: Any = start_run(**self._wandb_init, group=os.environ.get("WANDB_RUN_GROUP") or _group(self._config))
             run.define_metric("*", step_metric="epoch")
             # what the sweep has set is locked, and of a run that resumes all is set
-            run.config.update({key: value for key, value in self._config.items() if key not in run.config})
+            shown = {"seed_everything": self._seed, **self._config}
+            run.config.update({key: value for key, value in shown.items() if key not in run.config})
             self._experiment = run
         return super().experiment
 
@@ -86,7 +93,6 @@ def start_run(**arguments: Any) -> wandb.Run:
         if mode == "online" and wandb.login(prompt=False, verify=False):
             run = wandb.init(
                 **arguments,
-                group=_sweep_name(),
                 settings=wandb.Settings(
                     silent=True,
                     init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", INIT_SECONDS)),
@@ -160,11 +166,6 @@ def _sync_command(run: wandb.Run) -> str:
     return f"wandb sync{online} {folder}"
 
 
-def _sweep_name() -> str | None:
-    """Return the name of the sweep whose agent has started this process; the local runner says it by itself."""
-    sweep = os.environ.get("WANDB_SWEEP_ID")
-    if not sweep or os.environ.get("WANDB_RUN_GROUP"):
-        return None
-    path = [os.environ.get(name) for name in ("WANDB_ENTITY", "WANDB_PROJECT")]
-    api: Any = wandb.Api(timeout=int(INIT_SECONDS))
-    return str(api.sweep("/".join([*filter(None, path), sweep])).name)
+def _group(config: Mapping[str, Any]) -> str:
+    """Return the name of a configuration, which all trials have that differ in nothing but the seed."""
+    return f"{network_name(dict(config))}-{data_name(dict(config))}-{config_hash(dict(config))}"

@@ -79,3 +79,10 @@ def test_only_one_of_what_is_written_is_asked_for(listed, capsys):
         main(["results", "--index", "--claims"])
     assert ended.value.code == 2
     assert capsys.readouterr().err == "report.py: --claims: not allowed with argument --index\n"
+
+
+def test_one_sweep_is_no_list_of_sweeps(listed, capsys):
+    assert main(["results/one", "--index"]) == 2
+    said = "--index: RUNS must be a folder of sweeps, such as results: got results/one, which is one sweep"
+    assert capsys.readouterr().err == f"report.py: {said}\n"
+    assert not (listed / "one" / "index.html").exists()

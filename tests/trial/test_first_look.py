@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from headtohead.trial.first_look import _classes, _lightning, _signature, first_look
+from headtohead.trial.first_look import _classes, _signature, first_look, lightning_file
 from tests.conftest import ROOT
 from tests.test_wrong_calls import ADDED, FIT, WHOLE, files
 from tests.tiny import TINY
@@ -60,7 +60,7 @@ def test_signatures_are_read_as_they_are():
     import lit_models
     from headtohead.trial.arguments import classes
 
-    assert list(_signature(_lightning("trainer", "trainer.py"), "Trainer")) == list(
+    assert list(_signature(lightning_file("trainer", "trainer.py"), "Trainer")) == list(
         inspect.signature(Trainer).parameters
     )
     for part, home in (("model", lit_models), ("task", lit_models), ("data", datamodules)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from headtohead.records.metrics import Kind, is_number, kind_of
 from headtohead.records.record import Record
@@ -19,6 +20,7 @@ from headtohead.report.figures.style import COLORS
 from headtohead.report.learning import learned
 
 Floats = npt.NDArray[np.float64]
+LONGEST = 50  # letters of a data set in the name of a file: of 255 bytes a letter may take four
 MOST_MODELS = 15  # in a figure: the names of more have no room
 
 
@@ -74,9 +76,15 @@ def groups(trials: Trials) -> list[Group]:
             data += f" (the best {MOST_MODELS} of {len(models)})"
         shown = {name: models[name] for name in ranked[:MOST_MODELS]}
         dead = sum(len(every[name]) - len(found) for name, found in shown.items())
-        result.append(Group(data, kinds[main], shown, {}, dead, re.sub(r"[^\w-]+", "_", suffix)))
+        result.append(Group(data, kinds[main], shown, {}, dead, _of_a_file(suffix)))
     looks = choose_looks([list(group.models)[: len(COLORS)] for group in result])
     return [replace(group, looks={name: looks[name] for name in list(group.models)[: len(COLORS)]}) for group in result]
+
+
+def _of_a_file(suffix: str) -> str:
+    """Return the end of a file's name, without spaces and signs; a long one is cut, and told apart by its hash."""
+    name = re.sub(r"[^\w-]+", "_", suffix)
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{hashlib.sha256(suffix.encode()).hexdigest()[:8]}"
 
 
 def choose_looks(figures: Sequence[Sequence[str]]) -> dict[str, int]:
@@ -112,7 +120,7 @@ def band(values: Floats) -> tuple[Floats, Floats, Floats]:
     degrees = np.where(n > 1, n - 1.0, np.nan)
     with np.errstate(over="ignore"):  # of numbers beyond 1e150, whose band is infinite
         std = np.sqrt(np.nansum((values - mean) ** 2, 0) / degrees)
-    half = stats.t.ppf(0.975, degrees) * std / np.sqrt(total)
+    half = special.stdtrit(degrees, 0.975) * std / np.sqrt(total)
     return mean, mean - half, mean + half
 
 

@@ -49,3 +49,11 @@ def test_models_are_the_best_first_and_data_sets_apart():
     assert named["CIFAR10", "test_l1_hole"].kind is INPAINTING
     (alone,) = groups(sweep(trial()))
     assert (alone.suffix, alone.kind) == ("", CLASSIFICATION)
+
+
+def test_names_of_files_of_data_sets_with_very_long_names():
+    long = ["ä" * 1_000, "ä" * 999 + "b", "MNIST"]
+    suffixes = [group.suffix for group in groups(sweep(*(trial(data=data) for data in long)))]
+    assert len(set(suffixes)) == 3
+    assert "-MNIST" in suffixes
+    assert max(len(f"training_loss{suffix}.png".encode()) for suffix in suffixes) <= 255
