@@ -11,7 +11,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -88,9 +88,17 @@ def differs(found: Difference, level: float) -> Bools:
     """Return where an interval lies on one side of 0; only those that may are looked at: Student's t is slow."""
     distance = np.abs(found.value) / np.sqrt(np.maximum(found.variance, 1e-300))
     result = distance > stats.norm.isf(level / 2)
-    parts = {item.name: getattr(found, item.name) for item in fields(found) if item.name != "counted"}
-    likely = Difference(
-        counted=found.counted, **{name: np.broadcast_to(x, result.shape)[result] for name, x in parts.items()}
+
+    def chosen(x: Floats) -> Floats:
+        return np.asarray(np.broadcast_to(x, result.shape)[result])
+
+    likely = replace(
+        found,
+        value=chosen(found.value),
+        seeds=chosen(found.seeds),
+        images=chosen(found.images),
+        interaction=chosen(found.interaction),
+        degrees=chosen(found.degrees),
     )
     result[result] = np.abs(likely.value) > likely.half(level)
     return result

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from headtohead.records.confusion import confusion
 from headtohead.records.record import Record
 from headtohead.report.table import Cell, Column, Grid
 
 Floats = npt.NDArray[np.float64]
 MOST_MODELS = 6  # of many the best: each has a hundred numbers
-
-
-def confusion(found: Iterable[Record]) -> Floats | None:
-    """Return the sum of the confusion matrices of some trials, rows are true classes; None if there is none."""
-    matrices = []
-    for record in found:
-        try:
-            matrix = np.array(record.quality.get("confusion"), dtype=float)
-        except (TypeError, ValueError):
-            continue
-        if matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > 1 and np.isfinite(matrix).all():
-            matrices.append(matrix)
-    same = [matrix for matrix in matrices if matrix.shape == matrices[0].shape]
-    return np.sum(same, axis=0) if same else None
 
 
 def class_names(models: Mapping[str, Sequence[Record]], count: int) -> list[str]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from headtohead.records.looks import Looks
 from headtohead.records.metrics import COSTS, KINDS, Kind, Metric
-from headtohead.records.record import Record
 from headtohead.report.claims import Claim, Outcome, files, find_row, metric_of, name_of, named_rows, read
 from headtohead.report.collect import Trials, collect, find_sweeps, runs_table
 from headtohead.report.difference import half_of_paired
@@ -71,43 +71,51 @@ def judge_all(folder: Path) -> list[Judged]:
     Args:
         folder: of results or of runs.
     """
-    sweeps = {path.name: collect(path) for path in find_sweeps(folder)} if folder.is_dir() else {}
-    pool = [record for trials in sweeps.values() for record in trials.records.values()]
+    sweeps = {trials.name: trials for trials in _sweeps(folder)} if folder.is_dir() else {}
     judged = []
     for sweep in files():
         file, trials = read(sweep), sweeps.get(sweep, Trials(sweep))
-        trials = replace(trials, looks=trials.looks or file.looks)
-        judged += judge(file.claims, replace(trials, named=named_rows(file.labels, trials)), pool)
+        judged += judge(file.claims, replace(trials, named=named_rows(file.labels, trials)), sweeps.values())
     return judged
 
 
-def beside(trials: Trials) -> list[Record]:
-    """Return the records of the sweeps whose folders lie beside that of a sweep, and its own."""
+def beside(trials: Trials) -> list[Trials]:
+    """Return the sweeps whose folders lie beside that of a sweep, and itself."""
     found = next(iter(trials.paths.values()), None)
-    if found is None or not (folder := found.parents[2]).is_dir():
-        return []
-    return [record for path in find_sweeps(folder) for record in collect(path).records.values()]
+    return [] if found is None or not (folder := found.parents[2]).is_dir() else _sweeps(folder)
 
 
-def judge(claims: Iterable[Claim], trials: Trials, pool: Iterable[Record] = ()) -> list[Judged]:
-    """Judge claims by the trials of their sweep, and by others of the same configuration.
+def _sweeps(folder: Path) -> list[Trials]:
+    """Return the sweeps of a folder, each with its looks wherever those are written."""
+    found = map(collect, find_sweeps(folder))
+    return [replace(trials, looks=trials.looks or read(trials.name).looks) for trials in found]
+
+
+def judge(claims: Iterable[Claim], trials: Trials, pool: Iterable[Trials] = ()) -> list[Judged]:
+    """Judge claims by the trials of their sweep, and by those of other sweeps with the same configuration.
+
+    Where another sweep drew seeds until its questions were decided, how many a row has depends on how they ended, so
+    its looks count for the rows that have seeds of it.
 
     Args:
         claims: of the sweep.
         trials: of the sweep.
-        pool: further records.
+        pool: further sweeps.
     """
-    wanted = {record.config_hash for record in trials.records.values()}
+    rows = {record.config_hash for record in trials.records.values()}
     seen = {(record.config_hash, record.seed) for record in trials.records.values()}
     records = dict(trials.records)
-    for index, record in enumerate(pool):
-        key = record.config_hash, record.seed
-        if record.config_hash in wanted and key not in seen:
-            seen.add(key)
-            records[f"pool-{index}"] = record
+    looks = {row: [trials.looks] if trials.looks else [] for row in rows}
+    for other in pool:
+        for record in other.records.values():
+            key = record.config_hash, record.seed
+            if record.config_hash in rows and key not in seen:
+                seen.add(key)
+                records[f"pool-{len(records)}"] = record
+                looks[record.config_hash] += [other.looks] if other.looks else []
     every = replace(trials, records=records)
     runs = runs_table(every)
-    return [_judge(claim, every, runs) for claim in claims]
+    return [_judge(claim, every, runs, looks) for claim in claims]
 
 
 def in_words(found: Iterable[Judged]) -> str:
@@ -117,7 +125,7 @@ def in_words(found: Iterable[Judged]) -> str:
     return f"{outcomes.total()} {'claim' if outcomes.total() == 1 else 'claims'}: {said}."
 
 
-def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame) -> Judged:
+def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame, looks: Mapping[str, Sequence[Looks]]) -> Judged:
     one = find_row(trials.records.values(), claim.of, claim.data)
     other = find_row(trials.records.values(), claim.other, claim.data) if claim.other is not None else None
     rows = (one, claim.of), (other, claim.other)
@@ -125,6 +133,9 @@ def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame) -> Judged:
     blank = Judged(claim, trials.name, of, claim.in_words(than))
     if one is None or (claim.other is not None and other is None):
         return blank
+    taken = [*looks[one], *(looks[other] if other is not None else ())]
+    most = Looks(min(x.first for x in taken), max(x.most for x in taken)) if taken else None
+    trials = replace(trials, looks=most)
     mine = runs[runs.config_hash == one]
     if claim.value is not None:
         return _value(blank, trials, mine)
@@ -247,16 +258,17 @@ def _against(blank: Judged, samples: Samples, one: str, other: str) -> Judged:
     if not pairs:
         return blank
     pair, digits = pairs[0], kind.metrics[claim.number].digits
-    n = "–".join(map(str, dict.fromkeys(pair.n)))
-    measured = f"{pair.value:+.{digits}f}"
-    if pair.difference is None or not math.isfinite(pair.half):
-        return replace(blank, measured=measured, outcome="undecided", n=n)
+    sides = zip(pair.n, pair.never, strict=True)
+    n = "–".join(dict.fromkeys(f"{n} of {n + never} that learnt" if never else str(n) for n, never in sides))
+    measured = "–" if math.isnan(pair.value) else f"{pair.value:+.{digits}f}"
     outcome: Outcome = "undecided"
-    if claim.better_than is not None:
-        outcome = IF_SAID_TO_BE_BETTER[pair.verdict]
+    if claim.better_than is not None:  # by the seeds that learnt and by all: where these say the opposite, by neither
+        said = {IF_SAID_TO_BE_BETTER[verdict] for verdict in (pair.verdict, pair.verdict_of_all)} - {outcome}
+        outcome = said.pop() if len(said) == 1 else outcome
     elif pair.verdict == "equal":
         outcome = "holds"
     elif abs(pair.value) - pair.half > margin:
         outcome = "refuted"
-    interval = f"{pair.value - pair.half:.{digits}f} to {pair.value + pair.half:.{digits}f}"
+    ends = (f"{end:.{digits}f}" for end in (pair.value - pair.half, pair.value + pair.half))
+    interval = " to ".join(ends) if math.isfinite(pair.half) else "–"
     return replace(blank, measured=measured, interval=interval, outcome=outcome, n=n)

@@ -3,8 +3,8 @@
 A line is one architecture at three widths or more under one recipe, or at three shares of the training images. Two
 lines are compared at the level that both reach, the lower of their ends: what the better one needs for it, as a
 multiple of what the other does, read off straight lines between the points on a logarithmic axis. The interval is a
-bootstrap's over the seeds of every point, its draws spread by Student's t of the seeds in place of the normal's;
-tests/report/test_scaling.py simulates how often it holds the truth.
+bootstrap's over the seeds of every point that learnt, its draws spread by Student's t of the seeds in place of the
+normal's; tests/report/test_scaling.py simulates how often it holds the truth. Test images are not drawn.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from headtohead.records.metrics import Kind, is_number, kind_of
 from headtohead.records.record import Record, config_hash
 from headtohead.report.collect import Trials, alone, hardware_name
 from headtohead.report.labels import label_rows
+from headtohead.report.learning import learned
 from headtohead.report.statistics import LEVEL, Floats, drawn_means
 from headtohead.report.table import Cell, Column, Grid
 
@@ -47,12 +48,14 @@ class Line:
     Args:
         name: of the architecture.
         x: where its points lie, ascending.
-        y: what each seed reached at each point, in the units of the table.
+        y: what each seed reached at each point, in the units of the table, of those that learnt.
+        never: seeds that never learnt, at points where others did.
     """
 
     name: str
     x: Floats
     y: Sequence[Floats]
+    never: int = 0
 
     @property
     def mean(self) -> Floats:
@@ -100,8 +103,11 @@ class Crossing:
         x: where the better one reaches it; its smallest point where it is there already.
         at: where the other does.
         low: end of the 95 % interval of the ratio; 0 where the better one may need less than it was tried at.
-        high: the other end.
+        high: the other end; infinity where the other may need less than it was tried at.
         reached: the better one is above the level at its smallest point: the ratio is at most so large.
+        n: the fewest and the most seeds of a point.
+        at_once: the other is at the level at its smallest point: the ratio is at least so large.
+        never: seeds that never learnt, which are left out.
     """
 
     better: str
@@ -112,6 +118,9 @@ class Crossing:
     low: float
     high: float
     reached: bool
+    n: tuple[int, int]
+    at_once: bool = False
+    never: int = 0
 
     @property
     def ratio(self) -> float:
@@ -193,8 +202,11 @@ def crossing(one: Line, other: Line, sign: int = 1) -> Crossing:
             for line in (better, worse)
         ]
         pairs = [ends(sign * a, sign * b) for a, b in zip(*drawn, strict=True)]
-        ratios = [a / b if b > 0 else math.inf if a > 0 else 1.0 for a, b in pairs]
-        low, high = np.quantile(ratios, [LEVEL / 2, 1 - LEVEL / 2], method="inverted_cdf")
+        # who is there at its smallest point may need anything from nothing to that
+        least = [a / (b or worse.x[0]) for a, b in pairs]
+        most = [(a or better.x[0]) / b if b > 0 else math.inf for a, b in pairs]
+        low = float(np.quantile(least, LEVEL / 2, method="inverted_cdf"))
+        high = float(np.quantile(most, 1 - LEVEL / 2, method="inverted_cdf"))
     else:
         low, high = math.nan, math.nan
     reached = x == 0
@@ -204,9 +216,12 @@ def crossing(one: Line, other: Line, sign: int = 1) -> Crossing:
         float(worse.mean[-1]),
         float(better.x[0]) if reached else x,
         at if at > 0 else float(worse.x[0]),
-        float(low),
-        float(high),
+        low,
+        high,
         reached,
+        (n, max(len(values) for line in (better, worse) for values in line.y)),
+        at == 0,
+        better.never + worse.never,
     )
 
 
@@ -217,13 +232,21 @@ def sentence(family: Family, found: Crossing) -> str:
     ratio, low, high = (_times(one, found.ratio < 0.5) for one in (found.ratio, found.low, found.high))
     if math.isnan(found.low):
         interval = "one seed: no interval"
-    elif found.low == 0:
-        interval = f"at most {high}"
+    elif math.isinf(found.high):
+        interval = "no interval" if found.low == 0 else f"at least {low}"
     else:
-        interval = f"{low} to {high}"
-    most = "at most " if found.reached else ""
-    of = f"{most}{ratio} ({interval}) of the {SHORT[family.axis]}"
-    return f"{found.better} reaches {found.other}'s {family.kind.called} of {level} on {family.data} with {of}."
+        interval = f"at most {high}" if found.low == 0 else f"{low} to {high}"
+    what = SHORT[family.axis]
+    if found.reached and found.at_once:
+        of = f"as few {what} as were tried, and so does {found.other}: no multiple can be read off"
+    else:
+        bound = "at most " if found.reached else "at least " if found.at_once else ""
+        of = f"{bound}{ratio} ({interval}) of the {what}"
+    n = " to ".join(map(str, dict.fromkeys(found.n))) + (" that learnt" if found.never else "")
+    return (
+        f"{found.better} reaches {found.other}'s {family.kind.called} of {level} on {family.data} with {of}; test set "
+        f"not counted; n = {n}."
+    )
 
 
 def fit(x: Floats, error: Floats) -> tuple[Floats, Floats, float] | None:
@@ -301,10 +324,12 @@ def _lines(several: Mapping[str, Mapping[float, Sequence[Record]]], axis: str, k
     for key, points in several.items():
         found = [(_place(axis, point, records), records) for point, records in points.items()]
         kept = sorted(((x, records) for x, records in found if x > 0), key=lambda pair: pair[0])
+        learnt = [[record for record in records if learned(record)] or records for _, records in kept]
         scale = 100 if kind.is_share(kind.main) else 1
-        y = [np.array([scale * record.quality[kind.main] for record in records], float) for _, records in kept]
+        y = [np.array([scale * record.quality[kind.main] for record in records], float) for records in learnt]
         if len({x for x, _ in kept}) >= LEAST:
-            lines.append(Line(names[key], np.array([x for x, _ in kept]), y))
+            never = sum(len(records) for _, records in kept) - sum(map(len, learnt))
+            lines.append(Line(names[key], np.array([x for x, _ in kept]), y, never))
     sign = 1 if kind.metrics[kind.main].goal == "max" else -1
     return sorted(lines, key=lambda line: (-sign * line.mean[-1], line.name))
 

@@ -23,7 +23,10 @@ SPARED = 0.75
 
 
 def mean_interval(values: npt.ArrayLike, level: float = LEVEL) -> tuple[Floats, Floats]:
-    """Return the ends of the interval of the mean that holds it with ``1 - level``, Student's t; NaN for one value.
+    """Return the ends of the interval of the mean that holds it with ``1 - level``, Student's t.
+
+    They are NaN for one value, and for values that are all alike: two seeds that end alike say nothing of a third. Of
+    two seeds at 99 % right on 200 images, 86 % of the intervals held the truth when those without any width counted.
 
     Args:
         values: (..., n).
@@ -34,8 +37,9 @@ def mean_interval(values: npt.ArrayLike, level: float = LEVEL) -> tuple[Floats, 
     if n < 2:
         nothing = np.full(x.shape[:-1], np.nan)
         return nothing, nothing
-    # not t.interval, which is NaN where all values are equal
+    # not by their variance, which rounding makes larger than 0 for 93.71 thrice
     half = special.stdtrit(n - 1, 1 - level / 2) * (x.std(-1, ddof=1) / np.sqrt(n))
+    half = np.where(np.ptp(x, axis=-1) > 0, half, np.nan)
     return x.mean(-1) - half, x.mean(-1) + half
 
 

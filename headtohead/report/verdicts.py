@@ -131,9 +131,10 @@ class Pair:
         """Return how wide half the interval would be if only the seeds varied, or only the images; NaN if unknown."""
         if self.difference is None or not (self.difference.counted or name == "seeds"):
             return math.nan
-        own = self.difference.images if name == "images" else self.difference.seeds + self.difference.interaction
-        share = own / self.difference.variance if self.difference.variance > 0 else math.nan
-        return float(self.half * np.sqrt(share))
+        if not self.difference.variance > 0:
+            return math.nan
+        half_of = self.difference.half_of_images if name == "images" else self.difference.half_of_seeds
+        return float(half_of(self._own_level))
 
     def seeds_to_decide(self, most: int = 1000) -> int | None:
         """Return with how many seeds of each the question would be decided if all stayed as it is; None: by none."""
@@ -142,9 +143,8 @@ class Pair:
         n = 2 / (1 / self.n[0] + 1 / self.n[1])
         one = float(self.difference.seeds + self.difference.interaction) * n
         counts = np.arange(min(self.n) + 1, most + 1)
-        half = special.stdtrit(2 * (counts - 1), 1 - self._own_level / 2) * np.sqrt(
-            float(self.difference.images) + one / counts
-        )
+        of_seeds = special.stdtrit(2 * (counts - 1), 1 - self._own_level / 2) * np.sqrt(one / counts)
+        half = np.hypot(of_seeds, self.difference.half_of_images(self._own_level))
         decided = (abs(self.value) > half) | (abs(self.value) + half < self.margin)
         return int(counts[decided.argmax()]) if decided.any() else None
 
@@ -247,7 +247,8 @@ def compare(
         and len(samples.values(a, number, False))
         and len(samples.values(b, number, False))
     ]
-    tests = sum(pair.difference is not None for pair in found)
+    # also those of which too few learnt for an interval: all seeds may still decide them
+    tests = sum(pair.difference is not None or not math.isnan(pair.p_of_all) for pair in found)
     return [_at_level(pair, tests, looks) for pair in found]
 
 

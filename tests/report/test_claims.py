@@ -69,6 +69,8 @@ def test_a_wide_interval_never_holds(tmp_path, value):
     assert two.outcome == ("undecided" if value == 97 else "refuted" if value < 97 - 38.12 - 1 else "undecided")
     (one,) = judge([claim(value=value, margin=1)], runs(tmp_path / "one", [0.97]))
     assert (one.outcome, one.interval, one.n) == ("undecided", "–", "1")
+    (alike,) = judge([claim(value=value, margin=1)], runs(tmp_path / "alike", [0.97, 0.97]))
+    assert (alike.outcome, alike.interval, alike.n) == ("undecided", "–", "2")
 
 
 def test_the_margin_of_a_value_is_the_data_sets_own_unless_it_says_one(tmp_path):
@@ -143,6 +145,23 @@ def test_better_than_another(tmp_path, number, ours, others, measured, outcome):
         [claim(number, of="PConvUNet", data="CIFAR10", better_than="ConvUNet")], collect(save(tmp_path, *found))
     )
     assert (line.measured.replace("-0.00", "+0.00"), line.outcome) == (measured, outcome)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "outcome", "n"),
+    [
+        # five of seven never learn: by those that do nothing is decided, by all it is (p = 0.012)
+        ([0.5, 0.52, *[0.1] * 5], [0.49, 0.51, 0.5, 0.52, 0.53, 0.5, 0.51], "refuted", "2 of 7 that learnt–7"),
+        # better when it learns, worse over all: neither
+        ([0.6, 0.601, 0.602, *[0.1] * 9], [0.5 + i / 1000 for i in range(12)], "undecided", "3 of 12 that learnt–12"),
+        ([0.1] * 7, [0.49, 0.51, 0.5, 0.52, 0.53, 0.5, 0.51], "refuted", "0 of 7 that learnt–7"),
+        ([0.9, 0.901, 0.902, 0.1], [0.5, 0.501, 0.502, 0.503], "holds", "3 of 4 that learnt–4"),
+    ],
+)
+def test_better_than_another_where_seeds_never_learn(tmp_path, ours, theirs, outcome, n):
+    trials = collect(save(tmp_path, *models(ours, theirs)))
+    (line,) = judge([claim(of="A", better_than="B")], trials)
+    assert (line.outcome, line.n) == (outcome, n)
 
 
 @pytest.mark.parametrize(
@@ -236,9 +255,19 @@ def test_runs_of_the_same_configuration_count_from_other_sweeps_too(tmp_path):
         with_accuracy(0.5, 0),
         with_accuracy(0.1, 9, **other_config(a=1)),
     ]
-    (line,) = judge([claim(value=97.0, margin=3)], mine, more)
+    others = collect(save(tmp_path / "more", *more))
+    (line,) = judge([claim(value=97.0, margin=3)], mine, [others])
     assert (line.measured, line.n, line.outcome) == ("97.00", "3", "holds")  # seed 0 is there already
     assert len(mine.records) == 1
+    # the others drew seeds until something was decided: their level counts
+    (line,) = judge([claim(value=97.0, margin=3)], mine, [dataclasses.replace(others, looks=Looks(2, 29))])
+    half = stats.t.isf(level_of_each_look(0.05, 2, 29) / 2, 2) / math.sqrt(3)
+    assert (line.interval, line.outcome) == (f"{97 - half:.2f} to {97 + half:.2f}", "undecided")
+    # of rows of which they have no further seeds it does not
+    alike = collect(save(tmp_path / "alike", with_accuracy(0.5, 0)))
+    three = runs(tmp_path / "three", [0.96, 0.97, 0.98])
+    (line,) = judge([claim(value=97.0, margin=3)], three, [dataclasses.replace(alike, looks=Looks(2, 29))])
+    assert line.outcome == "holds"
 
 
 def test_all_files_are_judged_by_the_sweeps_in_a_folder(tmp_path, monkeypatch, capsys):

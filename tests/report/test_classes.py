@@ -5,17 +5,8 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_f1_score, multiclass_precision, multiclass_recall
 
-from headtohead.report.classes import MOST_MODELS, by_class, class_table, confusion
-from tests.records.examples import make
+from headtohead.report.classes import MOST_MODELS, by_class, class_table
 from tests.report.figures.trials import trial
-
-
-def test_confusion_matrices_are_summed():
-    matrix = [[5, 1], [2, 8]]
-    broken = [{"confusion": value} for value in (None, "x", [[1, 2]], [[1, "a"], [2, 3]], [[1, None], [0, 1]])]
-    found = [trial(quality={**make().quality, **quality}) for quality in ({"confusion": matrix}, *broken)]
-    assert confusion([*found, trial()]).tolist() == [[14, 2], [5, 15]]
-    assert confusion(found[1:]) is None
 
 
 def test_scores_of_each_class_are_those_of_torchmetrics():

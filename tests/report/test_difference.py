@@ -1,5 +1,7 @@
 """The variance over seeds and images: by hand, and where the truth is known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -42,9 +44,14 @@ def test_by_hand(images_matter):
     assert found.variance == pytest.approx(whole)
     # 4 images, 3 and 2 seeds: 3, 2 and 1 degrees of freedom; those of both sides' seeds are at most twice the fewer
     own = min(max(sum(seeds) ** 2 / (seeds[0] ** 2 / 4 + seeds[1] ** 2 / 3) - 2, 1), 2)
-    degrees = whole**2 / (shared**2 / 5 + sum(seeds) ** 2 / (own + 2)) - 2
-    assert found.degrees == pytest.approx(min(max(degrees, 1), own + 3))
-    assert found.half(0.1) == pytest.approx(stats.t.ppf(0.95, found.degrees) * np.sqrt(whole))
+    assert found.degrees == pytest.approx(own)
+    of_seeds = stats.t.ppf(0.95, own) ** 2 * (found.seeds + found.interaction)
+    of_images = 2.353363**2 * found.images  # t(0.95; 3)
+    assert found.half(0.1) == pytest.approx(np.sqrt(of_seeds + of_images), rel=1e-6)
+    assert (found.half_of_seeds(0.1), found.half_of_images(0.1)) == (
+        pytest.approx(np.sqrt(of_seeds)),
+        pytest.approx(np.sqrt(of_images), rel=1e-6),
+    )
 
 
 def test_without_images_it_is_welchs_test():
@@ -76,6 +83,14 @@ def test_what_never_varies_has_an_interval_without_end(apart):
         assert found.value == apart
         assert found.variance == 0
         assert found.half() == np.inf
+
+
+@pytest.mark.parametrize("n", [3, 5, 6, 7, 10])
+def test_rounding_makes_no_spread_of_seeds_that_end_alike(n):
+    """Some equal values have a mean that is not quite theirs: without care 93.71 thrice varies by 1e-14."""
+    for value in np.round(np.random.default_rng(n).uniform(10, 99.9, 200), 2):
+        found = difference(side([value] * n), side([value + 0.01] * n))
+        assert (found.variance, found.half()) == (0, np.inf)
 
 
 def test_one_side_without_images_leaves_seeds_alone():
@@ -123,11 +138,27 @@ def test_each_part_is_estimated_without_bias():
 @pytest.mark.parametrize("n", [(2, 2), (3, 3), (3, 6), (10, 10)])
 @pytest.mark.parametrize(("seeds", "own"), [(0.3, 0.2), (0.05, 1.0), (1.0, 0.0)])
 def test_intervals_hold_the_truth(n, seeds, own):
-    """Whether seeds or images make most of it, 95 % of 4,000 intervals hold the truth; with two seeds a few more."""
+    """Whether seeds or images make most of it, 95 % of 4,000 intervals hold the truth; with two seeds up to all."""
     random = np.random.default_rng(1)
     found = crossed(*draw(random, 4_000, n, 30, seeds=seeds, own=own, both=1.0, apart=0.4))
     share = (np.abs(found.value - 0.4) <= found.half()).mean()
-    assert 0.935 <= share <= 0.995
+    assert 0.935 <= share <= (0.995 if min(n) > 2 else 0.9995)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.01])
+@pytest.mark.parametrize(("n", "share"), [((2, 2), 0.8), ((2, 2), 0.95), ((3, 3), 0.8), ((2, 6), 0.8)])
+def test_intervals_hold_the_truth_where_few_seeds_are_most_of_the_variance(n, share, level):
+    """With one t for seeds and images 9 % of two seeds' intervals at 5 %, and 3.5 % at 1 %, did not."""
+    random = np.random.default_rng(4)
+    images = np.sqrt((1 - share) * 50) * random.normal(size=(20_000, 50))
+    drawn = [np.sqrt(share / (1 / n[0] + 1 / n[1])) * random.normal(size=(20_000, count)) for count in n]
+    a, b = (
+        dataclasses.replace(side(values), mean=values.mean(-1) + of_image.mean(-1), per_image=of_image)
+        for values, of_image in zip(drawn, (images, np.zeros_like(images)), strict=True)
+    )
+    found = difference(a, b)
+    assert found.counted
+    assert (np.abs(found.value) > found.half(level)).mean() <= 1.15 * level
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,23 @@ def test_interval_of_a_mean_by_hand_and_by_scipy():
     np.testing.assert_allclose(mean_interval(values, 0.01), (by_scipy.low, by_scipy.high))
 
 
-def test_one_value_has_no_interval_and_equal_values_one_without_width():
+def test_one_value_and_equal_values_have_no_interval():
     assert np.isnan(mean_interval([1.0])).all()
     assert np.isnan(mean_interval([[1.0], [2.0]])).all()
-    assert mean_interval([2.0, 2.0, 2.0]) == (2, 2)
+    assert np.isnan(mean_interval([2.0, 2.0, 2.0])).all()
+    assert np.isnan(mean_interval([93.71] * 3)).all()  # whose variance rounding makes 3e-28
+    low, high = mean_interval([[93.71] * 3, [96.0, 97.0, 98.0]])
+    assert np.isnan([low[0], high[0]]).all()
+    assert high[1] - low[1] == pytest.approx(2 * 4.302653 / math.sqrt(3), abs=1e-6)
+
+
+def test_intervals_of_few_answers_hold_the_truth_or_are_none():
+    """Two seeds, 200 images of which 99 % are answered right: of what has an interval, at least 95 %."""
+    right = np.random.default_rng(0).binomial(200, 0.99, (20_000, 2)) / 2
+    low, high = mean_interval(right)
+    none = np.isnan(low)
+    assert none.mean() == pytest.approx(np.mean(right[:, 0] == right[:, 1]), abs=1e-9)
+    assert np.mean((low <= 99) & (high >= 99), where=~none) >= 0.95
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])

@@ -163,6 +163,14 @@ def test_the_level_of_a_permutation_test_is_shared_with_other_pairs(tmp_path):
     assert [pair.p_of_all for pair in pairs] == [pytest.approx(4 * p)] * 2  # two numbers, two tests each
 
 
+def test_a_pair_that_only_all_seeds_can_decide_counts_for_the_level(tmp_path):
+    """One seed of A learns: no interval, but a permutation test of all in both numbers, each at half of a half."""
+    pairs = pair_of(tmp_path, [0.45, DEAD, DEAD], [0.50, 0.51, 0.52], numbers=("test_acc", "test_acc_rot90"))
+    assert [pair.difference for pair in pairs] == [None, None]
+    p = permutation_test([45, 10, 10], [50, 51, 52])
+    assert [pair.p_of_all for pair in pairs] == [pytest.approx(4 * p)] * 2
+
+
 def test_all_seeds_may_decide_where_those_that_learn_do_not(tmp_path):
     (pair,) = pair_of(tmp_path, [0.5, 0.52, DEAD, DEAD, DEAD, DEAD, DEAD], [0.49, 0.51, 0.5, 0.52, 0.53, 0.5, 0.51])
     assert pair.verdict == "undecided"
@@ -209,9 +217,8 @@ def test_the_test_set_is_counted_where_every_image_is_known(tmp_path):
     assert pair.difference.counted
     assert pair.difference.images > 0
     assert pair.half == pytest.approx(by_hand.half(0.025))
-    share = by_hand.images / by_hand.variance
-    assert pair.part("images") == pytest.approx(pair.half * math.sqrt(share))
-    assert pair.part("seeds") == pytest.approx(pair.half * math.sqrt(1 - share))
+    assert pair.part("images") == pytest.approx(stats.t.isf(0.0125, 199) * math.sqrt(by_hand.images))
+    assert pair.half == pytest.approx(math.hypot(pair.part("images"), pair.part("seeds")))
     assert pair.test_set_alone == pytest.approx(stats.norm.isf(0.0125) * math.sqrt(by_hand.images))
     assert "test set not counted" not in sentence(CLASSIFICATION, pair)
 

@@ -12,7 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from headtohead.report.classes import MOST_MODELS, class_names, confusion
+from headtohead.records.confusion import confusion
+from headtohead.report.classes import MOST_MODELS, class_names
 from headtohead.report.figures.captions import count
 from headtohead.report.figures.groups import Floats, Group
 from headtohead.report.figures.style import Picture, style
