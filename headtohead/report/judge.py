@@ -265,6 +265,9 @@ def _against(blank: Judged, samples: Samples, one: str, other: str) -> Judged:
     if claim.better_than is not None:  # by the seeds that learnt and by all: where these say the opposite, by neither
         said = {IF_SAID_TO_BE_BETTER[verdict] for verdict in (pair.verdict, pair.verdict_of_all)} - {outcome}
         outcome = said.pop() if len(said) == 1 else outcome
+        better = pair.value if kind.metrics[claim.number].goal == "max" else -pair.value
+        if pair.verdict == "equal" and better > pair.half:  # by less than the margin, and better all the same
+            outcome = "undecided"
     elif pair.verdict == "equal":
         outcome = "holds"
     elif abs(pair.value) - pair.half > margin:

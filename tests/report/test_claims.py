@@ -133,6 +133,8 @@ def test_sizes_are_exact_even_of_one_run(tmp_path, number, value, margin, outcom
         ("test_l1_hole", [0.06, 0.061, 0.062], [0.05, 0.051, 0.052], "+1.00", "refuted"),
         ("test_l1_hole", [0.05, 0.08, 0.07], [0.07, 0.06, 0.071], "-0.03", "undecided"),
         ("test_l1_hole", [0.05, 0.05001, 0.05002], [0.05001, 0.05002, 0.05], "+0.00", "refuted"),  # they are equal
+        # surely better, and by less than counts as a difference: neither
+        ("test_l1_hole", [0.05, 0.05001, 0.05002], [0.0505, 0.05051, 0.05052], "-0.05", "undecided"),
         ("test_l1_hole", [0.05], [0.06], "-1.00", "undecided"),
         ("test_l1_hole", [0.05], [], "–", "not run"),
     ],

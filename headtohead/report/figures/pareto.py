@@ -146,11 +146,12 @@ def cost_points(group: Group, cost: str, drawn: Mapping[str, Floats] | None = No
     drawn = drawn_scores(group)[0] if drawn is None else drawn
     names, recipes, seeds, rows, costs, scores = [], [], [], [], [], []
     for label, found in group.models.items():
-        cost_of = np.full(1 + DRAWS, float(found[0].size.get(cost, 0)))
+        cost_of, counted = np.full(1 + DRAWS, float(found[0].size.get(cost, 0))), len(found)
         if cost == "time":
             times = [
                 record.cost["epoch_seconds"] for record in alone(found) if has_numbers(record.cost, "epoch_seconds")
             ]
+            counted = min(counted, len(times))  # one time shows no spread
             if times and comparable:
                 again = np.array(times)[random.integers(len(times), size=(DRAWS, len(times)))]
                 cost_of = np.concatenate([[np.median(times)], np.median(again, axis=1)])
@@ -158,7 +159,7 @@ def cost_points(group: Group, cost: str, drawn: Mapping[str, Floats] | None = No
             values = group.scaled(group.kind.main, np.array([[record.quality[group.kind.main]] for record in found]))
             names.append(label)
             recipes.append(recipe_of(found[0]))
-            seeds.append(len(found))
+            seeds.append(counted)
             rows.append([cost_of[0], *(part[0] for part in band(values))])
             costs.append(cost_of)
             scores.append(drawn[label])
