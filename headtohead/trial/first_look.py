@@ -154,7 +154,7 @@ def known_classes(part: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted((ROOT / folders[part]).glob("[!_]*.py")):
         for node in source(path).body:
-            name = node.name if isinstance(node, ast.ClassDef) else ""
+            name = node.name if isinstance(node, ast.ClassDef) and node.bases else ""  # Pool is no data set
             if name and name.lower() == path.stem.replace("_", "") and name != "Task":
                 found[name] = path
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
