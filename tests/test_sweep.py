@@ -46,7 +46,8 @@ def contents(folder: Path) -> dict[str, dict]:
     found = {}
     for path in folder.glob(f"runs/tiny/*/{records.FILE_NAME}"):
         value = json.loads(path.read_text())
-        value.pop("cost")
+        for measured in ("cost", "contention"):  # of the machine, and of what else it did
+            value.pop(measured)
         for epoch in value["history"]:
             epoch.pop("seconds")
         found[path.parent.name] = value
