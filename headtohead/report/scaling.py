@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from headtohead.records.metrics import Kind, is_number, kind_of
 from headtohead.records.record import Record, config_hash
@@ -196,7 +196,7 @@ def crossing(one: Line, other: Line, sign: int = 1) -> Crossing:
     random = np.random.default_rng(0)
     n = min(len(values) for line in (better, worse) for values in line.y)
     if n > 1:  # few seeds know their own spread badly
-        wider = float(stats.t.ppf(1 - LEVEL / 2, 2 * (n - 1)) / stats.norm.ppf(1 - LEVEL / 2))
+        wider = float(special.stdtrit(2 * (n - 1), 1 - LEVEL / 2) / special.ndtri(1 - LEVEL / 2))
         drawn = [
             np.array([v.mean() + wider * (drawn_means(v, DRAWS, random) - v.mean()) for v in line.y]).T
             for line in (better, worse)

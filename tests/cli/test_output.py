@@ -47,7 +47,7 @@ def test_work_goes_on_without_a_reader(workplace):
         pytest.param(
             [ROOT / "train.py", "fit", "--model=SimpleCNN", *TINY, "--trainer.max_epochs=1"], marks=pytest.mark.slow
         ),
-        pytest.param([ROOT / "report.py", ROOT / "results" / "plain_vs_equivariant"], marks=pytest.mark.slow),
+        pytest.param([ROOT / "report.py", ROOT / "results" / "conv_vs_involution"], marks=pytest.mark.slow),
         pytest.param(["-m", "benchmarks", "--list"], marks=pytest.mark.slow),
         pytest.param(["-m", "lit_models"], marks=pytest.mark.slow),
     ],
