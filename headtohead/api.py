@@ -28,7 +28,8 @@ from headtohead.report.html import ENVIRONMENT
 from headtohead.report.table import brief
 from headtohead.report.write import show, write
 from headtohead.runner import main as runner
-from headtohead.runner.sweep_file import MODULE, SEED, read_sweep
+from headtohead.runner.sweep_checks import MODULE
+from headtohead.runner.sweep_file import SEED, read_sweep
 from headtohead.trial.arrays import FOLDER, Arrays, OwnArrays, keep
 from headtohead.trial.describe import describe_data, describe_network, parameter
 

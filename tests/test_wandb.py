@@ -17,7 +17,7 @@ from headtohead.records import record as records
 from headtohead.report import from_wandb
 from headtohead.report.main import main as make_tables
 from headtohead.runner import process as processes
-from headtohead.runner.sweep_file import MODULE
+from headtohead.runner.sweep_checks import MODULE
 from tests.conftest import ROOT
 from tests.tiny import TINY
 from tests.wandb_server import ENTITY

@@ -30,7 +30,8 @@ from headtohead.runner import process as processes
 from headtohead.runner.matched import MEASURES, matched_file
 from headtohead.runner.run import Run, is_finished, kind_of
 from headtohead.runner.strategy import AsListed
-from headtohead.runner.sweep_file import MODULE, SEED, Sweep, SweepError, Trial, read_sweep
+from headtohead.runner.sweep_checks import MODULE
+from headtohead.runner.sweep_file import SEED, Sweep, SweepError, Trial, read_sweep
 from headtohead.trial.hardware import cores, gpus
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headtohead.runner.distributions import DISTRIBUTIONS
-from headtohead.runner.sweep_file import PARAMETER_KEYS, SweepError, read_sweep
+from headtohead.runner.sweep_checks import PARAMETER_KEYS
+from headtohead.runner.sweep_file import SweepError, read_sweep
 
 GOOD = """
 program: train.py
