@@ -14,9 +14,10 @@ from headtohead.records.metrics import Kind
 from headtohead.report import claims, judge, learning, scaling, times, tuning
 from headtohead.report.collect import Trials, mixed_hardware, runs_table
 from headtohead.report.ranks import Ranks, mean_ranks
+from headtohead.report.sentences import sentences
 from headtohead.report.summary import best_rows, by_kind, by_table, notes, summarize
 from headtohead.report.table import Grid, closer, costs, never_learning, pairwise, quality, verdict_table
-from headtohead.report.verdicts import Pair, Samples, compare, margin_of, sentences
+from headtohead.report.verdicts import Pair, Samples, compare, margin_of
 
 MOST_ROWS = 120  # of a table
 MOST_COMPARED = 30  # rows of a table of which every two are compared; of a longer one each is compared with the best

@@ -11,9 +11,10 @@ import pandas as pd
 
 from headtohead.records.metrics import COSTS, KINDS, Cost, Kind
 from headtohead.report.judge import Judged
+from headtohead.report.sentences import ratio_of_times
 from headtohead.report.statistics import share_interval
 from headtohead.report.times import AGAIN, ratio_in_turn
-from headtohead.report.verdicts import Pair, ratio_of_times
+from headtohead.report.verdicts import Pair
 
 PRICED = ("total_seconds", "target_seconds")  # of which a price per hour gives the price
 

@@ -18,7 +18,8 @@ from headtohead.records.looks import Looks, read_looks, write_looks
 from headtohead.report import claims
 from headtohead.report.collect import Trials, collect
 from headtohead.report.comparison import Asked, make_comparison
-from headtohead.report.verdicts import Pair, sentence
+from headtohead.report.sentences import sentence
+from headtohead.report.verdicts import Pair
 from headtohead.runner.sweep_file import SEED, Sweep, Trial
 
 WAIT = 5.0  # seconds between two looks for the trials of other shards

@@ -13,8 +13,9 @@ from headtohead.records.per_image import of_classifier
 from headtohead.report.collect import collect, runs_table
 from headtohead.report.comparison import make_comparison
 from headtohead.report.difference import difference, side
+from headtohead.report.sentences import sentence, unit_of
 from headtohead.report.statistics import level_of_each_look, permutation_test
-from headtohead.report.verdicts import Pair, Samples, compare, margin_of, sentence, unit_of, verdict_of
+from headtohead.report.verdicts import Pair, Samples, compare, margin_of, verdict_of
 from tests.records.examples import filled, make, other_config, save, with_accuracy
 
 CLASSES = list("0123456789")

@@ -15,7 +15,8 @@ from headtohead.report.comparison import Asked
 from headtohead.report.figures.captions import count
 from headtohead.report.figures.style import COLORS, GREY, WIDTH, Picture, Spot, style
 from headtohead.report.judge import Judged
-from headtohead.report.verdicts import margin_of, unit_of
+from headtohead.report.sentences import unit_of
+from headtohead.report.verdicts import margin_of
 
 # by what is decided, with a marker of its own for those who see no colours
 LOOKS = {
