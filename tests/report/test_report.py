@@ -4,11 +4,13 @@ import base64
 import csv
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 
+from headtohead.report import claims
 from headtohead.report.collect import collect, labels
 from headtohead.report.comparison import make_comparison
 from headtohead.report.html import command, commands, html
@@ -53,7 +55,9 @@ def test_numbers_equal_runs_csv():
     assert tables["runs"] == [[row[i] for i in order] for row in rows]
 
     runs = pd.read_csv(COMMITTED / "runs.csv")
-    runs["label"] = runs.config_hash.map(labels(collect(COMMITTED)))
+    trials = collect(COMMITTED)
+    named = claims.named_rows(claims.read(trials.name).labels, trials)
+    runs["label"] = runs.config_hash.map(labels(replace(trials, named=named)))
     by_label = runs.groupby("label")
     mean, std = by_label.mean(numeric_only=True), by_label.std(numeric_only=True)
     times = runs[runs.trials_at_once == 1].groupby("label").mean(numeric_only=True)
