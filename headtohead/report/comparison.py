@@ -226,7 +226,8 @@ def _part(
             continue
         pairs = [pair for pair in find_pairs(trials, question) if set(pair) <= set(keys)]
         margins = question.margins() if margin is None else dict.fromkeys(question.numbers, margin)
-        found = compare(samples, pairs, question.numbers, margins, names, trials.looks)
+        stated = len(question.pairs)
+        found = compare(samples, pairs, question.numbers, margins, names, trials.looks, stated=stated)
         taken |= {(frozenset(pair), number) for pair in pairs for number in question.numbers}
         if found:
             asked.append(Asked(question.ask, data, kind, rows, found, trials.looks))

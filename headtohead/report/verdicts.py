@@ -225,8 +225,11 @@ def compare(
     names: Mapping[str, str],
     looks: Looks | None = None,
     but: Container[tuple[frozenset[str], str]] = (),
+    stated: int = 0,
 ) -> list[Pair]:
     """Compare pairs of rows in some numbers: one question, whose verdicts share the 5 %.
+
+    Those that have not run yet have their share too: what is said of the first must hold when the last has run.
 
     Args:
         samples: of the table.
@@ -236,6 +239,7 @@ def compare(
         names: of the rows.
         looks: how often the verdicts were looked at while seeds were drawn, if they were.
         but: what another question is about, two rows and a number each, and this one is not.
+        stated: how many pairs the question names, where it was stated before the trials ran.
     """
     found = [
         _pair(samples, a, b, number, margins[number], names)
@@ -247,7 +251,7 @@ def compare(
     ]
     # also those of which too few learnt for an interval: all seeds may still decide them
     tests = sum(pair.difference is not None or not math.isnan(pair.p_of_all) for pair in found)
-    return [_at_level(pair, tests, looks) for pair in found]
+    return [_at_level(pair, max(tests, stated * len(numbers)), looks) for pair in found]
 
 
 def _pair(samples: Samples, a: str, b: str, number: str, margin: float, names: Mapping[str, str]) -> Pair:

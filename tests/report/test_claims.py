@@ -315,6 +315,12 @@ def test_pairs_of_which_one_did_not_run_or_both_are_the_same_are_left_out(tmp_pa
 ASK = "ask: a, data: MNIST, numbers: [test_acc]"
 
 
+def test_pairs_that_have_not_run_yet_keep_their_share_of_the_error_rate(tmp_path, monkeypatch):
+    ask(tmp_path, monkeypatch, f"questions: [{{{ASK}, pairs: [[B, A], [C, A], [D, A]]}}]")
+    half_run = make_comparison(collect(save(tmp_path / "mine", *models([0.9, 0.91], [0.92, 0.93]))))
+    assert [pair.level for pair in half_run.headline[0].pairs] == [pytest.approx(0.05 / 3)]
+
+
 def test_a_question_is_the_headline_and_a_family_of_its_own(tmp_path, monkeypatch):
     ask(tmp_path, monkeypatch, f"questions: [{{{ASK}, pairs: [[B, A]], margin: 0.3}}, {{{ASK}, pairs: [[C, A]]}}]")
     values = [[0.97 - 0.01 * step + 0.001 * seed for seed in range(3)] for step in range(3)]
