@@ -307,7 +307,7 @@ def report(tables: int) -> Iterator[str]:
     )
     own_error = 3 * math.sqrt(0.05 * 0.95 / tables)
     yield from _table(
-        f"Coverage of the 95 % interval of one difference: 93 to 97, within the simulation's error of {_percent(own_error)}",
+        f"Coverage of the 95 % interval of one difference: 93 to 97, within the {_percent(own_error)} of a simulation",
         ["seeds scatter as", *(f"n = {n}" for n in SEEDS)],
         [[name, *(_percent(coverage(draw, n, tables)) for n in SEEDS)] for name, draw in known.items()],
     )
