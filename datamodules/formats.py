@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps
 
 Bytes = npt.NDArray[np.uint8]
 Readable = BinaryIO | gzip.GzipFile | lzma.LZMAFile
@@ -27,6 +27,8 @@ MAX_ARCHIVE_BYTES = 512 * 2**20  # of a whole archive once unpacked; CIFAR-10 ha
 
 def read_pixels(path: Path | str, channels: int, size: int) -> Bytes:
     """Return an image file as ``(C, S, S)``, resized whatever its proportions (bilinear, with antialiasing).
+
+    A photograph that was taken with the camera turned is turned upright, as its EXIF data say.
 
     Args:
         path: of the file, in any format that PIL reads.
@@ -40,7 +42,7 @@ def read_pixels(path: Path | str, channels: int, size: int) -> Bytes:
         with Image.open(path) as image:
             if image.mode.startswith(("I", "F")):
                 raise ValueError("has more than 8 bits for a colour")
-            coloured = image.convert("L" if channels == 1 else "RGB")
+            coloured = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
             pixels = np.array(coloured.resize((size, size), Image.Resampling.BILINEAR))
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: of a broken PNG
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not an image"

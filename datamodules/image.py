@@ -6,6 +6,7 @@ import hashlib
 import os
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, cast
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -177,6 +178,11 @@ class ImageDataModule(LightningDataModule):
         for part in (self.test.images, self.test.labels):
             digest.update(part.numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of all images and the labels that are learnt: 8 hexadecimal digits, by which a change is seen."""
+        return f"{crc32(self._pool.labels.numpy().data, crc32(self._pool.images.numpy().data)):08x}"
 
     @property
     def images_on(self) -> Literal["device", "host"]:

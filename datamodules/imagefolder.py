@@ -18,6 +18,8 @@ from datamodules.sources import Arrays
 from datamodules.split import stratified_sample
 
 SPLITS = ("train", "val", "test")
+# What others call them: two of these are no classes.
+LIKE_SPLITS = {*SPLITS, "training", "valid", "validation", "dev", "eval", "testing"}
 TEST_SHARE, VAL_SHARE = 0.2, 0.1
 # Of ImageNet's pixels, by which photographs are usually normalised: torchvision's weights expect it.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -121,8 +123,13 @@ class ImageFolder(ImageDataModule):
         """Return the files of each split; all are those of ``train`` where there are no folders for the splits."""
         if not self.root.is_dir():
             raise ValueError(f"root must be a folder: there is no {self.root}")
-        inner = {path.name for path in self.root.iterdir() if path.is_dir()}
+        inner = {path.name for path in _folders(self.root)}
         if "train" not in inner or not inner <= set(SPLITS):
+            if len(splits := sorted(name for name in inner if name.lower() in LIKE_SPLITS)) > 1:
+                raise ValueError(
+                    f"root: the splits in {self.root} must be called train, test and perhaps val, and nothing lie "
+                    f"beside them: got {', '.join([*splits, *sorted(inner - {*splits})])}"
+                )
             return {"train": _files(self.root)}
         if "test" not in inner:
             raise ValueError(f"root: {self.root} has a folder train and none called test")
@@ -158,11 +165,30 @@ def _files(folder: Path) -> torchvision.datasets.ImageFolder:
     Raises:
         ValueError: there are fewer than two classes, or one has no image.
     """
-    if sum(path.is_dir() for path in folder.iterdir()) < 2:
+    if len(_folders(folder)) < 2:
         raise ValueError(f"root: {folder} must hold a folder of images for each class, at least two")
-    found = torchvision.datasets.ImageFolder(folder, allow_empty=True)
+    found = _Visible(folder, allow_empty=True, is_valid_file=lambda path: _is_image(Path(path).relative_to(folder)))
     counts = np.bincount(found.targets, minlength=len(found.classes))
     if empty := [name for name, count in zip(found.classes, counts, strict=True) if not count]:
         kinds = ", ".join(IMG_EXTENSIONS)
         raise ValueError(f"root: {folder / empty[0]} has no image, whose name ends in {kinds}")
     return found
+
+
+class _Visible(torchvision.datasets.ImageFolder):  # type: ignore[misc]  # torchvision gives it no types
+    """torchvision's list without hidden folders, such as the copies of images that Jupyter keeps."""
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        """Return the names of the classes, and their numbers."""
+        names = sorted(path.name for path in _folders(Path(directory)))
+        return names, {name: number for number, name in enumerate(names)}
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder that are not hidden."""
+    return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+
+def _is_image(path: Path) -> bool:
+    """Tell whether a file, by its path below the data's folder, is an image and not hidden."""
+    return path.name.lower().endswith(IMG_EXTENSIONS) and not any(part.startswith(".") for part in path.parts)

@@ -48,8 +48,12 @@ def taken_by(build: Build, facts: Mapping[str, int], **given: Any) -> dict[str, 
 
 
 def takes_mask(network: Any) -> bool:
-    """Tell whether a network, or a class of one, fills holes: its ``forward`` takes images and a ``mask``."""
-    return "mask" in inspect.signature(network.forward).parameters
+    """Tell whether a network, or a class of one, fills holes: its ``forward`` takes images and needs a ``mask``.
+
+    One that does without, ``mask=None``, may be a classifier.
+    """
+    mask = inspect.signature(network.forward).parameters.get("mask")
+    return mask is not None and mask.default is mask.empty
 
 
 def example_inputs(network: nn.Module, facts: Mapping[str, int]) -> tuple[Tensor, ...]:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from datamodules import ImageDataModule
+from datamodules.formats import read_pixels
 from datamodules.sources import DataUnavailable, compact_file
 from headtohead.pictures.layers import Floats
 from headtohead.trial.opening import CheckpointError
@@ -65,18 +64,16 @@ def read_images(paths: Sequence[Path], inputs: tuple[Tensor, ...], data: ImageDa
     Raises:
         CheckpointError: a file is no image, or the network takes neither grey images nor colours.
     """
-    channels, height, width = inputs[0].shape[1:]
+    channels, size = inputs[0].shape[1:3]
     if channels not in (1, 3):
         raise CheckpointError(f"--image: the network takes images of {channels} channels; 1 and 3 can be read")
     samples = []
     for path in paths:
         try:
-            with Image.open(path) as image:
-                pixels = np.array(image.convert("L" if channels == 1 else "RGB").resize((width, height)), np.float32)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else "not an image"
-            raise CheckpointError(f"--image: {path}: {reason}") from None
-        tensor = torch.from_numpy(pixels).view(1, height, width, channels).permute(0, 3, 1, 2) / 255
+            pixels = read_pixels(path, channels, size)
+        except ValueError as error:
+            raise CheckpointError(f"--image: {path}: {error}") from None
+        tensor = torch.from_numpy(pixels).unsqueeze(0).float() / 255
         samples.append(_sample(path.name, tensor, inputs, data))
     return samples
 

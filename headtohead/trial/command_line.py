@@ -57,6 +57,7 @@ from headtohead.trial.networks import (
     Network,
     build,
     build_network,
+    check_kept,
     facts_of,
     fills_holes,
     named,
@@ -263,7 +264,10 @@ class TrialCLI(LightningCLI):
         if said and self.trainer.is_global_zero:
             print(said, flush=True)
         self._settle_identity(config)
-        try_on_one_batch(self.model, self.datamodule, class_name(config.model.class_path))
+        name = class_name(config.model.class_path)
+        try_on_one_batch(self.model, self.datamodule, name)
+        if not config.model.class_path.startswith("lit_models."):  # the suite's own are known to be kept
+            check_kept(lambda: build_network(config.model, facts), self.model, self.datamodule, name)
         on_gpu = isinstance(self.trainer.accelerator, CUDAAccelerator)
         if on_gpu and getattr(self.datamodule, "memory_format", "contiguous") == "channels_last":
             lay_channels_last(net)

@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from lightning.pytorch import Trainer
@@ -212,6 +213,13 @@ def _class(value: Any) -> Any:
 
 def _scalar(value: Any) -> Any:
     """Return a value as a record keeps it."""
+    if isinstance(value, Enum):
+        return value.name
     if value is None or isinstance(value, int | float | str | bool):
         return value
-    return json.dumps(_class(value), default=str)
+    return json.dumps(_class(value), default=_as_given)
+
+
+def _as_given(value: Any) -> str:
+    """Return how the command line takes what JSON has no word for: of an enumeration, the name."""
+    return value.name if isinstance(value, Enum) else str(value)

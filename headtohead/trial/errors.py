@@ -34,6 +34,10 @@ _OF_THE_DATA = "{option}: comes from the data, and is given nowhere else: leave 
 _A_TASK = "--model: {value} is a task, which wraps a network: give the network as --model and the task as --task"
 _BASES = {"Network": "nn.Module, nor a function whose return type is one"}  # what a type is called to the user
 _TEXTS = (
+    (
+        r"class_path '(?P<value>[^']+)':\s+'functools.partial'",
+        "--{key}: {value} is a functools.partial: give a class or a function, and its arguments as --{key}.…",
+    ),
     (r"class_path .*\s+the following arguments are required: (?P<name>.+)", "--{key}: {owner} needs {name}"),
     (r"arguments are required: (?:\w+\.)?(?P<name>\w+)", "--{name} is required: one of {classes}"),
     (r"[Uu]nrecognized arguments: (?P<option>[^\s=]*)", "{option}: no such argument{near_option}"),

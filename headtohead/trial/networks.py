@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -13,6 +13,7 @@ from kornia import augmentation as K
 from kornia.augmentation.base import _BasicAugmentationBase as KorniaAugmentation
 from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.trial.errors import is_out_of_memory
@@ -21,6 +22,8 @@ from lit_models.facts import FACTS, NAMES, taken_by, takes_mask
 
 FROM_THE_DATA = frozenset(name for names in NAMES.values() for name in names)  # nobody needs to type these
 MIXES = K.MixAugmentationBaseV2  # but for one, they need more than the images
+ROUNDING = 1e-3  # of the largest output: float32 leaves less, what is wrong more
+OTHER_SEED = 20_260  # a trial's own is hardly ever this one
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 
@@ -112,6 +115,8 @@ def try_on_one_batch(task: Task, data: LightningDataModule, name: str) -> None:
         return
     images = torch.rand(2, facts["in_channels"], facts["image_size"], facts["image_size"], generator=torch.Generator())
     layout = str(getattr(data, "memory_format", "contiguous"))
+    with torch.random.fork_rng():
+        _settle(task, images)
     with torch.random.fork_rng(), left_as_it_is(task):
         _try_augmentation(getattr(data, "augment", None), images)
         wrong = _wrong(task, images, layout)
@@ -126,7 +131,7 @@ def try_on_one_batch(task: Task, data: LightningDataModule, name: str) -> None:
 def left_as_it_is(module: nn.Module) -> Iterator[None]:
     """Give a module back its mode and its buffers, such as the statistics of batch norm, and no gradients."""
     modes = {part: part.training for part in module.modules()}
-    buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
+    buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers() if not is_lazy(buffer)}
     try:
         yield
     finally:
@@ -180,6 +185,77 @@ def _always(augment: nn.Module) -> Iterator[None]:
             setattr(part, name, share)
 
 
+def _settle(task: Task, images: Tensor) -> None:
+    """Let lazy layers take their shapes from images; what is wrong with the network is said later."""
+    if any(map(is_lazy, [*task.parameters(), *task.buffers()])):
+        modes = {part: part.training for part in task.modules()}
+        task.eval()  # in training, batch norm would begin with the statistics of these images
+        with suppress(Exception), torch.no_grad():
+            task.net(*task.inputs(images.clone()))
+        for part, training in modes.items():
+            part.training = training
+
+
+def _not_of_its_own(task: Task, images: Tensor) -> str | None:
+    """Return why the output for an image, in evaluation, is not that image's alone, or None.
+
+    Its test would then depend on chance, or on which images share a batch.
+    """
+    # of copies: a network may change its input
+    together, again = (task.net(*task.inputs(images.clone())) for _ in range(2))
+    if not _alike(together, again):
+        return (
+            "gives other outputs for the same images in evaluation: what it draws at random must depend on "
+            "self.training, as F.dropout(x, p, self.training) does"
+        )
+    try:
+        alone = [task.net(*task.inputs(image.clone())) for image in images.split(1)]
+    except Exception as error:  # of anybody's forward
+        return f"cannot take a batch of one image in evaluation: {one_line(error)}"
+    if isinstance(together, Tensor) and not _alike(together, torch.cat(alone)):
+        return (
+            "lets the output for an image depend on the others of its batch in evaluation, as batch norm without "
+            "running statistics does, and attention or recurrence that is not told batch_first=True"
+        )
+    return None
+
+
+def _alike(one: object, other: object) -> bool:
+    """Tell whether two outputs are the same but for rounding, which is another for each size of a batch."""
+    if not (isinstance(one, Tensor) and isinstance(other, Tensor)):  # of somebody's own task
+        return True
+    return bool((one - other).abs().max() <= ROUNDING * one.abs().max())
+
+
+def check_kept(again: Callable[[], nn.Module], task: Task, data: LightningDataModule, name: str) -> None:
+    """Refuse a network that its weights and buffers do not make what it is: a checkpoint could not bring it back.
+
+    Args:
+        again: builds it anew; it draws other random numbers.
+        task: around the network, after some passes in training.
+        data: whose facts say what images look like.
+        name: of the network, for messages.
+
+    Raises:
+        UsageError: built anew and filled with the same weights, it answers otherwise.
+    """
+    facts = facts_of(data)
+    if len(facts) < len(FACTS):
+        return
+    images = torch.rand(2, facts["in_channels"], facts["image_size"], facts["image_size"], generator=torch.Generator())
+    anew = f"--model: {name} answers otherwise when it is built anew with the same weights, as from a checkpoint"
+    with torch.random.fork_rng(), left_as_it_is(task), torch.no_grad():
+        torch.manual_seed(OTHER_SEED)
+        twin = again()
+        try:
+            twin.load_state_dict(task.net.state_dict())
+            outputs = [one.eval()(*task.inputs(images.clone())) for one in (task.net, twin)]
+        except Exception as error:  # of anybody's
+            raise UsageError(f"{anew}: {one_line(error)}") from None
+    if not _alike(*outputs):
+        raise UsageError(f"{anew}: what it draws or changes must be a parameter or a buffer (register_buffer)")
+
+
 def _wrong(task: Task, images: Tensor, layout: str) -> str | None:
     """Return what is wrong with a network's answer to images in a layout, or with training it on them, or None."""
     images = images.to(memory_format=LAYOUTS[layout])
@@ -192,6 +268,8 @@ def _wrong(task: Task, images: Tensor, layout: str) -> str | None:
             if getattr(task, "turned", True) and (
                 said := task.check(torch.empty_like(images).copy_(images.rot90(1, (2, 3))))
             ):
+                return said
+            if said := _not_of_its_own(task, images):
                 return said
     except Exception as error:  # of anybody's forward
         return f"cannot take images of shape {tuple(images.shape)}: {one_line(error)}"

@@ -26,7 +26,7 @@ from typing import IO
 import torch
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from datamodules import ImageDataModule
@@ -138,7 +138,7 @@ def _by_imagenet(options: argparse.Namespace, of_the_network: Sequence[str]) -> 
     for path in (path for given in options.image for path in _files(given)):
         try:
             with Image.open(path) as image:
-                pixels = prepare(image.convert("RGB"))
+                pixels = prepare(ImageOps.exif_transpose(image).convert("RGB"))
         except (OSError, Image.DecompressionBombError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "not an image"
             raise CheckpointError(f"--image: {path}: {reason}") from None

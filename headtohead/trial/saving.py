@@ -108,6 +108,7 @@ class History(Checkpoint):
     def __init__(self, folder: Path) -> None:
         self.path = folder / "last.ckpt"
         self.epochs: list[dict[str, float | None]] = []
+        self.data: str | None = None  # fingerprint of all images and labels
         self.contention: list[dict[str, float | None]] = []  # of each epoch, its validation included
         self._start = time.perf_counter()
         self._earlier_seconds = 0.0
@@ -129,6 +130,17 @@ class History(Checkpoint):
             if trainer.is_global_zero:  # a logger of one's own may have made another folder alone
                 self.path.parent.parent.mkdir(parents=True, exist_ok=True)
             self._start = time.perf_counter()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse data that are no longer those that the last checkpoint was trained on.
+
+        Raises:
+            MisconfigurationException: they have changed since.
+        """
+        data = getattr(getattr(trainer, "datamodule", None), "fingerprint", None)
+        if self.data is not None and data != self.data:
+            raise MisconfigurationException("--ckpt_path: the data have changed since it was written: begin anew")
+        self.data = data
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget what was allocated before, on a GPU."""
@@ -182,12 +194,13 @@ class History(Checkpoint):
     def state_dict(self) -> dict[str, Any]:
         """Return what the checkpoint keeps."""
         measured = {"epochs": self.epochs, "contention": self.contention}
-        return {**measured, "seconds": self.total_seconds, "memory": self.peak_memory_mb}
+        return {**measured, "data": self.data, "seconds": self.total_seconds, "memory": self.peak_memory_mb}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.epochs = list(state_dict["epochs"])
         self._earlier_seconds = state_dict["seconds"]
-        # checkpoints of an earlier version have neither
+        # checkpoints of earlier versions have none of these
+        self.data = state_dict.get("data")
         self.peak_memory_mb = state_dict.get("memory", 0.0)
         self.contention = list(state_dict.get("contention", [{}] * len(self.epochs)))

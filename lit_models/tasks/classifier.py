@@ -19,6 +19,7 @@ QUARTER_TURNS = (90, 180, 270)
 FIRST, MANY = 5, 10  # the likeliest classes of the top-5 accuracy, which is shown of more classes than this
 ROTATION_SWEEP = tuple(range(0, 360, 15))
 CALIBRATION_BINS = 15
+NEARLY = 1e-3  # what sums of probabilities may be from 1, in bfloat16 and by rounding
 
 
 class Classifier(Task):
@@ -102,7 +103,11 @@ class Classifier(Task):
         if logits.shape != wanted:
             each = "; one for each class, of two too" if logits.shape[1:] in ((), (1,)) else ""
             return f"must return logits of shape {wanted} (images, classes): got {tuple(logits.shape)}{each}"
-        return None if logits.isfinite().all() else "returns logits that are not finite before it is trained"
+        if not logits.isfinite().all():
+            return "returns logits that are not finite before it is trained"
+        if (logits >= 0).all() and (logits.sum(1) - 1).abs().max() < NEARLY:
+            return "must return logits: got probabilities; the loss has the softmax, leave it out"
+        return None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the mean cross-entropy of the batch."""

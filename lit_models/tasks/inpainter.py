@@ -230,8 +230,8 @@ class Inpainter(Task):
         self.log_dict(scalars, sync_dist=True)  # equal on all ranks already: in_order() gathers
 
     def _fill(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Return the network's output in float32; what lies in the holes never reaches it."""
-        output: Tensor = self(torch.where(mask != 0, images, 0), mask)
+        """Return the network's output in float32; what lies in the holes never reaches it, nor does it the mask."""
+        output: Tensor = self(torch.where(mask != 0, images, 0), mask.clone())
         return output.float()
 
     def _fixed_masks(self, images: Tensor, batch_idx: int) -> tuple[Tensor, Tensor]:

@@ -190,6 +190,8 @@ class Task(LightningModule):
         # while 16-mixed has them scaled: a fused step undoes that only at its end.
         looked_at = bool(self.l1) or getattr(self._trainer, "gradient_clip_val", None) is not None
         fused = True if self.device.type in ("cpu", "cuda") and not (looked_at and self._scaled()) else None
+        if not all(parameter.is_floating_point() for parameter in self.parameters()):  # complex ones have no such pass
+            fused = None
         shared: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": fused}
         optimizer: torch.optim.Optimizer
         if self.optimizer == "sgd":

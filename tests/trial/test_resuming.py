@@ -12,7 +12,7 @@ from headtohead.records import record as records
 from headtohead.trial import main as train
 from headtohead.trial.saving import History
 from tests.test_train import weights, without_times
-from tests.tiny import TINY
+from tests.tiny import TINY, Tiny
 
 FIT = ["fit", "--model=SimpleCNN", "--model.width=2", *TINY, "--trainer.accelerator=cpu", "--trainer.logger=false"]
 RANDOM = """
@@ -206,3 +206,21 @@ def test_last_without_a_checkpoint_is_no_new_trial(workplace, capfd):
     line = refused(capfd, [*FIT, "--ckpt_path=last"])
     assert line.startswith("--ckpt_path: there is no runs/train/SimpleCNN-Tiny-seed0-")
     assert line.endswith("/checkpoints/last.ckpt to go on from: leave --ckpt_path out to begin")
+
+
+def test_data_that_have_changed_since_are_refused(workplace, capfd, monkeypatch):
+    """One pixel of one training image; the same images go on."""
+    arguments = [*FIT, "--trainer.max_epochs=2", "--trainer.default_root_dir=broken"]
+    kill_after(1, arguments)
+    load = Tiny.load
+
+    def other(self):
+        arrays = load(self)
+        arrays.train_images[7, 0, 3, 3] ^= 1
+        return arrays
+
+    monkeypatch.setattr(Tiny, "load", other)
+    assert train.main([*arguments, "--ckpt_path=last"]) == 2
+    assert capfd.readouterr().err == ("train.py: --ckpt_path: the data have changed since it was written: begin anew\n")
+    monkeypatch.setattr(Tiny, "load", load)
+    assert train.main([*arguments, "--ckpt_path=last"]) == 0
