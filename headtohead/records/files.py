@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from filelock import FileLock
+
 
 def write_text(path: Path, text: str, durable: bool = True) -> Path:
     """Replace the file at ``path`` by ``text``; see :func:`write_bytes`."""
@@ -37,3 +39,8 @@ def write_bytes(path: Path, content: bytes, durable: bool = True) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def lock_of(folder: Path) -> FileLock:
+    """Return the lock of a trial's folder: within a process always the same, which may be taken more than once."""
+    return FileLock(folder.resolve() / ".lock", is_singleton=True)

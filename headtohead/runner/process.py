@@ -14,7 +14,9 @@ from multiprocessing.process import BaseProcess, parent_process
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
+
+from headtohead.records.files import lock_of
 
 LOG = "log.txt"
 BUSY = 75  # exit code: another process runs this trial
@@ -105,7 +107,7 @@ def _run(args: list[str], folder: Path, environment: dict[str, str]) -> None:
     os.environ.pop("PYTHONSAFEPATH", None)  # which was for the server alone
     os.environ.pop("WANDB_SERVICE", None)  # that of the process above ends with it; a trial has its own
     os.environ.update(environment)
-    lock = FileLock(folder / ".lock")
+    lock = lock_of(folder)
     try:
         lock.acquire(timeout=0)
     except Timeout:

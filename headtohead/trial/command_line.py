@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from filelock import BaseFileLock, Timeout
 from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -22,6 +23,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.records import record as records
+from headtohead.records.files import lock_of
 from headtohead.trial import tracking
 from headtohead.trial.arguments import (
     check_arguments,
@@ -83,6 +85,7 @@ class TrialCLI(LightningCLI):
     building: str | None = None  # what is being built by somebody else's code, if anything
     resumes = False  # whether it was asked to go on
     weights: Weights | None = None  # that the network starts from
+    lock: BaseFileLock | None = None  # of the folder, while it is trained there
     checkpoint: dict[str, Any] | None = None  # what ``--ckpt_path`` holds
 
     def __init__(self, check_only: bool = False) -> None:
@@ -99,6 +102,9 @@ class TrialCLI(LightningCLI):
         except (UsageError, MisconfigurationException):
             self._discard()
             raise
+        finally:
+            if self.lock is not None:
+                self.lock.release()
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -325,8 +331,9 @@ class TrialCLI(LightningCLI):
                 "no epoch was trained and validated, so there is nothing to test: "
                 "see trainer.max_epochs, trainer.max_steps and trainer.limit_*"
             )
-        best = str(self.recorder.best.path)
-        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+        best = self.recorder.best.path
+        open_checkpoint(best, self.config.fit.model.class_path)  # which says in one line that it is damaged
+        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=str(best), verbose=False)
         path = self.recorder.folder / records.FILE_NAME
         for logger in self.trainer.loggers if self.trainer.is_global_zero else []:  # which has written the record
             if isinstance(logger, tracking.TrialLogger):
@@ -337,6 +344,8 @@ class TrialCLI(LightningCLI):
         """Train or test; what the machine lacks becomes one line."""
         if self.check_only:
             return
+        if subcommand == "fit" and self.trainer.is_global_zero and not self.config.fit.trainer.fast_dev_run:
+            self._lock()
         of_ours = subcommand == "test" and isinstance(self.model, Classifier | Inpainter)
         shows = of_ours and self.config_init[subcommand].verbose
         if shows:  # Lightning's own table has every number once for each test loader
@@ -355,6 +364,26 @@ class TrialCLI(LightningCLI):
             for name, value in self.model.test_report.items():
                 if isinstance(value, int | float):
                     print(f"{name} {value}", flush=True)
+
+    def _lock(self) -> None:
+        """Keep other processes out of the trial's folder: one would test the other's best checkpoint.
+
+        Raises:
+            UsageError: another process trains there.
+            TrialFailed: the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock = lock_of(self.folder)
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            self.lock, self.made = None, ()
+            raise UsageError(
+                f"--trainer.default_root_dir: another process is training in {self.folder}: wait for it, or give "
+                "another folder"
+            ) from None
+        except OSError as error:
+            raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
 
     def _discard(self) -> None:
         """Remove the folder of a trial that was refused, if it was made by this call and holds no checkpoint."""

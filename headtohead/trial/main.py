@@ -46,7 +46,7 @@ def main(args: Sequence[str] | None = None) -> int:
         behind. 1, with one line: the trial failed for a reason outside the code, such as data that cannot be had, a
         loss that became NaN, or a full memory or disk. 1, with a traceback: a fault of the code. 143: after SIGTERM.
     """
-    given = list(sys.argv[1:] if args is None else args)
+    given = [_at_home(arg) for arg in (sys.argv[1:] if args is None else args)]
     _own_modules_last()
     # an agent's trial is no rank of another's; and one task is not all the ranks that there are to be
     if "WANDB_SWEEP_ID" in os.environ or os.environ.get("SLURM_NTASKS") == "1":
@@ -126,7 +126,7 @@ def _prepare(args: Sequence[str] | None) -> None:
         sys.argv = [str(RANKS), *args]
         sys.modules["__main__"].__spec__ = None
     # an agent hands a run that was preempted its own settings among the parameters
-    sys.argv[1:] = [_none_as_null(arg) for arg in sys.argv[1:] if not arg.startswith("--_wandb=")]
+    sys.argv[1:] = [_at_home(_none_as_null(arg)) for arg in sys.argv[1:] if not arg.startswith("--_wandb=")]
     _files_first(sys.argv)
     _name_classes_first(sys.argv)
     _own_modules_last()
@@ -152,6 +152,12 @@ def _own_modules_last() -> None:
 def _terminate(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: an agent and a scheduler may both send it
     raise Terminated
+
+
+def _at_home(arg: str) -> str:
+    """Return an argument with the user's home in place of ``~``, which a shell leaves alone after an equals sign."""
+    name, equals, value = arg.partition("=")
+    return f"{name}={os.path.expanduser(value)}" if equals and value.startswith("~") else arg
 
 
 def _none_as_null(arg: str) -> str:
