@@ -192,10 +192,10 @@ def _best(sweeps: list[Trials]) -> int:
 
 def _beside(path: Path, other: Path, margin: float | None) -> int:
     """Print how two sweeps differ in the architectures that both have."""
-    sweeps = [_only(_collect(path), "--beside: RUNS"), _only(_collect(other, "--beside"), "--beside: OTHER")]
-    names = [trials.name for trials in sweeps]
-    one, two = names if names[0] != names[1] else [str(path), str(other)]
-    print(beside.in_words(beside.beside(*sweeps, margin), one, two), end="")
+    here = _only(_collect(path), "--beside: RUNS")
+    there = _only(_collect(other, "--beside"), "--beside: OTHER")
+    names = (here.name, there.name) if here.name != there.name else (str(path), str(other))
+    print(beside.in_words(beside.beside(here, there, margin), *names), end="")
     return 0
 
 
