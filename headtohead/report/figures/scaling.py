@@ -32,11 +32,11 @@ def scaling_curves(found: Sequence[Family]) -> Iterator[Picture]:
             curves.append(Curve(line.name, line.x, mean, low, high))
         crossings = family.crossings
         caption = (
-            f"{capital(called)} on {family.data} over {what}. "
+            f"{capital(called)} on {family.where} over {what}. "
             + " ".join(sentence(family, one) for one in crossings)
             + " Band: 95 % interval of the mean (Student's t); grey: what the better of two saves at the other's end."
         )
-        title = f"{capital(called)} over {what}, {family.data}"
+        title = f"{capital(called)} over {what}, {family.where}"
         shown = {curve.label: looks[curve.label] for curve in curves if looks[curve.label] < len(COLORS)}
         group = Group(family.data, family.kind, {}, shown)
         with style():
