@@ -155,11 +155,11 @@ def families(trials: Trials) -> list[Family]:
                 lines = found.setdefault((axis, record.data, kind.main, config_hash(of)), {})
                 lines.setdefault(config_hash(rest), {}).setdefault(float(point), []).append(record)
     made: dict[tuple[str, str, str], dict[str, Sequence[Line]]] = {}
-    for (axis, data, main, recipe), points_of in found.items():
+    for (axis, data, main, of_recipe), points_of in found.items():
         several = {key: points for key, points in points_of.items() if len(points) >= LEAST}
         for one in ("params", "macs", "seconds") if axis == "size" else ("images",):
             if drawn := _lines(several, one, kinds[main]):
-                made.setdefault((data, one, main), {})[recipe] = drawn
+                made.setdefault((data, one, main), {})[of_recipe] = drawn
     result = [
         Family(axis, data, kinds[main], drawn, said)
         for (data, axis, main), by_recipe in made.items()

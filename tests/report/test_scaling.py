@@ -14,6 +14,7 @@ from headtohead.report.figures.scaling import scaling_curves
 from headtohead.report.scaling import Line, crossing, families, fit, reach, rising, sentence
 from headtohead.report.write import markdown_of
 from tests.records.examples import with_accuracy
+from tests.report.figures.test_text_boxes import faults
 from tests.report.figures.trials import lines, sweep
 from tests.report.test_verdicts import CLASSES
 
@@ -197,7 +198,7 @@ def test_the_report_says_what_the_curves_do(swept, monkeypatch):
     assert picture.canvas.axes[0].get_xscale() == "log"
 
 
-def test_two_recipes_on_one_data_set_are_told_apart():
+def test_two_recipes_on_one_data_set_are_told_apart(tmp_path):
     found = [
         trial("EqCNN", acc + lr + seed / 1000, seed, width=width, params=params, lr=lr)
         for acc, width, params in ((0.8, 4, 250), (0.85, 8, 1_000), (0.9, 16, 4_000))
@@ -210,6 +211,11 @@ def test_two_recipes_on_one_data_set_are_told_apart():
     assert titles == [f"Test accuracy over parameters, RotatedMNIST (lr={lr})" for lr in (0.001, 0.01)]
     lower, higher = (family.lines[0].mean for family in made)
     assert higher - lower == pytest.approx([0.9] * 3)
+    much = dataclasses.replace(
+        made[0], recipe="batch_size=64, label_noise=0.25, lr=0.001, schedule=constant, warmup=100"
+    )
+    (picture,) = scaling_curves([much])
+    assert faults(picture, tmp_path) == []
 
 
 @pytest.mark.parametrize(
