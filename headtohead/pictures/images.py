@@ -52,9 +52,7 @@ def first_images(count: int, inputs: tuple[Tensor, ...], data: ImageDataModule |
         return [first]
     arrays = data.load()
     images = torch.from_numpy(arrays.test_images[:count]).float() / 255
-    names = [
-        f"test image {index + 1}, {data.class_names[int(arrays.test_labels[index])]}" for index in range(len(images))
-    ]
+    names = [f"image {index + 1}, {data.class_names[int(arrays.test_labels[index])]}" for index in range(len(images))]
     return [_sample(name, image.unsqueeze(0), inputs, data) for name, image in zip(names, images, strict=True)]
 
 

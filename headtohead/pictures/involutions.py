@@ -59,7 +59,8 @@ def heat_maps(model: nn.Module, samples: Sequence[Sample], layer: str | None = N
     caption = f"{title} beside the image ({images}): the sum over K×K of each pixel's kernel{left_out}."
     columns = 4 if len(samples) == 1 else 1 + len(shown)
     with plain_style():
-        canvas, grid = panel_grid(len(samples) * (1 + len(shown)), title, columns, width=1.9, height=1.8)
+        width, height = (1.9, 1.8) if len(samples) == 1 else (1.65, 1.35)
+        canvas, grid = panel_grid(len(samples) * (1 + len(shown)), title, columns, width, height)
         places = iter(grid)
         for sample, maps in zip(samples, rows, strict=True):
             show_image(next(places), sample)

@@ -66,7 +66,7 @@ def main(args: Sequence[str] | None = None) -> int:
             several = several or first_images(MOST_IMAGES, inputs, data)
             pictures.append(_filled(options.checkpoint, networks, several))
         folder = options.out or path.parent / "figures"
-        for figure in [save(picture, folder) for picture in pictures]:
+        for figure in [save(picture, folder, photographs=True) for picture in pictures]:
             print(f"{figure.caption}\n  wrote {figure.png}")
     except CheckpointError as error:
         print(f"pictures: {error}", file=sys.stderr)

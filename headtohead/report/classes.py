@@ -44,17 +44,18 @@ def class_table(data: str, models: Mapping[str, Sequence[Record]]) -> Grid | Non
         models: their records, the best model first.
     """
     found = {label: total for label, trials in models.items() if (total := confusion(trials)) is not None}
+    seeds = {label: sum(confusion([record]) is not None for record in models[label]) for label in found}
     rows = [
-        (label, name, *scores)
+        (label, str(seeds[label]), name, *scores)
         for label, matrix in list(found.items())[:MOST_MODELS]
         for name, *scores in zip(class_names(models, len(matrix)), *by_class(matrix).values(), strict=True)
     ]
     if not rows:
         return None
     of_many = f", the best {MOST_MODELS} of {len(found)} models" if len(found) > MOST_MODELS else ""
-    heads = ("model", "class", "precision %", "recall %", "F1 %")
+    heads = ("model", "n", "class", "precision %", "recall %", "F1 %")
     columns = [
-        Column(head, [_cell(value) for value in values], words=head in ("model", "class"))
+        Column(head, [_cell(value) for value in values], words=head in ("model", "n", "class"))
         for head, values in zip(heads, zip(*rows, strict=True), strict=True)
     ]
     return Grid(f"{data}: each class, all seeds together{of_many}", columns, folded=True)

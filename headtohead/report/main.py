@@ -15,7 +15,7 @@ from headtohead.cli.arguments import OneLineParser, is_address
 from headtohead.cli.errors import UsageError
 from headtohead.cli.output import lasting_output
 from headtohead.records import files
-from headtohead.report import claims, judge, tuning
+from headtohead.report import beside, claims, judge, tuning
 from headtohead.report.collect import Trials, collect, find_sweeps
 from headtohead.report.comparison import make_comparison
 from headtohead.report.figures import Drawing
@@ -26,7 +26,7 @@ from headtohead.report.times import read_again
 from headtohead.report.write import show, write
 
 USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--price-per-hour PRICE] "
-USAGE += "[--claims | --index | --time-again | --best]"
+USAGE += "[--claims | --index | --time-again | --best | --beside OTHER]"
 
 
 @lasting_output()
@@ -102,6 +102,13 @@ def _main(args: Sequence[str] | None) -> int:
         action="store_true",
         help="print a sweep file of the best point of each architecture by validation, with new seeds, and stop",
     )
+    what.add_argument(
+        "--beside",
+        type=Path,
+        metavar="OTHER",
+        help="print how the order and the verdicts of the architectures that RUNS and the folder OTHER have in common "
+        "differ, such as of a tuned and an untuned sweep, and stop",
+    )
     parser.add_argument(
         "--push", action="store_true", help="log table, figures and report to the project that the runs are read from"
     )
@@ -129,6 +136,10 @@ def _main(args: Sequence[str] | None) -> int:
             raise UsageError(f"--time-again: RUNS must be a folder of sweeps, with checkpoints: got {options.runs}")
         if remote and options.runs.partition("/")[0] in ("runs", "results"):  # where ours are
             raise UsageError(f"RUNS: there is no folder {options.runs}")
+        if options.beside and remote:
+            raise UsageError(f"--beside: RUNS must be the folder of a sweep: got {options.runs}")
+        if options.beside:
+            return _beside(Path(options.runs or "runs"), options.beside, options.margin)
         if not remote and options.best:
             return _best(_collect(Path(options.runs or "runs")))
         if not remote:
@@ -175,12 +186,26 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
 
 def _best(sweeps: list[Trials]) -> int:
     """Print the sweep file of what a search found."""
+    print(tuning.tuned_file(_only(sweeps, "--best: RUNS")), end="")
+    return 0
+
+
+def _beside(path: Path, other: Path, margin: float | None) -> int:
+    """Print how two sweeps differ in the architectures that both have."""
+    here = _only(_collect(path), "--beside: RUNS")
+    there = _only(_collect(other, "--beside"), "--beside: OTHER")
+    names = (here.name, there.name) if here.name != there.name else (str(path), str(other))
+    print(beside.in_words(beside.beside(here, there, margin), *names), end="")
+    return 0
+
+
+def _only(sweeps: list[Trials], argument: str) -> Trials:
+    """Return the one sweep of a folder, and say what of it cannot be used."""
     if len(sweeps) != 1:
-        raise UsageError(f"--best: RUNS must be the folder of one sweep: got {len(sweeps)} sweeps")
+        raise UsageError(f"{argument} must be the folder of one sweep: got {len(sweeps)} sweeps")
     for problem in sweeps[0].problems:
         print(f"{sweeps[0].name}: left out: {problem}", file=sys.stderr)
-    print(tuning.tuned_file(sweeps[0]), end="")
-    return 0
+    return sweeps[0]
 
 
 def _list(folder: Path, options: Namespace) -> int:
@@ -216,14 +241,14 @@ def _judge(folder: Path) -> int:
     return 0
 
 
-def _collect(path: Path) -> list[Trials]:
+def _collect(path: Path, argument: str = "RUNS") -> list[Trials]:
     """Collect the records of the sweeps in a folder."""
     again = "run a sweep first: python sweep.py sweeps/quick.yaml"
     if not path.is_dir():
-        raise UsageError(f"RUNS: no folder {path}; {again}")
+        raise UsageError(f"{argument}: no folder {path}; {again}")
     folders = find_sweeps(path)
     if not folders:
-        raise UsageError(f"RUNS: no records in {path}; {again}")
+        raise UsageError(f"{argument}: no records in {path}; {again}")
     gc.disable()  # thousands of records are there to stay: to look through them again and again costs 2 s in 20
     try:
         return [collect(folder) for folder in folders]

@@ -22,7 +22,7 @@ from scipy import optimize, special
 from headtohead.records.metrics import Kind, is_number, kind_of
 from headtohead.records.record import Record, config_hash
 from headtohead.report.collect import Trials, alone, hardware_name
-from headtohead.report.labels import label_rows
+from headtohead.report.labels import label_rows, short
 from headtohead.report.learning import learned
 from headtohead.report.statistics import LEVEL, Floats, drawn_means
 from headtohead.report.table import Cell, Column, Grid
@@ -72,12 +72,19 @@ class Family:
         data: the data set.
         kind: of the trials.
         lines: the one that ends best first.
+        recipe: what tells its recipe apart from that of other families on this axis and data set, such as ``lr=0.01``.
     """
 
     axis: str
     data: str
     kind: Kind
     lines: Sequence[Line]
+    recipe: str = ""
+
+    @property
+    def where(self) -> str:
+        """The data set, and the recipe where there are several."""
+        return f"{self.data} ({self.recipe})" if self.recipe else self.data
 
     @property
     def sign(self) -> int:
@@ -131,6 +138,7 @@ class Crossing:
 def families(trials: Trials) -> list[Family]:
     """Return the lines of a sweep; none where no architecture has three points on an axis."""
     found: dict[tuple[str, str, str, str], dict[str, dict[float, list[Record]]]] = {}
+    recipes: dict[str, dict[str, Any]] = {}
     kinds: dict[str, Kind] = {}
     for record in trials.records.values():
         kind, width, share = kind_of(record.quality), record.config.get(WIDTH), record.config.get(SHARE, 1.0)
@@ -143,17 +151,22 @@ def families(trials: Trials) -> list[Family]:
         whole = {name: value for name, value in recipe.items() if name != SHARE}
         for axis, of, rest, point in (("size", recipe, without, width), ("images", whole, model, share)):
             if is_number(point):
+                recipes[config_hash(of)] = of
                 lines = found.setdefault((axis, record.data, kind.main, config_hash(of)), {})
                 lines.setdefault(config_hash(rest), {}).setdefault(float(point), []).append(record)
-    result = []
-    for (axis, data, main, _), lines in found.items():
-        several = {key: points for key, points in lines.items() if len(points) >= LEAST}
+    made: dict[tuple[str, str, str], dict[str, Sequence[Line]]] = {}
+    for (axis, data, main, of_recipe), points_of in found.items():
+        several = {key: points for key, points in points_of.items() if len(points) >= LEAST}
         for one in ("params", "macs", "seconds") if axis == "size" else ("images",):
-            made = _lines(several, one, kinds[main])
-            if made:
-                result.append(Family(one, data, kinds[main], made))
+            if drawn := _lines(several, one, kinds[main]):
+                made.setdefault((data, one, main), {})[of_recipe] = drawn
+    result = [
+        Family(axis, data, kinds[main], drawn, said)
+        for (data, axis, main), by_recipe in made.items()
+        for drawn, said in zip(by_recipe.values(), _apart([recipes[key] for key in by_recipe]), strict=True)
+    ]
     order = list(AXES)
-    return sorted(result, key=lambda family: (family.data, order.index(family.axis)))
+    return sorted(result, key=lambda family: (family.data, order.index(family.axis), family.recipe))
 
 
 def reach(x: Floats, y: Floats, level: float) -> float:
@@ -244,7 +257,7 @@ def sentence(family: Family, found: Crossing) -> str:
         of = f"{bound}{ratio} ({interval}) of the {what}"
     n = " to ".join(map(str, dict.fromkeys(found.n))) + (" that learnt" if found.never else "")
     return (
-        f"{found.better} reaches {found.other}'s {family.kind.called} of {level} on {family.data} with {of}; test set "
+        f"{found.better} reaches {found.other}'s {family.kind.called} of {level} on {family.where} with {of}; test set "
         f"not counted; n = {n}."
     )
 
@@ -288,7 +301,8 @@ def fits(found: Sequence[Family]) -> Grid | None:
             if law is not None:
                 (a, b, c), residuals, off = law
                 said = f"{a:.3g} (x / {line.x[0]:.3g})^−{b:.3g} + {c:.2f}"
-                rows.append((line.name, AXES[family.axis], said, float(np.abs(residuals).max()), off, error[-1]))
+                name = f"{line.name}, {family.recipe}" if family.recipe else line.name
+                rows.append((name, AXES[family.axis], said, float(np.abs(residuals).max()), off, error[-1]))
     if not rows:
         return None
     heads = ("model", "x", "error, fitted without the last point", "largest residual", "off at the last", "there")
@@ -322,14 +336,19 @@ def _lines(several: Mapping[str, Mapping[float, Sequence[Record]]], axis: str, k
         return []
     lines = []
     for key, points in several.items():
-        found = [(_place(axis, point, records), records) for point, records in points.items()]
-        kept = sorted(((x, records) for x, records in found if x > 0), key=lambda pair: pair[0])
-        learnt = [[record for record in records if learned(record)] or records for _, records in kept]
+        found = [(_place(axis, point, records), records) for point, records in sorted(points.items())]
+        found = [(place, records) for place, records in found if place > 0]
+        x = np.array([place for place, _ in found])
+        if axis == "seconds" and len(x):
+            x = rising(x, [len(alone(records)) for _, records in found])
+        order = np.argsort(x, kind="stable")
+        x, kept = x[order], [found[index][1] for index in order]
+        learnt = [[record for record in records if learned(record)] or records for records in kept]
         scale = 100 if kind.is_share(kind.main) else 1
         y = [np.array([scale * record.quality[kind.main] for record in records], float) for records in learnt]
-        if len({x for x, _ in kept}) >= LEAST:
-            never = sum(len(records) for _, records in kept) - sum(map(len, learnt))
-            lines.append(Line(names[key], np.array([x for x, _ in kept]), y, never))
+        if len(set(x.tolist())) >= LEAST:
+            never = sum(map(len, kept)) - sum(map(len, learnt))
+            lines.append(Line(names[key], x, y, never))
     sign = 1 if kind.metrics[kind.main].goal == "max" else -1
     return sorted(lines, key=lambda line: (-sign * line.mean[-1], line.name))
 
@@ -343,6 +362,28 @@ def _place(axis: str, point: float, records: Sequence[Record]) -> float:
     times = [sum(epoch.get("seconds") or math.nan for epoch in record.history) for record in alone(records)]
     known = [time for time in times if math.isfinite(time)]
     return float(np.median(known)) if known else 0.0
+
+
+def rising(seconds: Floats, weights: Sequence[float]) -> Floats:
+    """Return the times of ever larger networks without those that fall from one to the next.
+
+    How long few trials of small networks take scatters by more than they differ. A larger one of the same kind is not
+    faster: where it seems so the two are averaged, on a logarithmic scale, and so with the one before (isotonic
+    regression).
+
+    Args:
+        seconds: by size, ``(n,)``, above 0.
+        weights: trials behind each.
+    """
+    fitted = optimize.isotonic_regression(np.log(seconds), weights=np.asarray(weights, float))
+    return np.asarray(np.exp(fitted.x))
+
+
+def _apart(recipes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say of each recipe what tells it apart from the others."""
+    names = sorted({name for recipe in recipes for name in recipe})
+    differ = [name for name in names if len({repr(recipe.get(name)) for recipe in recipes}) > 1]
+    return [short("", {name: recipe.get(name) for name in differ}) for recipe in recipes]
 
 
 def _named(record: Record, key: str, drop: str) -> Record:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from headtohead.records.metrics import COSTS, KINDS, Cost, Kind
+from headtohead.records.metrics import COSTS, KINDS, Cost, Kind, Metric
 from headtohead.report.judge import Judged
 from headtohead.report.sentences import ratio_of_times
 from headtohead.report.statistics import share_interval
@@ -155,7 +155,7 @@ def pairwise(kind: Kind, title: str, pairs: Sequence[Pair]) -> Grid:
             _words("against", [pair.other for pair in pairs]),
             _words("in", [metric.head for metric in metrics]),
             _words("n", [" and ".join(map(str, dict.fromkeys(pair.n))) for pair in pairs]),
-            _words("verdict", [_verdict(pair) for pair in pairs]),
+            _words("verdict", [verdict_in_words(pair) for pair in pairs]),
             _column("difference", [_signed(pair.value, m.digits) for pair, m in both], [pair.value for pair in pairs]),
             _column("interval", [_ends(pair, m.digits) for pair, m in both], [pair.half for pair in pairs]),
             _column(
@@ -179,15 +179,12 @@ def verdict_table(kind: Kind, title: str, rows: pd.DataFrame, pairs: Sequence[Pa
     metrics = [kind.metrics[pair.number] for pair in pairs]
     columns = [
         _words("model", [pair.model for pair in pairs]),
-        _words("verdict", [_verdict(pair) for pair in pairs]),
+        _words("verdict", [verdict_in_words(pair) for pair in pairs]),
         _words("other", [pair.other for pair in pairs]),
         _words("in", [metric.head for metric in metrics]),
         _column(
             "difference",
-            [
-                f"{_signed(pair.value, m.digits)} ({_ends(pair, m.digits)})"
-                for pair, m in zip(pairs, metrics, strict=True)
-            ],
+            [difference_in_words(pair, metric) for pair, metric in zip(pairs, metrics, strict=True)],
             [pair.value for pair in pairs],
         ),
         _words("n", [" and ".join(map(str, dict.fromkeys(pair.n))) for pair in pairs]),
@@ -262,7 +259,7 @@ def latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
     return "\n\n".join([*parts, "\n".join(f"% {_line(note)}" for note in notes)]) + "\n"
 
 
-def _verdict(pair: Pair) -> str:
+def verdict_in_words(pair: Pair) -> str:
     """Return a verdict in a word or two."""
     word = {"better": "better than", "worse": "worse than", "equal": f"equal within ± {pair.margin:g} to"}
     said = word.get(pair.verdict, "undecided against")
@@ -272,6 +269,11 @@ def _verdict(pair: Pair) -> str:
         of_all = f"{word[pair.verdict_of_all]} (all seeds)"
         return of_all if pair.verdict == "undecided" else f"{said} (when it learns), {of_all}"
     return f"{said} (when it learns)"
+
+
+def difference_in_words(pair: Pair, metric: Metric) -> str:
+    """Return a difference with the ends of its interval."""
+    return f"{_signed(pair.value, metric.digits)} ({_ends(pair, metric.digits)})"
 
 
 def _signed(value: float, digits: int) -> str:

@@ -50,6 +50,7 @@ def test_one_command_writes_the_figures_beside_the_checkpoint(trained, monkeypat
     assert "Turning the image by 90° only moves the maps" in shown
     assert all(f"wrote {folder / name}" in shown for name in names)
     first = {name: (folder / name).read_bytes() for name in names}
+    assert {png[25] for png in first.values()} == {2}  # true color: of photographs none is left out
     monkeypatch.chdir(tmp_path)
     assert main([*args, "--out=here"]) == 0
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()}

@@ -151,7 +151,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         lambda x: json.dumps(x).encode()
     )
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
     path: Path = tmp_path_factory.mktemp("fuzz") / "record.json"
     path.write_bytes(content)

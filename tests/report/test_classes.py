@@ -23,11 +23,12 @@ def test_scores_of_each_class_are_those_of_torchmetrics():
 def test_classes_as_a_table():
     matrix = [[6, 2, 0], [1, 1, 0], [0, 0, 0]]
     named = trial(quality={**trial().quality, "confusion": matrix, "class_names": ["cat", "dog", "cow"]})
-    grid = class_table("MNIST", {"A": [named, named], "B": [trial(quality={"test_acc": 0.9})]})
+    without = trial(quality={"test_acc": 0.9})  # of an earlier version
+    grid = class_table("MNIST", {"A": [named, named, without], "B": [without]})
     assert [[cell.text for cell in row] for row in grid.rows] == [
-        ["A", "cat", "85.71", "75.00", "80.00"],
-        ["A", "dog", "33.33", "50.00", "40.00"],
-        ["A", "cow", "–", "–", "–"],  # no image of it, and none said to be of it
+        ["A", "2", "cat", "85.71", "75.00", "80.00"],
+        ["A", "2", "dog", "33.33", "50.00", "40.00"],
+        ["A", "2", "cow", "–", "–", "–"],  # no image of it, and none said to be of it
     ]
     many = class_table("MNIST", {f"M{index}": [named] for index in range(MOST_MODELS + 2)})
     assert len(many.rows) == 3 * MOST_MODELS

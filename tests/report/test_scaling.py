@@ -11,9 +11,10 @@ from headtohead.records.metrics import CLASSIFICATION
 from headtohead.report import scaling
 from headtohead.report.comparison import make_comparison
 from headtohead.report.figures.scaling import scaling_curves
-from headtohead.report.scaling import Line, crossing, families, fit, reach, sentence
+from headtohead.report.scaling import Line, crossing, families, fit, reach, rising, sentence
 from headtohead.report.write import markdown_of
 from tests.records.examples import with_accuracy
+from tests.report.figures.test_text_boxes import faults
 from tests.report.figures.trials import lines, sweep
 from tests.report.test_verdicts import CLASSES
 
@@ -24,8 +25,8 @@ def line(name, values, x=SHARES):
     return Line(name, np.asarray(x, float), [np.asarray(value, float) for value in values])
 
 
-def trial(model, acc, seed=0, share=None, width=8, params=1_000, seconds=2.0):
-    config = {"model": model, "model.width": width, "data": "RotatedMNIST", "trainer.max_steps": 100}
+def trial(model, acc, seed=0, share=None, width=8, params=1_000, seconds=2.0, lr=0.001):
+    config = {"task.lr": lr, "model": model, "model.width": width, "data": "RotatedMNIST", "trainer.max_steps": 100}
     config |= {} if share in (None, 1.0) else {"data.train_size": share}  # a whole set is left out of configurations
     named = {"model": model, "data": "RotatedMNIST", "config": config, "config_hash": records.config_hash(config)}
     history = [{"epoch": epoch, "val_acc": acc, "seconds": seconds} for epoch in range(2)]
@@ -175,7 +176,8 @@ def test_lines_are_of_one_recipe_but_for_their_axis(swept):
     assert (simple.name, [len(values) for values in simple.y]) == ("SimpleCNN", [2] * 5)
     by_params = {one.name: one.x.tolist() for one in found["params"].lines}
     assert by_params == {"EqCNN": [250, 1_000, 4_000], "SimpleCNN": [500, 2_000, 8_000]}
-    assert [one.x.tolist() for one in found["seconds"].lines] == [[2, 4, 8]] * 2  # two epochs of a quarter per width
+    for one in found["seconds"].lines:
+        assert one.x == pytest.approx([2, 4, 8])  # two epochs of a quarter per width
 
 
 def test_the_report_says_what_the_curves_do(swept, monkeypatch):
@@ -194,6 +196,49 @@ def test_the_report_says_what_the_curves_do(swept, monkeypatch):
     assert said in picture.caption
     assert lines(picture)["EqCNN"].get_ydata() == pytest.approx(family.lines[0].mean)
     assert picture.canvas.axes[0].get_xscale() == "log"
+
+
+def test_two_recipes_on_one_data_set_are_told_apart(tmp_path):
+    found = [
+        trial("EqCNN", acc + lr + seed / 1000, seed, width=width, params=params, lr=lr)
+        for acc, width, params in ((0.8, 4, 250), (0.85, 8, 1_000), (0.9, 16, 4_000))
+        for lr in (0.01, 0.001)
+        for seed in (0, 1)
+    ]
+    made = [family for family in families(sweep(*found)) if family.axis == "params"]
+    assert [family.recipe for family in made] == ["lr=0.001", "lr=0.01"]
+    titles = [picture.title for picture in scaling_curves(made)]
+    assert titles == [f"Test accuracy over parameters, RotatedMNIST (lr={lr})" for lr in (0.001, 0.01)]
+    lower, higher = (family.lines[0].mean for family in made)
+    assert higher - lower == pytest.approx([0.9] * 3)
+    much = dataclasses.replace(
+        made[0], recipe="batch_size=64, label_noise=0.25, lr=0.001, schedule=constant, warmup=100"
+    )
+    (picture,) = scaling_curves([much])
+    assert faults(picture, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "weights", "expected"),
+    [
+        ([1, 2, 4], [1, 1, 1], [1, 2, 4]),
+        ([1, 4, 2, 8], [1, 1, 1, 1], [1, 8**0.5, 8**0.5, 8]),  # the mean of log 4 and log 2
+        ([8, 1, 2], [1, 1, 2], [32 ** (1 / 4)] * 3),  # 8 and 1 would be above 2: (8 * 1 * 2 * 2) ^ (1 / 4)
+        ([1, 4, 2], [1, 3, 1], [1, 128 ** (1 / 4), 128 ** (1 / 4)]),
+    ],
+)
+def test_times_that_fall_from_a_size_to_a_larger_one_are_averaged(seconds, weights, expected):
+    assert rising(np.array(seconds, float), weights) == pytest.approx(expected)
+
+
+def test_a_line_over_seconds_goes_from_size_to_size():
+    found = [
+        trial("EqCNN", acc, width=width, seconds=seconds)
+        for width, acc, seconds in ((4, 0.7, 1.0), (8, 0.8, 4.0), (16, 0.9, 2.0), (32, 0.95, 8.0))
+    ]
+    (one,) = next(family for family in families(sweep(*found)) if family.axis == "seconds").lines
+    assert one.x == pytest.approx([2, 2 * 8**0.5, 2 * 8**0.5, 16])  # two epochs each
+    assert one.mean == pytest.approx([70, 80, 90, 95])
 
 
 def test_other_recipes_make_no_line():

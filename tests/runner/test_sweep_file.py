@@ -264,7 +264,7 @@ def test_a_capped_grid_is_its_first_points(tmp_path):
     ),
     st.sampled_from(["grid", "random"]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_whatever_stands_under_parameters_is_read_or_refused(tmp_path_factory, parameters, method):
     folder = tmp_path_factory.mktemp("fuzz")
     path = write(folder, yaml.dump({"program": "train.py", "method": method, "run_cap": 3, "parameters": parameters}))

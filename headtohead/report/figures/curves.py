@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from headtohead.records.record import Record
-from headtohead.report.figures.captions import bands, capital, ranking, with_interval
+from headtohead.report.figures.captions import bands, capital, count, ranking, with_interval
 from headtohead.report.figures.groups import Floats, Group, band, has_numbers
 from headtohead.report.figures.style import (
     COLORS,
@@ -57,12 +57,9 @@ def learning_curves(group: Group) -> Iterator[Picture]:
         if not curves:
             continue
         share = group.kind.is_share(metric)
-        last = [(curve.label, float(curve.mean[-1])) for curve in curves]
         goal = group.goal if metric == monitor else "min"
-        caption = (
-            f"{capital(what)} on {group.data} over the epochs. After the last epoch: "
-            f"{ranking(last, goal, '{:.1f} %' if share else '{:.3g}')}. {bands(group)}"
-        )
+        ends = _ends(curves, goal, "{:.1f} %" if share else "{:.3g}")
+        caption = f"{capital(what)} on {group.data} over the epochs. {ends} {bands(group)}"
         title = f"{capital(what)} per epoch on {group.data}"
         if training:
             title += "; thin: in training"
@@ -75,6 +72,17 @@ def learning_curves(group: Group) -> Iterator[Picture]:
             if log:
                 log_ticks(axes.yaxis)
         yield Picture(name + group.suffix, title, caption, canvas, spots_of(axes, curves, "epoch {:.0f}"))
+
+
+def _ends(curves: Sequence[Curve], goal: Literal["max", "min"], form: str) -> str:
+    """Say where curves end: those of one length together, since another length is another budget."""
+    last: dict[int, list[tuple[str, float]]] = {}
+    for curve in curves:
+        last.setdefault(int(curve.x[-1]), []).append((curve.label, float(curve.mean[-1])))
+    said = {epochs: ranking(found, goal, form) for epochs, found in sorted(last.items())}
+    if len(said) == 1:
+        return f"After the last epoch: {', '.join(said.values())}."
+    return " ".join(f"After {count(epochs, 'epoch', 'epochs')}: {of}." for epochs, of in said.items())
 
 
 def epoch_curves(group: Group, metric: str) -> list[Curve]:

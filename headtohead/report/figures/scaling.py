@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -15,6 +16,7 @@ from headtohead.report.figures.style import COLORS, Picture, log_ticks, style
 from headtohead.report.scaling import AXES, Family, sentence
 
 MOST_SHOWN = 3  # crossings that are drawn
+LINE = 66  # letters of a title in one line: recipes may need several
 
 
 def scaling_curves(found: Sequence[Family]) -> Iterator[Picture]:
@@ -32,15 +34,15 @@ def scaling_curves(found: Sequence[Family]) -> Iterator[Picture]:
             curves.append(Curve(line.name, line.x, mean, low, high))
         crossings = family.crossings
         caption = (
-            f"{capital(called)} on {family.data} over {what}. "
+            f"{capital(called)} on {family.where} over {what}. "
             + " ".join(sentence(family, one) for one in crossings)
             + " Band: 95 % interval of the mean (Student's t); grey: what the better of two saves at the other's end."
         )
-        title = f"{capital(called)} over {what}, {family.data}"
+        title = f"{capital(called)} over {what}, {family.where}"
         shown = {curve.label: looks[curve.label] for curve in curves if looks[curve.label] < len(COLORS)}
         group = Group(family.data, family.kind, {}, shown)
         with style():
-            canvas, axes = draw_curves(group, curves, title, xscale="log")
+            canvas, axes = draw_curves(group, curves, textwrap.fill(title, LINE), xscale="log")
             for one in crossings[:MOST_SHOWN]:
                 axes.plot([one.x, one.at], [one.level] * 2, ":|", color="#555555", linewidth=1.1, markersize=7)
             axes.set(xlabel=f"{what} (log scale)", ylabel=f"{called}{unit}")

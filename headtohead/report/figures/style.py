@@ -91,8 +91,13 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.style.context(["default", STYLE])
 
 
-def save(picture: Picture, folder: Path) -> Figure:
+def save(picture: Picture, folder: Path, photographs: bool = False) -> Figure:
     """Draw a figure and write it as PNG; drawn again, it gives the same bytes.
+
+    Args:
+        picture: the figure.
+        folder: where ``<name>.png`` is written.
+        photographs: there are some in it, so that all colors are kept and not the most frequent alone.
 
     Raises:
         OSError: the folder cannot be written.
@@ -103,7 +108,8 @@ def save(picture: Picture, folder: Path) -> Figure:
     with style():
         pixels = backend(canvas)
         pixels.draw()
-    drawn = _few_colors(np.asarray(pixels.buffer_rgba())[..., :3])
+    colors = np.asarray(pixels.buffer_rgba())[..., :3]
+    drawn = Image.fromarray(np.ascontiguousarray(colors)) if photographs else _few_colors(colors)
     png = io.BytesIO()
     drawn.save(png, "png", optimize=True)
     path = write_bytes(folder / f"{picture.name}.png", png.getvalue(), durable=False)

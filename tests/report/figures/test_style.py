@@ -3,11 +3,12 @@
 import matplotlib
 import numpy as np
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from headtohead.report.comparison import make_comparison
 from headtohead.report.figures.draw import NAMES, draw_all
-from headtohead.report.figures.style import COLORS, save
+from headtohead.report.figures.style import COLORS, DPI, Picture, save
 from tests.report.figures.trials import drawn, sweep, trial
 
 
@@ -48,3 +49,14 @@ def test_a_band_keeps_its_color_among_many(tmp_path):
     found = np.array(sorted({color for _, color in image.convert("RGB").getcolors()}))
     for color in wanted:
         assert np.abs(found - color).max(1).min() <= 2, color
+
+
+def test_photographs_keep_every_color(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)  # more colors than a chart's file has
+    canvas = Canvas(figsize=(60 / DPI, 40 / DPI))
+    canvas.figimage(pixels)
+    picture = Picture("noise", "", "", canvas)
+    with Image.open(save(picture, tmp_path, photographs=True).png) as image:
+        assert np.array_equal(np.asarray(image), pixels)
+    with Image.open(save(picture, tmp_path).png) as image:
+        assert not np.array_equal(np.asarray(image.convert("RGB")), pixels)
