@@ -63,7 +63,7 @@ def collect(folder: Path) -> Trials:
 
     What cannot be used is left out and listed in ``problems``: unreadable records, a record without the main metric
     of any kind (the test accuracy of a classifier, the error in holes of an inpainter), a second record of the same
-    configuration and seed, a trial that was tested on other images than most of the same data, a trial that failed. Beside kept records, ``left_out.txt`` says what was left out when they
+    configuration and seed, a trial that failed. Beside kept records, ``left_out.txt`` says what was left out when they
     were made.
 
     Trials of one configuration that ran in two precisions are given two: they are never one row.
@@ -76,7 +76,6 @@ def collect(folder: Path) -> Trials:
     for name, path in _trial_files(folder).items():
         if problem := _add(trials, name, path, seen):
             trials.problems.append(problem.replace(f"{folder}/", ""))
-    trials.problems += [problem.replace(f"{folder}/", "") for problem in _leave_out_other_images(trials)]
     _name_precisions(trials)
     trials.problems += [f"{name}: failed: {reason}" for name, reason in _failed(folder).items()]
     return trials
@@ -143,6 +142,26 @@ def mixed_hardware(trials: Trials) -> list[str]:
     return lines
 
 
+def mixed_images(trials: Trials) -> list[str]:
+    """Name the trials that were tested on other images than most of the same data, which have changed in between."""
+    lines = []
+    groups: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+    for name, record in trials.records.items():
+        if record.per_image is not None:
+            given = {key: str(value) for key, value in record.config.items() if key.partition(".")[0] == "data"}
+            same = tuple(sorted((key, value) for key, value in given.items() if key not in SAME_TEST))
+            groups.setdefault(same, {})[name] = record.per_image.test_set
+    for found in groups.values():
+        usual, count = Counter(found.values()).most_common(1)[0]
+        if odd := [name for name, test_set in found.items() if test_set != usual]:
+            data = trials.records[odd[0]].data
+            lines.append(
+                f"{data} has changed: {count} trials were tested on the same images, but on others {', '.join(odd)}: "
+                "their numbers cannot be compared"
+            )
+    return lines
+
+
 def alone(found: Iterable[Record]) -> list[Record]:
     """Return the trials whose times count: those that had their machine to themselves, as far as that is known."""
     return [record for record in found if record.hardware.get("trials_at_once") == 1 and not contended(record)]
@@ -182,24 +201,6 @@ def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, str, int],
     seen[identity] = name
     trials.records[name], trials.paths[name] = record, path
     return None
-
-
-def _leave_out_other_images(trials: Trials) -> list[str]:
-    """Leave out what was tested on other images than most trials of the same data; return a line for each."""
-    problems = []
-    groups: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
-    for name, record in trials.records.items():
-        if record.per_image is not None:
-            given = {key: str(value) for key, value in record.config.items() if key.partition(".")[0] == "data"}
-            same = tuple(sorted((key, value) for key, value in given.items() if key not in SAME_TEST))
-            groups.setdefault(same, {})[name] = record.per_image.test_set
-    for found in groups.values():
-        usual, count = Counter(found.values()).most_common(1)[0]
-        for name in [name for name, test_set in found.items() if test_set != usual]:
-            path, data = trials.paths.pop(name), trials.records.pop(name).data
-            said = f"tested on other images of {data} than {count} trials, which are kept: the data have changed since"
-            problems.append(f"{path}: {said}")
-    return problems
 
 
 def _recipe(record: Record) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from headtohead.records.looks import Looks
 from headtohead.records.metrics import Kind
 from headtohead.report import claims, judge, learning, scaling, times, tuning
-from headtohead.report.collect import Trials, mixed_hardware, runs_table
+from headtohead.report.collect import Trials, mixed_hardware, mixed_images, runs_table
 from headtohead.report.ranks import Ranks, mean_ranks
 from headtohead.report.sentences import sentences
 from headtohead.report.summary import best_rows, by_kind, by_table, notes, summarize
@@ -190,7 +190,13 @@ def make_comparison(
     if price is not None:
         summary = summary.assign(price_per_hour=price)
     parts = [_part(trials, runs, kind, data, rows, file.questions, margin) for kind, data, rows in by_table(summary)]
-    said = [*notes(summary), *_pair_notes(parts, trials.looks), *mixed_hardware(shown), *times.notes(shown)]
+    said = [
+        *notes(summary),
+        *_pair_notes(parts, trials.looks),
+        *mixed_hardware(shown),
+        *mixed_images(shown),
+        *times.notes(shown),
+    ]
     if (rows := runs.config_hash.nunique()) > len(summary):
         said.append(f"The best {len(summary):,} of {rows:,} rows are shown; runs.csv has every trial.")
     judged = judge.judge(file.claims, trials, judge.beside(trials)) if file.claims else []
