@@ -106,6 +106,10 @@ class TrialCLI(LightningCLI):
             if self.lock is not None:
                 self.lock.release()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what goes along to the processes that ddp_spawn starts: not the lock, which is this one's."""
+        return {**self.__dict__, "lock": None}
+
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Return what can be asked for; if that is ``fit``, it alone: each has a parser, which takes time to build."""
