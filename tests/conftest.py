@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import torch
 # no test is about it: a run of it, offline too, takes longer than a trial of theirs.
 torch.set_num_threads(1)
 os.environ.update(OMP_NUM_THREADS="1", WANDB_MODE="disabled", WANDB_SILENT="true", WANDB_ERROR_REPORTING="false")
+
+# A shell that starts the tests in the background has them ignore it, and all that they start, which tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 

@@ -330,8 +330,8 @@ def test_a_broken_note_of_the_looks_is_told(tmp_path, text):
 
 
 REAL = a_sweep(
-    model="{values: [FCNet, SimpleCNN]}", model__width="{value: 4}", data__batch_size="{value: 250}",
-    trainer__max_epochs="{value: 2}", seed_everything="{values: [0, 1]}",
+    model="{values: [ConvNet, SimpleCNN]}", model__width="{value: 4}", data__batch_size="{value: 25}",
+    task__lr="{value: 0.01}", trainer__max_epochs="{value: 2}", seed_everything="{values: [0, 1]}",
 )  # fmt: skip
 
 
