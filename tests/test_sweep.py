@@ -55,14 +55,12 @@ def contents(folder: Path) -> dict[str, dict]:
 
 
 def test_a_sweep_runs_each_trial_once_and_then_none(workplace, offline, capfd):
-    file = write(workplace)
+    file = write(workplace, 1, "seed_everything: {values: [0, 1]}", "seed_everything: {values: [1]}")
     first = run(file)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "4 of 4 trials finished, 0 failed" in first.stdout
+    assert "2 of 2 trials finished, 0 failed" in first.stdout
     assert set(contents(workplace)) == {trial.name for trial in read_sweep(file).trials}
-    assert {(r["model"], r["seed"]) for r in contents(workplace).values()} == {
-        (m, s) for m in ("SimpleCNN", "EqCNN") for s in (0, 1)
-    }
+    assert {(r["model"], r["seed"]) for r in contents(workplace).values()} == {("SimpleCNN", 1), ("EqCNN", 1)}
     times = {path: path.stat().st_mtime_ns for path in workplace.glob("runs/tiny/*/record.json")}
     second = run(file, PYTHONPROFILEIMPORTTIME="1")
     imported = re.findall(r"\| +([\w.]+)$", second.stderr, re.MULTILINE)
@@ -72,9 +70,9 @@ def test_a_sweep_runs_each_trial_once_and_then_none(workplace, offline, capfd):
     assert "start" not in second.stdout
     assert {path: path.stat().st_mtime_ns for path in workplace.glob("runs/tiny/*/record.json")} == times
     # each trial is a run of W&B, offline, in the sweep's group
-    assert len(list(workplace.glob("runs/tiny/*/wandb/offline-run-*"))) == 4
+    assert len(list(workplace.glob("runs/tiny/*/wandb/offline-run-*"))) == 2
     assert sweep.main([str(file), "--dry-run"]) == 0
-    assert capfd.readouterr().out.count("finished ") == 4
+    assert capfd.readouterr().out.count("finished ") == 2
 
 
 def test_time_left_is_of_what_has_been_timed(workplace):

@@ -89,7 +89,7 @@ def test_the_pointer_shows_the_numbers_of_a_point(open_page):
         page.mouse.move(box["x"] + x * box["width"] / 1000 + 2, box["y"] + y * box["height"] / 1000)
         assert page.locator("#near").inner_text() == said
         assert said.startswith("EqCNN: 96.")
-        assert said.endswith(" % at 7,834 parameters")
+        assert " % at 7,834 parameters" in said
         page.mouse.move(box["x"] + 1, box["y"] + 1)
         assert not page.locator("#near").is_visible()
 

@@ -52,7 +52,7 @@ def test_a_module_or_function_gets_the_facts_it_has_arguments_for(workplace, arg
 @pytest.mark.parametrize(
     ("args", "name", "said"),
     [
-        (["torchvision.models.resnet18"], "resnet18", {}),
+        pytest.param(["torchvision.models.resnet18"], "resnet18", {}, marks=pytest.mark.slow),
         (
             ["timm.create_model", "--model.model_name=resnet18", "--model.drop_rate=0.1"],
             "resnet18",

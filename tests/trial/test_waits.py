@@ -76,8 +76,8 @@ LAUNCHES = {
     "ResNet-8 separable": 129,
     "ResNet-8 involution": 193,
     "ResNet-8 p4": 172,
-    "ConvUNet": 143,
-    "PConvUNet": 325,
+    "ConvUNet": 144,
+    "PConvUNet": 326,
 }
 
 
