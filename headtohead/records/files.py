@@ -41,6 +41,21 @@ def write_bytes(path: Path, content: bytes, durable: bool = True) -> Path:
     return path
 
 
-def lock_of(folder: Path) -> FileLock:
-    """Return the lock of a trial's folder: within a process always the same, which may be taken more than once."""
-    return FileLock(folder.resolve() / ".lock", is_singleton=True)
+def lock(folder: Path) -> FileLock | None:
+    """Take the lock of a trial's folder, which another process then cannot; this one may take it more than once.
+
+    Args:
+        folder: of the trial.
+
+    Returns:
+        The lock, to be released; None on a file system that has no locks.
+
+    Raises:
+        filelock.Timeout: another process has it.
+    """
+    taken = FileLock(folder.resolve() / ".lock", is_singleton=True)
+    try:
+        taken.acquire(timeout=0)
+    except NotImplementedError:
+        return None
+    return taken

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import Timeout
 
-from headtohead.records.files import lock_of
+from headtohead.records.files import lock
 
 LOG = "log.txt"
 BUSY = 75  # exit code: another process runs this trial
@@ -107,9 +107,8 @@ def _run(args: list[str], folder: Path, environment: dict[str, str]) -> None:
     os.environ.pop("PYTHONSAFEPATH", None)  # which was for the server alone
     os.environ.pop("WANDB_SERVICE", None)  # that of the process above ends with it; a trial has its own
     os.environ.update(environment)
-    lock = lock_of(folder)
     try:
-        lock.acquire(timeout=0)
+        held = lock(folder)
     except Timeout:
         sys.exit(BUSY)
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -117,7 +116,10 @@ def _run(args: list[str], folder: Path, environment: dict[str, str]) -> None:
         os.dup2(log, stream)
     from headtohead.trial import main as trial
 
-    sys.exit(trial.main(args))
+    code = trial.main(args)
+    if held is not None:
+        held.release()
+    sys.exit(code)
 
 
 def _die_with_parent() -> None:

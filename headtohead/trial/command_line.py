@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
-import shutil
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from filelock import BaseFileLock, Timeout
+from filelock import BaseFileLock
 from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -23,8 +21,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.records import record as records
-from headtohead.records.files import lock_of
-from headtohead.trial import tracking
+from headtohead.trial import folders, tracking
 from headtohead.trial.arguments import (
     check_arguments,
     classes,
@@ -42,7 +39,7 @@ from headtohead.trial.checkpoints import (
     open_checkpoint,
     read_arguments,
 )
-from headtohead.trial.config import class_name, data_name, of_the_devices, resolved_config
+from headtohead.trial.config import class_name, of_the_devices, resolved_config
 from headtohead.trial.errors import TrialFailed, explain, is_a_task, is_out_of_memory, refusal, smaller
 from headtohead.trial.hardware import (
     best_precision,
@@ -100,7 +97,7 @@ class TrialCLI(LightningCLI):
                 auto_configure_optimizers=False,  # the recipe belongs to Task
             )
         except (UsageError, MisconfigurationException):
-            self._discard()
+            folders.discard(self.folder, self.made)
             raise
         finally:
             if self.lock is not None:
@@ -197,12 +194,12 @@ class TrialCLI(LightningCLI):
             self.weights = find_weights(config.weights, config.model.class_path, arguments)
             self.resolved["weights"] = self.weights.identity
         if config.trainer.default_root_dir is None:
-            config.trainer.default_root_dir = str(_default_folder(self.resolved, config.seed_everything))
-            if config.ckpt_path == "last" and not _agent_run() and not _last(config).exists():
-                raise UsageError(
-                    f"--ckpt_path: there is no {_last(config)} to go on from: leave --ckpt_path out to begin"
-                )
-            if self.subcommand == "fit" and _agent_run() and config.ckpt_path is None:
+            self.folder = folders.default(self.resolved, config.seed_everything)
+            config.trainer.default_root_dir = str(self.folder)
+            if config.ckpt_path == "last" and not folders.agent_run() and not folders.last(self.folder).exists():
+                said = f"there is no {folders.last(self.folder)} to go on from: leave --ckpt_path out to begin"
+                raise UsageError(f"--ckpt_path: {said}")
+            if self.subcommand == "fit" and folders.agent_run() and config.ckpt_path is None:
                 config.ckpt_path = "last"  # the folder is this run's alone: what lies there was interrupted
         # After the configuration was resolved: on other hardware it is the same trial, and the record says what ran.
         if config.trainer.precision is None and config.trainer.plugins is None:  # a plugin may bring its own
@@ -212,9 +209,9 @@ class TrialCLI(LightningCLI):
         self._part_checkpoints(config)
         self.resumes = config.ckpt_path is not None
         if config.ckpt_path == "last":  # this one, whatever a user's own callbacks have left
-            config.ckpt_path = str(_last(config)) if _last(config).exists() else None
+            config.ckpt_path = str(folders.last(self.folder)) if folders.last(self.folder).exists() else None
             if config.ckpt_path is not None:
-                self.checkpoint = open_checkpoint(_last(config), config.model.class_path)
+                self.checkpoint = open_checkpoint(folders.last(self.folder), config.model.class_path)
         threads = max(1, cores() // trials_on_machine())  # trials at once times threads is the number of cores
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(threads)
@@ -349,7 +346,9 @@ class TrialCLI(LightningCLI):
         if self.check_only:
             return
         if subcommand == "fit" and self.trainer.is_global_zero and not self.config.fit.trainer.fast_dev_run:
-            self._lock()
+            self.made, made = (), self.made  # what lies there may be another's
+            self.lock = folders.take(self.folder)
+            self.made = made
         of_ours = subcommand == "test" and isinstance(self.model, Classifier | Inpainter)
         shows = of_ours and self.config_init[subcommand].verbose
         if shows:  # Lightning's own table has every number once for each test loader
@@ -369,57 +368,9 @@ class TrialCLI(LightningCLI):
                 if isinstance(value, int | float):
                     print(f"{name} {value}", flush=True)
 
-    def _lock(self) -> None:
-        """Keep other processes out of the trial's folder: one would test the other's best checkpoint.
-
-        Raises:
-            UsageError: another process trains there.
-            TrialFailed: the folder cannot be written.
-        """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.lock = lock_of(self.folder)
-            self.lock.acquire(timeout=0)
-        except Timeout:
-            self.lock, self.made = None, ()
-            raise UsageError(
-                f"--trainer.default_root_dir: another process is training in {self.folder}: wait for it, or give "
-                "another folder"
-            ) from None
-        except OSError as error:
-            raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
-
-    def _discard(self) -> None:
-        """Remove the folder of a trial that was refused, if it was made by this call and holds no checkpoint."""
-        if self.folder not in self.made or (self.folder / "checkpoints").exists() or _agent_run():
-            return  # to an agent, its run says what was wrong
-        tracking.finish(2)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        for place in self.made[1:]:
-            with suppress(OSError):  # another trial has come to lie in it
-                place.rmdir()
-
     def _options(self) -> list[str]:
         """Return the options of the subcommand ``fit``."""
         return list(self._parser("fit")._option_string_actions)
-
-
-def _default_folder(config: dict[str, Any], seed: int) -> Path:
-    """Return the folder of a trial that was given none: made of what it is and, under a W&B agent, of its run."""
-    name = f"{class_name(config['model'])}-{data_name(config)}-seed{seed}"
-    if run := _agent_run():
-        return Path("runs") / os.environ["WANDB_SWEEP_ID"] / f"{name}-{run}"
-    return Path("runs") / "train" / f"{name}-{records.config_hash(config)}"
-
-
-def _last(config: Namespace) -> Path:
-    """Return where a trial keeps its last checkpoint."""
-    return Path(config.trainer.default_root_dir) / "checkpoints" / "last.ckpt"
-
-
-def _agent_run() -> str | None:
-    """Return the id of the run that a W&B agent wants from this process, if one has started it."""
-    return os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
 
 
 def _root(error: BaseException) -> BaseException:

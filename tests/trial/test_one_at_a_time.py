@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import filelock
 import pytest
 
 from headtohead.records import record as records
@@ -65,3 +66,15 @@ def test_a_tilde_is_the_users_home_behind_an_equals_sign_too(here, workplace, mo
     assert train.main([*FIT, "--trainer.default_root_dir=~/here", "--ckpt_path=last"]) == 0
     assert (here / records.FILE_NAME).is_file()
     assert not Path("~").exists()
+
+
+def test_a_file_system_without_locks_stops_no_trial(here, monkeypatch):
+    """A later filelock makes a file its lock there; an earlier one raises."""
+
+    def acquire(*_, **__):
+        raise NotImplementedError
+
+    (here / records.FILE_NAME).unlink()
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    assert train.main(RESUMED) == 0
+    assert (here / records.FILE_NAME).is_file()
