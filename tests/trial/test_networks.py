@@ -49,10 +49,11 @@ def test_a_module_or_function_gets_the_facts_it_has_arguments_for(workplace, arg
     assert record.hardware["memory_format"] == "channels_last"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "name", "said"),
     [
-        pytest.param(["torchvision.models.resnet18"], "resnet18", {}, marks=pytest.mark.slow),
+        (["torchvision.models.resnet18"], "resnet18", {}),
         (
             ["timm.create_model", "--model.model_name=resnet18", "--model.drop_rate=0.1"],
             "resnet18",
