@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import operator
 import os
 import re
 import sys
 from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, get_args
 
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, callbacks, loggers
@@ -44,6 +46,23 @@ LEAST = {
 OF_A_TASK = ("net", "num_classes")  # which the network and the data give
 NO_END = ("max_epochs", "max_steps")
 NOT_NOTHING = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "val_check_interval")
+
+
+def whole_numbers_first(kind: type) -> None:
+    """Let an argument that is a whole number or a share be read as a whole number first, whatever was imported before.
+
+    ``--trainer.limit_val_batches=1`` is one batch, and 1.0 is all of them. But typing keeps one ``Optional[Union]`` for
+    both orders of int and float: after somebody's ``Optional[Union[float, int]]`` the other type of that argument has
+    float first, too, and 1 would be read as 1.0 without a word.
+
+    Args:
+        kind: the class whose ``__init__`` has the arguments.
+    """
+    types = inspect.unwrap(kind.__init__).__annotations__  # type: ignore[misc]  # of the class itself
+    for name, annotation in types.items():
+        if {int, float} <= set(get_args(annotation)):
+            others = [part for part in get_args(annotation) if part not in (int, float)]
+            types[name] = functools.reduce(operator.or_, [int, float, *others])  # such a union is kept by nobody
 
 
 def check_arguments(config: Mapping[str, Any], classes: Classes) -> None:

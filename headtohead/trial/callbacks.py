@@ -17,6 +17,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 
+from datamodules import ImageDataModule
 from datamodules.streams import DRAWS, stream_seed
 from headtohead.cli.errors import one_line
 from headtohead.trial.errors import Terminated, TrialFailed
@@ -158,6 +159,26 @@ class LastBatch(Callback):
                 f"--data.batch_size: {data.batch_size} leaves one image for the last batch of an epoch, on which "
                 f"{type(pl_module.net).__name__} cannot be trained ({one_line(error)}): give another"
             ) from None
+
+
+class TestShare(Callback):
+    """Sees, before the training, that the share of the test set that is asked for holds a batch.
+
+    Raises:
+        MisconfigurationException: it holds none.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count the batches."""
+        share, data = trainer.limit_test_batches, getattr(trainer, "datamodule", None)
+        if not isinstance(share, float) or not isinstance(data, ImageDataModule):
+            return
+        batches = min(map(len, data.test_dataloader()))
+        if 0 < share * batches < 1:
+            raise MisconfigurationException(
+                f"--trainer.limit_test_batches: {share:g} of {batches} test batches is none: give 1 or "
+                f"{1 / batches:.3g} at least"
+            )
 
 
 class Labelled(Callback):

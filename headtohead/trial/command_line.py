@@ -29,9 +29,10 @@ from headtohead.trial.arguments import (
     name_the_task,
     passes_on,
     task_as_network,
+    whole_numbers_first,
 )
 from headtohead.trial.augmentation import wrong_augmentation, wrong_element
-from headtohead.trial.callbacks import EpochSeed, FiniteLoss, Labelled, LastBatch, LineProgress, Termination
+from headtohead.trial.callbacks import EpochSeed, FiniteLoss, Labelled, LastBatch, LineProgress, Termination, TestShare
 from headtohead.trial.checkpoints import (
     SafeCheckpointIO,
     check_facts,
@@ -115,6 +116,7 @@ class TrialCLI(LightningCLI):
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the Trainer, the data, the network and the task; the last three are built by :meth:`_build`."""
+        whole_numbers_first(Trainer)
         parser.add_lightning_class_args(self.trainer_class, "trainer")
         parser.set_defaults({f"trainer.{name}": value for name, value in self.trainer_defaults.items()})
         for part, kind in PARTS.items():
@@ -296,7 +298,7 @@ class TrialCLI(LightningCLI):
         config = self.config_init[self.subcommand]
         folder = Path(config.trainer.default_root_dir)
         seeds = EpochSeed(config.seed_everything)
-        added: list[Callback] = [LastBatch(), Labelled(), seeds, Termination(), FiniteLoss()]
+        added: list[Callback] = [LastBatch(), TestShare(), Labelled(), seeds, Termination(), FiniteLoss()]
         theirs = config.trainer.callbacks or []
         theirs = theirs if isinstance(theirs, list) else [theirs]
         shown = any(isinstance(callback, ProgressBar) for callback in theirs)

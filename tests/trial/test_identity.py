@@ -1,10 +1,13 @@
 """What changes what is learnt or chosen is in a trial's identity; what comes to the same is one identity."""
 
 import functools
+import inspect
 import json
 import sys
+from typing import Union
 
 import pytest
+from lightning.pytorch import Trainer
 
 from headtohead.records import record as records
 from headtohead.records.migration import DEFAULT_AUGMENT
@@ -68,8 +71,19 @@ SAME = [
 
 
 def test_different_trials_are_different_identities():
-    found = [records.config_hash(identity(*args)) for args in [[], *DIFFERENT]]
-    assert len(set(found)) == len(found)
+    found: dict[str, list[list[str]]] = {}
+    for args in [[], *DIFFERENT]:
+        found.setdefault(records.config_hash(identity(*args)), []).append(args)
+    assert [alike for alike in found.values() if len(alike) > 1] == []
+
+
+def test_one_batch_is_not_all_batches_whatever_was_imported_before(monkeypatch):
+    """typing may have kept this order of the types from somebody else's arguments."""
+    types = inspect.unwrap(Trainer.__init__).__annotations__
+    monkeypatch.setitem(types, "limit_val_batches", Union[float, int, None])  # noqa: UP007  # the kind that is kept
+    found = {value: train.resolve([*FIT, f"--trainer.limit_val_batches={value}"]) for value in ("1", "1.0", "0.5")}
+    limits = {value: config.get("trainer.limit_val_batches") for value, config in found.items()}
+    assert limits == {"1": 1, "1.0": None, "0.5": 0.5}
 
 
 @pytest.mark.parametrize("args", SAME, ids=" ".join)
