@@ -56,6 +56,6 @@ def lock(folder: Path) -> FileLock | None:
     taken = FileLock(folder.resolve() / ".lock", is_singleton=True)
     try:
         taken.acquire(timeout=0)
-    except NotImplementedError:
+    except NotImplementedError:  # of earlier versions of filelock; later ones make a file the lock there
         return None
     return taken

@@ -58,7 +58,7 @@ def whole_numbers_first(kind: type) -> None:
     Args:
         kind: the class whose ``__init__`` has the arguments.
     """
-    types = inspect.unwrap(kind.__init__).__annotations__  # type: ignore[misc]  # of the class itself
+    types = inspect.unwrap(kind.__init__).__annotations__  # type: ignore[misc]  # a class, not an instance, is asked
     for name, annotation in types.items():
         if {int, float} <= set(get_args(annotation)):
             others = [part for part in get_args(annotation) if part not in (int, float)]

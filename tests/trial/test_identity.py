@@ -80,7 +80,7 @@ def test_different_trials_are_different_identities():
 def test_one_batch_is_not_all_batches_whatever_was_imported_before(monkeypatch):
     """typing may have kept this order of the types from somebody else's arguments."""
     types = inspect.unwrap(Trainer.__init__).__annotations__
-    monkeypatch.setitem(types, "limit_val_batches", Union[float, int, None])  # noqa: UP007  # the kind that is kept
+    monkeypatch.setitem(types, "limit_val_batches", Union[float, int, None])  # noqa: UP007  # typing keeps this, and no int | float
     found = {value: train.resolve([*FIT, f"--trainer.limit_val_batches={value}"]) for value in ("1", "1.0", "0.5")}
     limits = {value: config.get("trainer.limit_val_batches") for value, config in found.items()}
     assert limits == {"1": 1, "1.0": None, "0.5": 0.5}

@@ -72,7 +72,7 @@ def test_a_file_system_without_locks_stops_no_trial(here, monkeypatch):
     """A later filelock makes a file its lock there; an earlier one raises."""
 
     def acquire(*_, **__):
-        raise NotImplementedError
+        raise NotImplementedError  # as filelock does: nothing is left to write here
 
     (here / records.FILE_NAME).unlink()
     monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
