@@ -46,7 +46,7 @@ import resource, statistics, torch
 from headtohead.trial import hardware
 def faults():
     counts = []
-    for _ in range(5):
+    for _ in range(15):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         (torch.ones(2**23) + 1).relu()
         counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
