@@ -277,6 +277,8 @@ class TrialCLI(LightningCLI):
         try_on_one_batch(self.model, self.datamodule, name)
         if not config.model.class_path.startswith("lit_models."):  # the suite's own are known to be kept
             check_kept(lambda: build_network(config.model, facts), self.model, self.datamodule, name)
+        if self.trainer.precision == "64-true":  # Lightning does so after a checkpoint is read, then rounded to float32
+            self.model.double()
         on_gpu = isinstance(self.trainer.accelerator, CUDAAccelerator)
         if on_gpu and getattr(self.datamodule, "memory_format", "contiguous") == "channels_last":
             lay_channels_last(net)

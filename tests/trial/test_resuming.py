@@ -85,6 +85,8 @@ VARIED = {
         "--trainer.callbacks+=EMAWeightAveraging", "--trainer.callbacks.decay=0.9",
         "--trainer.check_val_every_n_epoch=2",
     ],
+    "in float64, which a checkpoint must not round": ["--trainer.precision=64"],
+    "in bfloat16": ["--trainer.precision=bf16-true"],
     "an early end": ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val_loss"],
 }  # fmt: skip
 
