@@ -33,6 +33,15 @@ class Probe(Classifier):
             torch.save(batch[0], f"rank{self.global_rank}-epoch{self.current_epoch}.pt")
         return super().training_step(batch, batch_idx)
 
+class Compilations(Classifier):
+    """Keeps how many graphs were compiled up to each training step, and what each step lost."""
+    seen = []
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        self.seen.append((torch._dynamo.utils.counters["stats"]["unique_graphs"], float(loss)))
+        torch.save(self.seen, f"{self.net._compiled_call_impl is not None}-rank{self.global_rank}.pt")
+        return loss
+
 class Same(Tiny):
     """One image, many times: what differs is the augmentation."""
     def load(self):
@@ -109,6 +118,24 @@ def test_a_sweep_of_trials_on_two_devices_each(place, offline):
     for folder in place.glob("runs/tiny/*"):
         assert len(list(folder.glob("wandb/offline-run-*"))) == 1
         assert (folder / "log.txt").read_text().count("testing the best checkpoint") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_network_on_two_devices_is_compiled_at_its_first_step_and_never_again(place):
+    fit = ["fit", "--model=SimpleCNN", "--model.width=2", *TINY, CPU, "--task=probe.Compilations"]
+    fit += ["--data.batch_size=100", "--trainer.max_epochs=2", "--trainer.devices=2", "--trainer.precision=32-true"]
+    for mode in ("no", "default"):
+        done = run(ROOT / "train.py", *fit, f"--compile={mode}", f"--trainer.default_root_dir={mode}", timeout=600)
+        assert done.returncode == 0, done.stderr
+        assert records.read(Path(mode) / records.FILE_NAME).hardware["compiled"] is (mode == "default")
+    for rank in (0, 1):
+        (plain, losses), (compiled, of_compiled) = (
+            zip(*torch.load(f"{kind}-rank{rank}.pt"), strict=True) for kind in (False, True)
+        )
+        assert set(plain) == {0}
+        assert compiled == (2,) * 2 * 5  # one graph for validation, which comes first, and one for training
+        assert of_compiled == pytest.approx(losses, abs=1e-4)
 
 
 @pytest.mark.slow
