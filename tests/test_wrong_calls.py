@@ -151,6 +151,7 @@ ADDED = {
     "--seed_everything=99999999999999999999999": "--seed_everything: must be a whole number from 0 to 4294967295",
     "--seed_everything=1.5": "--seed_everything: must be bool or int: got 1.5",
     "--seed_everything=false": "--seed_everything: must be a whole number",
+    "--seed_everything=true": "--seed_everything: must be a whole number from 0 to 4294967295: got True",
     "--seed_everything=null": "--seed_everything: must be bool or int: got None",
     "--seed=3": "--seed: no such argument; did you mean --seed_everything?",
     "--ckpt_path=none.ckpt": "--ckpt_path: no file none.ckpt",

@@ -76,7 +76,7 @@ def check_arguments(config: Mapping[str, Any], classes: Classes) -> None:
         UsageError: names the argument.
     """
     seed = config["seed_everything"]
-    if seed is not True and (seed is False or not 0 <= seed < 2**32):
+    if isinstance(seed, bool) or not 0 <= seed < 2**32:  # of true, Lightning makes a seed that nobody asked for
         raise UsageError(
             f"--seed_everything: must be a whole number from 0 to {2**32 - 1}: got {seed}; 0 is the default"
         )
