@@ -9,6 +9,7 @@ import kornia.augmentation as K
 import torch
 from torch import nn
 
+from datamodules.color import RandomColor
 from datamodules.crop import RandomCropFlip, RandomQuarterTurns, RandomTurnShift
 
 Augment = Literal["default", "none", "flip", "shift", "crop_flip", "quarter_turns", "rotate", "color"]
@@ -42,7 +43,7 @@ def augmentation(name: Augment) -> nn.Module:
         case "rotate":
             augment = RandomTurnShift(degrees=180.0)
         case "color":
-            augment = K.ColorJiggle(0.2, 0.2, 0.2, 0.05, p=1.0)
+            augment = RandomColor(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05)
         case _:
             raise ValueError(f"augment: no augmentation is named {name!r}; there are {', '.join(get_args(Augment))}")
     return augment

@@ -33,6 +33,22 @@ class Probe(Classifier):
             torch.save(batch[0], f"rank{self.global_rank}-epoch{self.current_epoch}.pt")
         return super().training_step(batch, batch_idx)
 
+class Compilations(Classifier):
+    """Keeps how many graphs were compiled up to each training step, and what each step lost."""
+    seen = []
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        self.seen.append((torch._dynamo.utils.counters["stats"]["unique_graphs"], float(loss)))
+        torch.save(self.seen, f"{self.net._compiled_call_impl is not None}-rank{self.global_rank}.pt")
+        return loss
+
+class Greedy(Classifier):
+    """Needs more memory than there is, on the second rank alone."""
+    def training_step(self, batch, batch_idx):
+        if self.global_rank == 1 and batch_idx == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().training_step(batch, batch_idx)
+
 class Same(Tiny):
     """One image, many times: what differs is the augmentation."""
     def load(self):
@@ -72,6 +88,13 @@ def test_other_ranks_than_torchrun_starts_are_refused_in_one_line(workplace, mon
     assert train.check([*fit, "--trainer.num_nodes=2"]) is None
 
 
+def test_a_batch_that_does_not_divide_is_found_before_anything_runs(workplace):
+    fit = ["fit", "--model=EqCNN", *TINY, CPU, "--trainer.devices=2", "--trainer.strategy=ddp"]
+    assert train.check([*fit, "--data.batch_size=50"]) is None
+    said = "--data.batch_size: must divide by the number of devices: got 50 for 4; 48 does"
+    assert train.check([*fit, "--data.batch_size=50", "--trainer.num_nodes=2"]) == said
+
+
 @pytest.mark.slow
 def test_a_thousand_images_count_as_a_thousand_on_one_two_and_three_processes(place):
     """1,000 divides by two but not by three: padding would show as a share of 1,002."""
@@ -109,6 +132,35 @@ def test_a_sweep_of_trials_on_two_devices_each(place, offline):
     for folder in place.glob("runs/tiny/*"):
         assert len(list(folder.glob("wandb/offline-run-*"))) == 1
         assert (folder / "log.txt").read_text().count("testing the best checkpoint") == 1
+
+
+@pytest.mark.slow
+def test_memory_that_runs_out_on_any_rank_is_named_without_a_traceback(place):
+    fit = ["fit", "--model=SimpleCNN", "--model.width=2", *TINY, CPU, "--task=probe.Greedy", "--trainer.devices=2"]
+    done = run(ROOT / "train.py", *fit, "--data.batch_size=100", "--trainer.default_root_dir=here")
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("train.py: ")]
+    assert said[0] == "train.py: out of memory: lower data.batch_size (100), model.width (2)"
+    assert said[1:] in ([], ["train.py: another process of this trial ended; what it said stands above"])
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_network_on_two_devices_is_compiled_at_its_first_step_and_never_again(place):
+    fit = ["fit", "--model=SimpleCNN", "--model.width=2", *TINY, CPU, "--task=probe.Compilations"]
+    fit += ["--data.batch_size=100", "--trainer.max_epochs=2", "--trainer.devices=2", "--trainer.precision=32-true"]
+    for mode in ("no", "default"):
+        done = run(ROOT / "train.py", *fit, f"--compile={mode}", f"--trainer.default_root_dir={mode}", timeout=600)
+        assert done.returncode == 0, done.stderr
+        assert records.read(Path(mode) / records.FILE_NAME).hardware["compiled"] is (mode == "default")
+    for rank in (0, 1):
+        (plain, losses), (compiled, of_compiled) = (
+            zip(*torch.load(f"{kind}-rank{rank}.pt"), strict=True) for kind in (False, True)
+        )
+        assert set(plain) == {0}
+        assert compiled == (2,) * 2 * 5  # one graph for validation, which comes first, and one for training
+        assert of_compiled == pytest.approx(losses, abs=1e-4)
 
 
 @pytest.mark.slow

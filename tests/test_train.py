@@ -192,6 +192,7 @@ def test_precision_is_the_hardwares_unless_named_and_changes_no_identity(workpla
         assert record.quality["test_invariance_error"] < 1e-4
         assert record.hardware["memory_format"] == "channels_last"
         assert record.hardware["compiled"] is False
+        assert record.hardware["images_on"] == "device"
 
 
 @pytest.mark.slow

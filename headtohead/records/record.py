@@ -79,7 +79,7 @@ Scalar = Annotated[Any, PlainValidator(_scalar)]
 # The hardware by which trials are told apart: times of two are never averaged.
 HARDWARE = [
     *("device", "accelerator", "devices", "nodes", "host", "precision", "tf32", "memory_format", "compiled"),
-    *("operators", "threads", "trials_at_once"),
+    *("images_on", "operators", "threads", "trials_at_once"),
 ]
 
 if TYPE_CHECKING:

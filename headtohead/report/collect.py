@@ -172,15 +172,18 @@ def hardware_name(hardware: Mapping[str, Any] | pd.Series) -> str:
     # in a table what is missing is NaN
     known = {name: hardware.get(name) for name in HARDWARE if pd.notna(hardware.get(name))}
     count, device = known.get("threads"), str(known.get("device", "unknown device"))
-    on_cpu = device.endswith("cores)")
+    accelerator = known.get("accelerator", "cpu" if device.endswith("cores)") else "cuda")
+    on_cpu = accelerator == "cpu"
     parts = [
         f"{count} thread{'' if count == 1 else 's'}" if on_cpu else "",
+        "" if accelerator in ("cpu", "cuda") else str(accelerator).upper(),  # whose device has its processor's name
         f"precision {known.get('precision', 'unknown')}",
         "TF32" if known.get("tf32") is True else "",
         str(known.get("memory_format", "")),
         "compiled" if known.get("compiled") is True else "",
         "operators of PyTorch" if on_cpu and known.get("operators") == "" else "",
-        f"host {known['host']}" if not on_cpu and known.get("host") else "",
+        "images in the host's memory" if not on_cpu and known.get("images_on") == "host" else "",
+        f"host {known['host']}" if not on_cpu and known.get("host", device) != device else "",
     ]
     nodes = f"{known['nodes']} machines × " if known.get("nodes", 1) != 1 else ""
     devices = f"{known['devices']} × " if known.get("devices", 1) != 1 else ""

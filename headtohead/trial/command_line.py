@@ -19,6 +19,7 @@ from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from datamodules import ImageDataModule
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.records import record as records
 from headtohead.trial import folders, tracking
@@ -41,7 +42,15 @@ from headtohead.trial.checkpoints import (
     read_arguments,
 )
 from headtohead.trial.config import class_name, of_the_devices, resolved_config
-from headtohead.trial.errors import TrialFailed, explain, is_a_task, is_out_of_memory, refusal, smaller
+from headtohead.trial.errors import (
+    TrialFailed,
+    explain,
+    is_a_task,
+    is_of_a_lost_process,
+    is_out_of_memory,
+    refusal,
+    smaller,
+)
 from headtohead.trial.hardware import (
     best_precision,
     cores,
@@ -249,6 +258,16 @@ class TrialCLI(LightningCLI):
                 "--trainer.devices times --trainer.num_nodes must be the number of processes that torchrun starts, "
                 f"{os.environ['WORLD_SIZE']}: got {devices} and {nodes}"
             )
+        self._check_batch(devices * nodes)
+
+    def _check_batch(self, world: int) -> None:
+        """Refuse a batch that does not divide by the number of devices, before any of them starts."""
+        deals = getattr(type(self.datamodule), "train_dataloader", None) is ImageDataModule.train_dataloader
+        if self.subcommand == "fit" and deals and (batch := self.datamodule.batch_size) % world:
+            said = (
+                f"must divide by the number of devices: got {batch} for {world}; {batch // world * world or world} does"
+            )
+            raise UsageError(f"--data.batch_size: {said}")
 
     def _build(self, config: Namespace) -> None:
         """Build in the order in which one tells the other: the data the network, the network the task."""
@@ -364,9 +383,11 @@ class TrialCLI(LightningCLI):
         except OSError as error:
             raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise TrialFailed(f"out of memory{smaller(self.config[subcommand].as_dict())}") from error
+            if is_out_of_memory(error):
+                raise TrialFailed(f"out of memory{smaller(self.config[subcommand].as_dict())}") from error
+            if self.trainer.world_size > 1 and is_of_a_lost_process(error):
+                raise TrialFailed("another process of this trial ended; what it said stands above") from error
+            raise
         if shows and self.trainer.is_global_zero:
             for name, value in self.model.test_report.items():
                 if isinstance(value, int | float):

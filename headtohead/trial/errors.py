@@ -209,6 +209,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def is_of_a_lost_process(error: BaseException) -> bool:
+    """Tell whether a process failed because another that it waits for is gone: in the words of gloo and of NCCL."""
+    return any(words in str(error) for words in ("closed by peer", "reset by peer", "remote process exiting"))
+
+
 def smaller(config: Mapping[str, Any]) -> str:
     """Return the end of an error message: what to lower when memory ran out, with the sizes that were asked for."""
     sizes = {

@@ -22,6 +22,7 @@ def test_the_check_itself(tmp_path):
     assert done.returncode == 0, [line for line in report.splitlines() if line.startswith("- wrong")]
     assert report.count("- right: ") > 30
     assert all(f"\n## {name}\n" in report for name in stages if name != "environment")
+    assert "| network | precision | batch | Trainer | bare loop | CUDA graph |" in report
     assert done.stdout.count(" done\n") == len(stages)
 
 

@@ -1,14 +1,18 @@
 """Every augmentation draws from the distribution that it says, anew for each image (docs/kinds.md, kind 1)."""
 
+import colorsys
 import math
 
+import kornia.augmentation as K
 import numpy as np
 import pytest
 import torch
+from kornia.enhance import adjust_hue, adjust_saturation
 from kornia.geometry.transform import get_rotation_matrix2d, rotate, warp_affine
 from scipy import stats
 
 from datamodules.augmentation import Augment, augmentation
+from datamodules.color import hue_turned, saturated
 from datamodules.crop import turned_and_shifted
 
 COUNT = 4_000
@@ -127,6 +131,32 @@ def test_colours_are_centred_and_vary_as_said():
     assert values.var() == pytest.approx((sum_first + product_first) / 2, rel=0.1)
     assert values.min() >= 0.5 * 0.8 - 0.2
     assert values.max() <= 0.5 * 1.2 + 0.2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_colours_are_kornias_of_the_same_seed(seed):
+    images = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+    images[:8] = (3 * images[:8]).round() / 3  # grey ones too, black, white, and two channels alike
+    results = []
+    for change in (augmentation("color"), K.ColorJiggle(0.2, 0.2, 0.2, 0.05, p=1.0)):
+        torch.manual_seed(seed)
+        results.append(change(images.clone()))
+    torch.testing.assert_close(*results, atol=2e-6, rtol=0)
+
+
+def test_saturation_and_hue_are_of_hsv():
+    """Against Python's own colorsys, pixel by pixel, and kornia, for all corners of the cube and what lies between."""
+    levels = torch.linspace(0, 1, 5, dtype=torch.double)
+    pixels = torch.cartesian_prod(levels, levels, levels).T.reshape(1, 3, 5, 25)
+    for factor, turn in ((0.0, 0.3), (0.7, -0.05), (1.3, 0.5), (4.0, -0.5), (1.0, 0.0)):
+        one = [torch.full((1, 1, 1, 1), number, dtype=torch.double) for number in (factor, turn)]
+        paler, turned = saturated(pixels, one[0]), hue_turned(pixels, one[1])
+        for before, pale, other in zip(*(x.flatten(2)[0].T.tolist() for x in (pixels, paler, turned)), strict=True):
+            h, s, v = colorsys.rgb_to_hsv(*before)
+            assert pale == pytest.approx(colorsys.hsv_to_rgb(h, min(1, s * factor), v), abs=1e-12)
+            assert other == pytest.approx(colorsys.hsv_to_rgb((h + turn) % 1, s, v), abs=1e-12)
+        torch.testing.assert_close(paler, adjust_saturation(pixels, factor), atol=1e-7, rtol=0)
+        torch.testing.assert_close(turned, adjust_hue(pixels, 2 * math.pi * turn), atol=1e-7, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["flip", "shift", "crop_flip", "quarter_turns", "rotate", "color"])

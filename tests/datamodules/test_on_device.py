@@ -84,6 +84,7 @@ def test_an_epoch_is_ordered_once():
     data = ready(batch_size=60)
     loader = data.train_dataloader()
     assert isinstance(loader, Batches)
+    assert not loader.pin_memory  # which would open CUDA in trials on the CPU
     batches = list(loader)
     assert [len(batch) for batch in batches] == [60] * 8 + [20]
     assert len({batch.untyped_storage().data_ptr() for batch in batches}) == 1  # cut from one order

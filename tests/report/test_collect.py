@@ -77,6 +77,41 @@ def test_mixed_hardware_is_named(tmp_path):
     assert comparison.summary.test_acc[0] == pytest.approx(96.84)
 
 
+GPU = {"device": "NVIDIA X", "accelerator": "cuda", "devices": 4, "nodes": 1, "host": "Xeon (8 cores)", "tf32": True}
+GPU |= {"precision": "32-true", "memory_format": "channels_last", "images_on": "device", "trials_at_once": 1}
+MAC = {
+    "device": "M1 (8 cores)",
+    "accelerator": "cpu",
+    "host": "M1 (8 cores)",
+    "images_on": "device",
+    "trials_at_once": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("usual", "other", "said"),
+    [
+        (GPU, {"images_on": "host"}, "channels_last, images in the host's memory, host Xeon"),
+        (GPU, {"nodes": 2}, "2 machines × 4 × NVIDIA X"),
+        (GPU, {"devices": 1}, "(NVIDIA X, precision"),
+        (GPU, {"host": "Epyc (64 cores)"}, "host Epyc (64 cores)"),
+        (GPU, {"tf32": False}, "precision 32-true, channels_last"),
+        (GPU, {"compiled": True}, "compiled"),
+        (MAC, {"accelerator": "mps"}, "M1 (8 cores), MPS"),
+    ],
+)
+def test_times_of_two_hardwares_are_not_averaged(tmp_path, usual, other, said):
+    found = [make(seed=seed, hardware=usual) for seed in range(2)]
+    trials = collect(save(tmp_path, *found, make(seed=2, hardware={**usual, **other})))
+    (line,) = mixed_hardware(trials)
+    assert "trial2 (" in line
+    assert said in line
+    comparison = make_comparison(trials)
+    assert (comparison.summary.n.tolist(), comparison.summary.timed.tolist()) == ([3], [0])
+    assert math.isnan(comparison.summary.epoch_seconds[0])
+    assert {record.config_hash for record in trials.records.values()} == {make().config_hash}
+
+
 def test_trials_of_two_precisions_are_two_rows_whoever_chose_them(tmp_path):
     usual = make().hardware
     bf16 = {**usual, "precision": "bf16-mixed"}

@@ -22,7 +22,8 @@ COLUMNS = """model data seed params macs bytes
     test_loss test_invariance_error test_images
     epoch_seconds total_seconds train_images_per_second inference_images_per_second latency_seconds peak_memory_mb
     target_seconds learned target epochs
-    device accelerator devices nodes host precision tf32 memory_format compiled operators threads trials_at_once
+    device accelerator devices nodes host precision tf32 memory_format compiled images_on operators threads
+    trials_at_once
     contended config_hash commit trial"""
 FILES = {"runs.csv", "table.md", "table.tex", "report.html", "records"}
 FILES |= {f"{name}.png" for name in ("validation", "rotation", "rotation_polar")}

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.accelerators import CPUAccelerator
 
 from headtohead.trial import hardware, saving
 from headtohead.trial import main as train
@@ -28,6 +29,14 @@ assert not torch.cuda.is_initialized()
 def test_imports_call_nothing_of_cuda():
     done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_trial_takes_one_device_of_many_unless_asked_for_more(workplace, monkeypatch):
+    monkeypatch.setattr(CPUAccelerator, "auto_device_count", staticmethod(lambda: 8))
+    fit = ["fit", "--model=SimpleCNN", "--data=tests.tiny.Few", "--data.batch_size=50", "--trainer.accelerator=cpu"]
+    assert train.check(fit) is None
+    said = "--data.batch_size: must divide by the number of devices: got 50 for 8; 48 does"
+    assert train.check([*fit, "--trainer.devices=auto"]) == said
 
 
 @pytest.mark.parametrize("strategy", ["fsdp", "ddp_fork", "ddp_notebook"])

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
@@ -85,7 +86,7 @@ def fake(part):
     return torch.empty(part.shape, dtype=part.dtype, device=CUDA)
 
 
-def on_gpu(name, **recipe):
+def on_gpu(name, augment="default", **recipe):
     """A task, its data and the indices of a batch on a GPU, all fake; called within a mode for fake tensors."""
     one = CASES[name]
     with unset_fake_temporarily():  # torchmetrics copies what it begins with, which fakes refuse
@@ -99,7 +100,7 @@ def on_gpu(name, **recipe):
         for name in module._defaults if isinstance(module, Metric) else ():
             setattr(module, name, torch.empty((), device=CUDA))
     task._device = CUDA
-    data = one.data(1, augment="flip" if takes_mask(net) else "default")
+    data = one.data(1, augment="flip" if takes_mask(net) else augment)
     task._trainer = SimpleNamespace(gradient_clip_val=None, world_size=1, global_rank=0)
     data.trainer = SimpleNamespace(training=True, lightning_module=None)
     data._pool = Pool.__new__(Pool)
@@ -142,6 +143,23 @@ def test_a_training_step_waits_for_nothing_and_launches_no_more_than(name):
         assert not seen.waited
         launched = sum(seen.launched.values()) + backward_launches(name)
     assert launched <= LAUNCHES[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    {"flip": 21, "shift": 32, "crop_flip": 26, "quarter_turns": 14, "rotate": 32, "color": 47}.items(),
+)
+def test_an_augmentation_waits_for_nothing_and_launches_no_more_than(name, most, monkeypatch):
+    """All that makes a batch: gathering, draws on the CPU, floats, the statistics, the layout."""
+    monkeypatch.setattr(torch.backends.cudnn, "enabled", False)  # its sampler has no fake
+    monkeypatch.setattr(torch, "randperm", lambda count: np.arange(count))  # the order of colours is read: not fake
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        _, data, index = on_gpu("CNN", name)
+        for _ in range(2):  # the first sends the statistics
+            with Watch() as seen:
+                batch_of(data, index)
+        assert not seen.waited
+        assert sum(seen.launched.values()) <= most
 
 
 @pytest.mark.parametrize("name", ["SimpleCNN", "ResNet-8 involution", "P4CNN", "PConvUNet"])
