@@ -60,7 +60,9 @@ def show(comparison: Comparison, paths: list[Path]) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
-    lines = comparison.verdicts or ["No claim file asks a question of this sweep: choose two rows in its report."]
+    alone = "There is one model only: nothing to compare."
+    unasked = "No claim file asks a question of this sweep: choose two rows in its report."
+    lines = comparison.verdicts or [alone if len(comparison.summary) == 1 else unasked]
     if comparison.judged:
         lines = [judge.in_words(comparison.judged), *lines]
     questions = {asked.ask for asked in comparison.headline}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import itertools
 import json
@@ -118,7 +119,9 @@ def _load(path: Path) -> dict[str, Any]:
         config = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506  # a subclass of SafeLoader
         size = _size(config, {})
     except OSError as error:
-        raise SweepError([f"{path}: {error.strerror}; sweep files stand in sweeps/"]) from None
+        near = difflib.get_close_matches(path.stem, [file.stem for file in path.parent.glob("*.yaml")], n=1)
+        meant = f"did you mean {path.parent / near[0]}.yaml?" if near else "sweep files stand in sweeps/"
+        raise SweepError([f"{path}: {error.strerror}; {meant}"]) from None
     except UnicodeDecodeError:
         raise SweepError([f"{path}: not a text file"]) from None
     except (yaml.YAMLError, RecursionError) as error:

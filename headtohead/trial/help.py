@@ -14,7 +14,7 @@ TRAINER_DEFAULTS = {"max_epochs": 10, "enable_model_summary": False, "devices": 
 OTHERS = {
     "--seed_everything=0": "Random seed of the trial.",
     "--compile=no": "How torch.compile fuses the network: default, reduce-overhead or max-autotune.",
-    "--ckpt_path": "last: go on where the trial stopped. A file: go on from that checkpoint.",
+    "--ckpt_path": "With the value last, go on where the trial stopped; with a file, go on from that checkpoint.",
     "--config, -c": "A file of arguments; those of the command line count for more.",
     "--print_config": "Print all resolved arguments and stop.",
 }

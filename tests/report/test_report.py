@@ -14,6 +14,7 @@ from headtohead.report import claims
 from headtohead.report.collect import collect, labels
 from headtohead.report.comparison import make_comparison
 from headtohead.report.html import command, commands, html
+from headtohead.report.write import show
 from tests.conftest import ROOT
 from tests.records.examples import make, other_config, save, with_accuracy
 
@@ -125,6 +126,13 @@ def test_one_model_has_nothing_to_compare(tmp_path):
     assert "There is one model only: nothing to compare." in text
     assert '<h2 id="figures">' not in text
     assert "python sweep.py" not in text  # no such sweep file
+
+
+def test_the_last_screen_of_one_model_sends_nobody_to_choose_two(tmp_path, capsys):
+    show(make_comparison(collect(save(tmp_path, make()))), [])
+    text = capsys.readouterr().out
+    assert text.splitlines()[0].strip() == "There is one model only: nothing to compare."
+    assert "choose two rows" not in text
 
 
 def test_many_models_without_a_question_have_a_table_of_pairs(tmp_path):

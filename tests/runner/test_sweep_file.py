@@ -152,6 +152,16 @@ def test_missing_file_and_folder(tmp_path):
             read_sweep(path)
 
 
+def test_a_misspelled_file_is_told_its_neighbour(tmp_path):
+    (tmp_path / "quick.yaml").touch()
+    for name, told in (("quik.yaml", f"did you mean {tmp_path / 'quick.yaml'}?"), ("x.yaml", "stand in sweeps/")):
+        with pytest.raises(SweepError) as raised:
+            read_sweep(tmp_path / name)
+        (line,) = raised.value.problems
+        assert line.startswith(f"{tmp_path / name}: No such file or directory; ")
+        assert line.endswith(told)
+
+
 def test_nested_parameters_and_int_ranges(tmp_path):
     text = """
 program: train.py

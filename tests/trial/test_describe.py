@@ -66,7 +66,9 @@ class Kept(Scaled):
 )
 def test_networks(given, description):
     if description is None:
-        with pytest.raises(UsageError, match=r"^networks\[1\]: the arguments of \w+ cannot be told .*partial"):
+        with pytest.raises(
+            UsageError, match=r"^networks\[1\]: the arguments of \w+ cannot be told .*partial\(\w+, \w+=…\)"
+        ):
             describe_network(given, "networks[1]", MNIST)
     else:
         assert describe_network(given, "networks[1]", MNIST) == description

@@ -40,6 +40,7 @@ def test_everything_that_can_be_given_is_listed_with_its_default(capsys):
     for name in (*lit_models.architectures.__all__, *datamodules.DATA_SETS):
         assert re.search(rf"\b{name}\b", text)
     assert "Learning rate." in text
+    assert re.search(r"--ckpt_path +With the value last, go on", text)  # not capitalised, as it is typed
     assert max(map(len, text.splitlines())) <= helps.WIDTH
     assert not re.search(r"``|:class:", text)
     every = re.findall(r"^  --(?!\S+help=)\S+( {2,}\S.*)?\n( {20,}\S)?", text, re.MULTILINE)
