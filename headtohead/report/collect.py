@@ -63,8 +63,8 @@ def collect(folder: Path) -> Trials:
 
     What cannot be used is left out and listed in ``problems``: unreadable records, a record without the main metric
     of any kind (the test accuracy of a classifier, the error in holes of an inpainter), a second record of the same
-    configuration and seed, a trial that failed. Beside kept records, ``left_out.txt`` says what was left out when they
-    were made.
+    configuration and seed, a trial that failed or has not ended. Beside kept records, ``left_out.txt`` says what was
+    left out when they were made.
 
     Trials of one configuration that ran in two precisions are given two: they are never one row.
     """
@@ -78,6 +78,7 @@ def collect(folder: Path) -> Trials:
             trials.problems.append(problem.replace(f"{folder}/", ""))
     _name_precisions(trials)
     trials.problems += [f"{name}: failed: {reason}" for name, reason in _failed(folder).items()]
+    trials.problems += [f"{name}: has no record yet: it runs, or was interrupted" for name in _unfinished(folder)]
     return trials
 
 
@@ -269,6 +270,11 @@ def _is_sweep(folder: Path) -> bool:
 def _trial_files(folder: Path) -> dict[str, Path]:
     kept = {path.stem: path for path in sorted((folder / "records").glob("*.json"))}
     return kept or {path.parent.name: path for path in sorted(folder.glob(f"*/{records.FILE_NAME}"))}
+
+
+def _unfinished(folder: Path) -> list[str]:
+    begun = sorted(path.parent for path in folder.glob("*/checkpoints"))
+    return [one.name for one in begun if not any((one / name).exists() for name in (records.FILE_NAME, records.FAILED))]
 
 
 def _failed(folder: Path) -> dict[str, str]:

@@ -73,8 +73,8 @@ def _never(pair: Pair) -> str:
     for name, n, never in zip((pair.model, pair.other), pair.n, pair.never, strict=True):
         if never:
             low, high = share_interval(never, n + never)
-            does = "does not" if min(pair.n) else "does not learn"  # nothing before it has said learn
-            parts.append(f"{name} {does} in {never} of {n + never} seeds ({low:.0%} to {high:.0%})")
+            does = "does not" if pair.difference else "does not learn"  # what stands before it says: when it learns
+            parts.append(f"{name} {does} in {never} of {n + never} seeds ({low:.0%} to {high:.0%} of all seeds)")
     return " and ".join(parts)
 
 

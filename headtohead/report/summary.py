@@ -12,10 +12,13 @@ import pandas as pd
 from headtohead.records.metrics import KINDS, Kind, kind_of, sizes
 from headtohead.records.metrics import times as times_of_trials
 from headtohead.records.record import HARDWARE, Record
-from headtohead.report.collect import Trials, hardware_name, labels
+from headtohead.report.collect import Trials, alone, hardware_name, labels
 from headtohead.report.labels import values_of
 from headtohead.report.statistics import mean_interval, sampling_error, too_high
 from headtohead.report.times import costs_again, counted, measured_again, spread
+
+UNTIMED = ("different", "shared")  # in place of a hardware, of rows whose times do not count
+LEFT_OUT_OF_TIMES = "Times are left out where trials ran on different hardware, shared a machine or were contended."
 
 
 def best_rows(trials: Trials, runs: pd.DataFrame, most: int, asked: Iterable[str] = ()) -> Trials:
@@ -83,11 +86,13 @@ def differences(trials: Trials) -> dict[str, str]:
     The arguments of a model are part of the architecture: where they tell two rows apart, the label has them.
     """
     tables: dict[tuple[str, str], dict[str, Record]] = {}
-    used: dict[str, set[str]] = {}
+    seeds: dict[str, list[Record]] = {}
     for record in trials.records.values():
         kind = kind_of(record.quality)
         tables.setdefault((record.data, kind.main if kind else ""), {})[record.config_hash] = record
-        used.setdefault(record.config_hash, set()).add(hardware_name(record.hardware))
+        seeds.setdefault(record.config_hash, []).append(record)
+    # of those whose times count: trials at once have fewer threads each, which is told of them elsewhere
+    used = {key: {hardware_name(one.hardware) for one in alone(found) or found} for key, found in seeds.items()}
     result = {}
     for rows in tables.values():
         values = values_of(rows.values())
@@ -138,10 +143,9 @@ def notes(summary: pd.DataFrame) -> list[str]:
         if not math.isnan(rows.target.iloc[0]):
             level = kind.level.format(rows.target.iloc[0])
             lines.append(f"Seconds to {level} on {data}: of training, up to the end of the epoch that reached it.")
-    untimed = summary.hardware.isin(["different", "shared"])
+    untimed = summary.hardware.isin(UNTIMED)
     if untimed.any():
-        why = "ran on different hardware, shared a machine or were contended"
-        lines.append(f"Times are left out where trials {why}.")
+        lines.append(LEFT_OUT_OF_TIMES)
     if (part := summary[~untimed & (summary.timed < summary.n)]).size:
         said = ", ".join(f"{row.timed} of {row.n} for {row.model} on {row.data}" for row in part.itertuples())
         lines.append(f"Times are those of trials that had the machine to themselves: {said}.")

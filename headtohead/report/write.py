@@ -15,6 +15,7 @@ from headtohead.report.collect import LEFT_OUT, Trials
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import Drawing
 from headtohead.report.html import html
+from headtohead.report.summary import LEFT_OUT_OF_TIMES, UNTIMED
 from headtohead.report.table import claimed, latex, markdown
 from headtohead.report.terminal import LEGEND, WIDTH, terminal
 
@@ -73,6 +74,8 @@ def show(comparison: Comparison, paths: list[Path]) -> None:
     for shown in terminal(comparison.trials.name, comparison.summary):
         console.print(shown)
     print(LEGEND)
+    if comparison.summary.hardware.isin(UNTIMED).any():
+        print(textwrap.fill(f"{LEFT_OUT_OF_TIMES} table.md names them.", min(WIDTH, console.width)))
     for path in paths:
         if path.name == "report.html":
             count = len(paths) + len(comparison.trials.records)

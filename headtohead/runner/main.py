@@ -120,7 +120,8 @@ def main(args: Sequence[str] | None = None) -> int:
             run.run()
         except KeyboardInterrupt:
             run.stop()
-            print(f"\ninterrupted; the same command goes on with the {len(run.waiting) + len(run.running)} trials left")
+            left = len(run.waiting) + len(run.running)
+            print(f"\ninterrupted; the same command goes on with the {left} trial{'s' * (left != 1)} left")
             return 130
         except UsageError as error:
             run.stop()

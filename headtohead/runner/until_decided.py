@@ -169,15 +169,18 @@ class UntilDecided:
         by_name = {trial.name: trial.parameters for trial in self.given}
         rows = {record.config_hash: by_name[name] for name, record in trials.records.items()}
         wanted: dict[str, None] = {}
-        for question in asked:  # a model has the same name on all data
+        still_open = [(question, pair) for question in asked for pair in self._open(question)]
+        for question, pair in still_open:  # a model has the same name on all data
             keys = dict(zip(question.rows.model, question.rows.config_hash, strict=True))
-            wanted |= dict.fromkeys(keys[name] for pair in self._open(question) for name in (pair.model, pair.other))
+            wanted |= dict.fromkeys(keys[name] for name in (pair.model, pair.other))
         new = []
         for key in wanted:
             drawn = [trial.parameters[SEED] for trial in self.given if _alike(trial.parameters, rows[key])]
             count = min(max(1, self.looks.at_once // len(wanted)), self.looks.most - len(drawn))
             new += [self.sweep.trial({**rows[key], SEED: max(drawn) + step}) for step in range(1, count + 1)]
-        self.say(f"next: {len(new)} trials" if new else "nothing left to run")
+        short = any((pair.seeds_to_decide() or math.inf) > self.looks.most for _, pair in still_open)
+        rough = f"; forecasts are rough, so seeds are added up to the {self.looks.most} of --most" if short else ""
+        self.say(f"next: {len(new)} trial{'s' * (len(new) != 1)}{rough}" if new else "nothing left to run")
         return new
 
     def _open(self, question: Asked) -> list[Pair]:

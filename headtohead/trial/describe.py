@@ -54,8 +54,8 @@ def describe_network(given: Any, argument: str, facts: Mapping[str, int]) -> Des
                 own = {name: value for name, value in arguments.items() if name not in FROM_THE_DATA}
                 return _description(_path(kind, argument), own)
     name = type(given).__name__
-    own = [one for one in inspect.signature(type(given)).parameters if one not in FROM_THE_DATA]
-    with_own = f"functools.partial({name}, {own[0]}=…)" if own else name
+    takes = [one for one in inspect.signature(type(given)).parameters if one not in FROM_THE_DATA]
+    with_own = f"functools.partial({name}, {takes[0]}=…)" if takes else name
     raise UsageError(
         f"{argument}: the arguments of {name} cannot be told from the network: give what makes it, such as "
         f"{with_own}, or a function without arguments"

@@ -63,6 +63,10 @@ def first_look(args: Sequence[str]) -> str | None:
     for name, equals, value in given:
         if said := _wrong(name, value if equals else None, named, trainer, classes):
             return said
+    if args[0] == "fit" and not any(name in ("--config", "-c") for name, _, _ in given):
+        for part in ("data", "model"):  # as the parser does, the data first
+            if not any(name.startswith(f"--{part}") for name, _, _ in given):
+                return explain(f"the following arguments are required: {part}", classes, [])
     return None
 
 

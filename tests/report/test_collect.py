@@ -39,6 +39,7 @@ def test_everything_that_is_left_out_is_named_and_stays_named(tmp_path, monkeypa
     (folder / "broken" / "record.json").write_text("{")
     (folder / "sad").mkdir()
     (folder / "sad" / "failed.txt").write_text("ValueError: no\n")
+    (folder / "begun" / "checkpoints").mkdir(parents=True)
     assert main([]) == 0
     said = [
         "broken/record.json: not valid JSON",
@@ -48,6 +49,7 @@ def test_everything_that_is_left_out_is_named_and_stays_named(tmp_path, monkeypa
         "nan/record.json: has no test accuracy, nor L1 error in holes",
         "twice/record.json: the same configuration and seed as trial0, which is kept",
         "sad: failed: ValueError: no",
+        "begun: has no record yet: it runs, or was interrupted",
     ]
     told = sorted(capsys.readouterr().err.splitlines())
     assert [line.partition(" (")[0] for line in told] == sorted(f"mine: left out: {line}" for line in said)

@@ -152,8 +152,8 @@ def test_seeds_that_never_learn(tmp_path):
     low, high = (f"{pair.value + sign * pair.half:.2f}".replace("-", "−") for sign in (-1, 1))
     assert said == (
         f"A is worse than B upright (−6.50 points, {low} to {high}) when it learns: A does not in 1 of 4 seeds "
-        f"(1% to 81%); over all seeds −15.25 points, {pair.verdict_of_all} (permutation test, p = {2 * p:.2g}); "
-        "test set not counted"
+        f"(1% to 81% of all seeds); over all seeds −15.25 points, {pair.verdict_of_all} "
+        f"(permutation test, p = {2 * p:.2g}); test set not counted"
     )
 
 
@@ -184,12 +184,14 @@ def test_one_that_never_learns_has_no_verdict_but_that_of_all(tmp_path):
     assert math.isnan(pair.value)
     assert pair.difference is None
     said = sentence(CLASSIFICATION, pair)
-    assert said.startswith("A against B upright: nothing to compare: A does not learn in 3 of 3 seeds (29% to 100%); ")
+    assert said.startswith(
+        "A against B upright: nothing to compare: A does not learn in 3 of 3 seeds (29% to 100% of all seeds); "
+    )
     assert "over all seeds −41.00 points" in said
     (pair,) = pair_of(tmp_path / "one", [DEAD, DEAD, 0.6], [0.5, 0.51, 0.52])
     said = sentence(CLASSIFICATION, pair)
     assert said.startswith(
-        "A against B upright: one seed that learns decides nothing (+9.00 points): A does not in 2 of"
+        "A against B upright: one seed that learns decides nothing (+9.00 points): A does not learn in 2 of"
     )
 
 
