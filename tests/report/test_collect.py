@@ -169,6 +169,25 @@ def test_what_differs_between_rows_is_shown(tmp_path):
     assert "differs in" in markdown_of(comparison)
 
 
+def test_threads_tell_rows_apart_but_not_those_of_trials_at_once(tmp_path):
+    """Half of them had a thread each beside another trial: their times do not count."""
+    rig = {**make().hardware, "device": "Xeon (2 cores, AMX)", "accelerator": "cpu", "trials_at_once": 1}
+    halved = {**rig, "threads": 1, "trials_at_once": 2}
+    sweep = (
+        make(hardware=rig),
+        make(seed=1, hardware=halved),
+        make(model="INN", hardware=rig, **other_config(model="INN")),
+    )
+    assert set(make_comparison(collect(save(tmp_path / "at once", *sweep))).summary.setting) == {""}
+    alone = {**rig, "threads": 1}
+    sweep = make(hardware=rig), make(model="INN", hardware=alone, **other_config(model="INN"))
+    found = make_comparison(collect(save(tmp_path / "alone", *sweep))).summary
+    assert {name: said.split(", ")[2] for name, said in zip(found.model, found.setting, strict=True)} == {
+        "EqCNN": "2 threads",
+        "INN": "1 thread",
+    }
+
+
 def test_what_belongs_to_an_architecture_is_no_difference_of_recipe(tmp_path):
     small, large = other_config(**{"model.width": 8}), other_config(**{"model.width": 11})
     comparison = make_comparison(collect(save(tmp_path, make(**small), make(**large))))

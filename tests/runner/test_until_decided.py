@@ -124,6 +124,7 @@ def test_no_row_has_more_seeds_than_the_most(workplace, sweep_of):
     rounds = found.run(UntilDecided(sweep_of(), 6, say=said.append))
     assert rounds[1:] == [["A3", "B3"], ["A4", "B4"], ["A5", "B5"]]
     assert "more than the 6 allowed" in " ".join(said)
+    assert "next: 2 trials; forecasts are rough, so seeds are added up to the 6 of --most" in said
 
 
 def test_equal_within_the_margin_is_decided_too(workplace, sweep_of):
