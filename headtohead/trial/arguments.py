@@ -65,6 +65,30 @@ def whole_numbers_first(kind: type) -> None:
             types[name] = functools.reduce(operator.or_, [int, float, *others])  # such a union is kept by nobody
 
 
+def listed(given: Any) -> list[Any]:
+    """Return what an argument names as a list: it takes one thing, several or nothing."""
+    return list(given) if isinstance(given, list) else [given] if given else []
+
+
+def check_batch(data: LightningDataModule, devices: int) -> None:
+    """Refuse a batch that does not divide by the number of devices, before any of them starts.
+
+    Args:
+        data: whose batches are dealt out to the devices, if it is one of the suite's.
+        devices: on all machines together.
+
+    Raises:
+        UsageError: says what would divide.
+    """
+    if not isinstance(data, ImageDataModule) or type(data).train_dataloader is not ImageDataModule.train_dataloader:
+        return
+    if (batch := data.batch_size) % devices:
+        raise UsageError(
+            f"--data.batch_size: must divide by the number of devices: got {batch} for {devices}; "
+            f"{batch // devices * devices or devices} does"
+        )
+
+
 def check_arguments(config: Mapping[str, Any], classes: Classes) -> None:
     """Refuse what would fail later, or do nothing, or take the machine down.
 
@@ -147,8 +171,7 @@ def _check_class(part: str, given: Mapping[str, Any], names: Iterable[str]) -> N
 def _check_trainer(trainer: Mapping[str, Any]) -> None:
     """Refuse what Lightning takes and then stumbles over, and what is not on this machine."""
     for argument in ("callbacks", "logger"):
-        given = trainer[argument]
-        for one in given if isinstance(given, list) else [given]:
+        for one in listed(trainer[argument]):
             path = one["class_path"] if isinstance(one, Mapping) else ""
             name = path.rpartition(".")[2]
             if path.startswith("lightning.") and name in REFUSED:

@@ -19,14 +19,15 @@ from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from datamodules import ImageDataModule
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.records import record as records
 from headtohead.trial import folders, tracking
 from headtohead.trial.arguments import (
     check_arguments,
+    check_batch,
     classes,
     leave_out_what_only_classifiers_have,
+    listed,
     name_the_task,
     passes_on,
     task_as_network,
@@ -231,8 +232,7 @@ class TrialCLI(LightningCLI):
 
     def _part_checkpoints(self, config: Namespace) -> None:
         """Keep a user's own checkpoints apart from those by which the trial is resumed and tested."""
-        callbacks = config.trainer.callbacks or []
-        for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
+        for callback in listed(config.trainer.callbacks):
             if class_name(callback.class_path) == "ModelCheckpoint":
                 folder = callback.init_args.dirpath
                 callback.init_args.dirpath = str(self.folder / "own_checkpoints") if folder is None else folder
@@ -258,16 +258,8 @@ class TrialCLI(LightningCLI):
                 "--trainer.devices times --trainer.num_nodes must be the number of processes that torchrun starts, "
                 f"{os.environ['WORLD_SIZE']}: got {devices} and {nodes}"
             )
-        self._check_batch(devices * nodes)
-
-    def _check_batch(self, world: int) -> None:
-        """Refuse a batch that does not divide by the number of devices, before any of them starts."""
-        deals = getattr(type(self.datamodule), "train_dataloader", None) is ImageDataModule.train_dataloader
-        if self.subcommand == "fit" and deals and (batch := self.datamodule.batch_size) % world:
-            said = (
-                f"must divide by the number of devices: got {batch} for {world}; {batch // world * world or world} does"
-            )
-            raise UsageError(f"--data.batch_size: {said}")
+        if self.subcommand == "fit":
+            check_batch(self.datamodule, devices * nodes)
 
     def _build(self, config: Namespace) -> None:
         """Build in the order in which one tells the other: the data the network, the network the task."""
@@ -320,9 +312,7 @@ class TrialCLI(LightningCLI):
         folder = Path(config.trainer.default_root_dir)
         seeds = EpochSeed(config.seed_everything)
         added: list[Callback] = [LastBatch(), TestShare(), Labelled(), seeds, Termination(), FiniteLoss()]
-        theirs = config.trainer.callbacks or []
-        theirs = theirs if isinstance(theirs, list) else [theirs]
-        shown = any(isinstance(callback, ProgressBar) for callback in theirs)
+        shown = any(isinstance(callback, ProgressBar) for callback in listed(config.trainer.callbacks))
         if config.trainer.enable_progress_bar in (None, True) and not shown:
             added.append(TQDMProgressBar() if sys.stdout.isatty() else LineProgress())
         if self.subcommand == "fit" and not config.trainer.fast_dev_run:
@@ -334,8 +324,7 @@ class TrialCLI(LightningCLI):
         if config.trainer.logger in (None, True):
             log = self.subcommand == "fit" and not (self.check_only or config.trainer.fast_dev_run)
             kwargs["logger"] = self._logger(folder) if log else False
-        plugins = config.trainer.plugins or []
-        plugins = plugins if isinstance(plugins, list) else [plugins]
+        plugins = listed(config.trainer.plugins)
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             kwargs["plugins"] = [*plugins, SafeCheckpointIO(folder)]
         return super().instantiate_trainer(**kwargs)
