@@ -14,7 +14,8 @@ from datamodules.mnist import IDX
 from datamodules.sources import Source
 from tests.tiny import Tiny, bars
 
-ARRAYS = {field: array.astype(np.uint8) for field, array in dataclasses.asdict(bars(1, 28, 600, 200)).items()}
+BARS = bars(1, 28, 600, 200)
+ARRAYS = {field: getattr(BARS, field).astype(np.uint8) for field in IDX}
 SUMS = {field: (array.shape, hashlib.sha256(array.tobytes()).hexdigest()) for field, array in ARRAYS.items()}
 DELAY = 0.1  # seconds for a file to arrive, and for the disk to say that it has one
 

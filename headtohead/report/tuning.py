@@ -127,20 +127,23 @@ def searches(trials: Trials) -> list[Search]:
     return sorted(result, key=lambda search: (search.data, -(search.sign * search.validation).max(), search.name))
 
 
-def expected_best(values: npt.ArrayLike, goal_sign: int = 1) -> tuple[Floats, Floats, Floats]:
-    """Return the expected best of k of some values for k = 1 to n, and where it lies in 95 % of searches.
+def expected_best(
+    values: npt.ArrayLike, goal_sign: int = 1, points: npt.ArrayLike | None = None
+) -> tuple[Floats, Floats, Floats]:
+    """Return the expected best of k of some values, and where it lies in 95 % of searches.
 
     Args:
         values: of the points that a search tried, ``(n,)``.
         goal_sign: 1 where more is better, -1 where less is.
+        points: the numbers k, ``(m,)``; 1 to n by default.
 
     Returns:
-        Mean, and the quantiles at 2.5 and 97.5 %, each ``(n,)``.
+        Mean, and the quantiles at 2.5 and 97.5 %, each ``(m,)``.
     """
     x = np.sort(goal_sign * np.asarray(values, float))
     n = len(x)
-    k = np.arange(1, n + 1)[:, None]
-    up_to = (np.arange(n + 1) / n) ** k  # the probability that the best of k is among the i worst
+    k = np.arange(1, n + 1) if points is None else np.asarray(points)
+    up_to = (np.arange(n + 1) / n) ** k[:, None]  # the probability that the best of k is among the i worst
     mean = (x * np.diff(up_to, axis=1)).sum(1)
     low, high = (x[(up_to[:, 1:] >= level - 1e-12).argmax(1)] for level in (0.025, 0.975))
     ends = (low, high) if goal_sign == 1 else (high, low)
@@ -152,7 +155,7 @@ def order_at(found: Sequence[Search]) -> str:
     last = min(len(search.points) for search in found)
     said, before = [], ""
     for k in sorted({min(FEW, last), last}):
-        means = {search.name: search.sign * expected_best(search.validation, search.sign)[0][k - 1] for search in found}
+        means = {s.name: s.sign * expected_best(s.validation, s.sign, [k])[0].item() for s in found}
         order = ", ".join(sorted(means, key=lambda name: -means[name]))
         said.append(f"at k = {k} the order is {'the same' if order == before else order}")
         before = order

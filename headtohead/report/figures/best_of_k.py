@@ -14,6 +14,8 @@ from headtohead.report.figures.groups import Group
 from headtohead.report.figures.style import COLORS, Picture, style
 from headtohead.report.tuning import Search, expected_best, order_at
 
+MOST = 400  # numbers of points of a curve
+
 
 def best_of_k(found: Sequence[Search]) -> Iterator[Picture]:
     """Draw the expected best validation of k points for each architecture, a figure for each data set."""
@@ -24,8 +26,9 @@ def best_of_k(found: Sequence[Search]) -> Iterator[Picture]:
         scale, unit = (100, ", %") if kind.is_share(kind.monitor) else (1, "")
         curves = []
         for search in those:
-            mean, low, high = (scale * x for x in expected_best(search.validation, search.sign))
-            curves.append(Curve(search.name, np.arange(1.0, len(mean) + 1), mean, low, high))
+            points = np.unique(np.geomspace(1, len(search.points), MOST).round())  # all of them, up to some eighty
+            mean, low, high = (scale * x for x in expected_best(search.validation, search.sign, points))
+            curves.append(Curve(search.name, points, mean, low, high))
         called = f"validation {kind.called.removeprefix('test ')}"
         caption = (
             f"Best {called} on {data} that a search is expected to find, over the number of points k that it tries "
