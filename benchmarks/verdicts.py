@@ -32,6 +32,7 @@ Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
 
 MODELS, SEEDS = (2, 3, 5, 15), (2, 3, 6, 10, 29)
 NUMBERS = 2  # per model
+TABLES = 3_000  # of which each number is a share
 MOST = 29
 RESULT = Path("results") / "benchmarks" / "verdicts.md"
 
@@ -279,7 +280,7 @@ def report(tables: int) -> Iterator[str]:
     yield ""
     yield (
         f"Simulated with the functions that make the tables, {tables:,} tables a cell, shares in per cent: "
-        "`python -m benchmarks verdicts`."
+        f"`python -m benchmarks verdicts{'' if tables == TABLES else f' --tables {tables}'}`."
     )
     yield from _table(
         "False better or worse where nothing differs: share of tables with any, at most 5",
@@ -364,7 +365,7 @@ def main(args: Sequence[str] | None = None) -> int:
         args: command line, ``sys.argv[1:]`` by default.
     """
     parser = OneLineParser("python -m benchmarks verdicts", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--tables", type=int, default=3_000, help="simulated for each number (default: 3000)")
+    parser.add_argument("--tables", type=int, default=TABLES, help=f"simulated for each number (default: {TABLES})")
     tables = parser.parse_args(args).tables
     if tables < 100:
         print(f"python -m benchmarks verdicts: --tables: must be 100 or more: got {tables}", file=sys.stderr)
