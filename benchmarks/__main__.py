@@ -1,4 +1,4 @@
-"""``python -m benchmarks NAME``, or ``all``: medians, ratios and targets, kept in ``results/benchmarks/``."""
+"""``python -m benchmarks NAME [NAME ...]``, or ``all``: medians, ratios and targets, kept in ``results/benchmarks/``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.timing import Missing, Row, quiet
 from headtohead.cli.arguments import OneLineParser
 from headtohead.cli.output import lasting_output
 from headtohead.records.files import write_text
-from headtohead.trial.hardware import best_precision, cpu_name
+from headtohead.trial.hardware import best_precision, cpu_name, keep_freed_memory
 from headtohead.trial.recording import code_commit
 
 FOLDER = Path("results") / "benchmarks"
@@ -44,7 +44,9 @@ def main(args: Sequence[str] | None = None) -> int:
     if args[:1] == ["widths"]:
         return widths.main(args[1:])
     parser = OneLineParser("python -m benchmarks", description=__doc__, allow_abbrev=False)
-    parser.add_argument("name", nargs="?", metavar="NAME", help=f"all, verdicts, widths, or one of {', '.join(NAMES)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"all, verdicts, widths, or one or several of {', '.join(NAMES)}"
+    )
     parser.add_argument("--list", action="store_true", help="say what each measures, and stop")
     parser.add_argument("--device", default="cpu", help="of augmentations: where kornia works, such as cuda")
     options = parser.parse_args(args)
@@ -52,12 +54,13 @@ def main(args: Sequence[str] | None = None) -> int:
         for name in NAMES:
             print(f"{name:<12} {(importlib.import_module(f'benchmarks.{name}').__doc__ or '').splitlines()[0]}")
         return 0
-    if options.name not in ("all", *NAMES):
-        given = "nothing" if options.name is None else options.name
-        print(f"python -m benchmarks: NAME: must be all or one of {', '.join(NAMES)}: got {given}", file=sys.stderr)
+    names = list(NAMES) if options.names == ["all"] else options.names
+    if wrong := [name for name in names if name not in NAMES] or ["nothing"] * (not names):
+        print(f"python -m benchmarks: NAME: must be all or one of {', '.join(NAMES)}: got {wrong[0]}", file=sys.stderr)
         return 2
-    if options.device != "cpu" and options.name != "augmentations":
-        print(f"python -m benchmarks: --device: goes with augmentations: got {options.name}", file=sys.stderr)
+    if options.device != "cpu" and names != ["augmentations"]:
+        given = " ".join(options.names)
+        print(f"python -m benchmarks: --device: goes with augmentations alone: got {given}", file=sys.stderr)
         return 2
     try:
         torch.empty(0, device=options.device)
@@ -65,12 +68,13 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"python -m benchmarks: --device: {options.device}: {str(error).splitlines()[0]}", file=sys.stderr)
         return 2
     quiet()
+    keep_freed_memory()  # as train.py does: else both sides of what is timed in this process would wait for pages
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(os.cpu_count() or 1)
     commit = code_commit()  # now: from the first row on, the file of rows is changed
     print(f"{hardware()}; {torch.get_num_threads()} threads, precision {best_precision('cpu')}; {commit}", flush=True)
     failed = False
-    for name in NAMES if options.name == "all" else [options.name]:
+    for name in names:
         failed |= not _benchmark(name, commit, **({"device": options.device} if options.device != "cpu" else {}))
     return int(failed)
 

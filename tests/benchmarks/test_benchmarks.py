@@ -87,7 +87,7 @@ def test_the_name_of_a_rig_is_the_name_of_a_file():
     )
 
 
-@pytest.mark.parametrize("arguments", [["involutoin"], []])
+@pytest.mark.parametrize("arguments", [["involutoin"], [], ["involution", "grop"]])  # before any of them runs
 def test_a_wrong_name_is_one_line(capsys, arguments):
     assert __main__.main(arguments) == 2
     error = capsys.readouterr().err
