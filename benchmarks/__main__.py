@@ -1,4 +1,4 @@
-"""``python -m benchmarks NAME [NAME ...]``, or ``all``: medians, ratios and targets, kept in ``results/benchmarks/``."""
+"""``python -m benchmarks NAME ...``, or ``all``: medians, ratios and targets, kept in ``results/benchmarks/``."""
 
 from __future__ import annotations
 
