@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal, TypeGuard
 
 Goal = Literal["max", "min"]
@@ -123,22 +122,22 @@ class Kind:
     one_unit: bool = False
     closer: str = ""
 
-    @cached_property
+    @property
     def shown(self) -> dict[str, Metric]:
         """The metrics that have a column in tables."""
         return {name: metric for name, metric in self.metrics.items() if metric.head}
 
-    @cached_property
+    @property
     def main(self) -> str:
         """Name of the main metric."""
         return next(iter(self.shown))
 
-    @cached_property
+    @property
     def monitor(self) -> str:
         """Name of the metric that validation gives each epoch, better in the same direction as the main one."""
         return next(iter(self.metrics))
 
-    @cached_property
+    @property
     def compared(self) -> list[str]:
         """Names of the metrics by which two models are compared."""
         return [name for name, metric in self.metrics.items() if metric.compared]
