@@ -86,7 +86,6 @@ VARIED = {
         "--trainer.check_val_every_n_epoch=2",
     ],
     "in float64, which a checkpoint must not round": ["--trainer.precision=64"],
-    "in bfloat16": ["--trainer.precision=bf16-true"],
     "an early end": ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val_loss"],
 }  # fmt: skip
 
