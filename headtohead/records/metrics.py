@@ -130,7 +130,7 @@ class Kind:
     @property
     def main(self) -> str:
         """Name of the main metric."""
-        return next(iter(self.shown))
+        return next(name for name, metric in self.metrics.items() if metric.head)
 
     @property
     def monitor(self) -> str:

@@ -32,11 +32,13 @@ def by_chance(record: Record) -> float:
     taken from the rows of the confusion matrix, which are the same whatever a network answers; without one the classes
     count as equally large.
     """
+    if kind_of(record.quality) is not CLASSIFICATION:
+        return math.nan
     matrix = confusion([record])
-    classes = record.quality.get("class_names") if matrix is None else matrix
-    if kind_of(record.quality) is not CLASSIFICATION or classes is None or len(classes) < 2:
+    classes = record.quality.get("class_names") if matrix is None else matrix.sum(1)
+    if classes is None or len(classes) < 2:
         return math.nan
     size = record.config.get("data.val_size")
     images = size if is_number(size) and size > 0 else FALLBACK
-    chance = 1 / len(classes) if matrix is None or not matrix.sum() else float(matrix.sum(1).max() / matrix.sum())
+    chance = 1 / len(classes) if matrix is None or not classes.sum() else float(classes.max() / classes.sum())
     return chance + 3 * math.sqrt(chance * (1 - chance) / images)

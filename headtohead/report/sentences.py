@@ -73,7 +73,8 @@ def _never(pair: Pair) -> str:
     for name, n, never in zip((pair.model, pair.other), pair.n, pair.never, strict=True):
         if never:
             low, high = share_interval(never, n + never)
-            does = "does not" if pair.difference else "does not learn"  # what stands before it says: when it learns
+            # what stands before it says "when it learns", but for pairs without a difference
+            does = "does not" if pair.difference is not None else "does not learn"
             parts.append(f"{name} {does} in {never} of {n + never} seeds ({low:.0%} to {high:.0%} of all seeds)")
     return " and ".join(parts)
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from headtohead.report.collect import collect, runs_table
 from headtohead.report.comparison import make_comparison
 from headtohead.report.main import main
-from headtohead.report.summary import notes, summarize
+from headtohead.report.summary import LEFT_OUT_OF_TIMES, notes, summarize
 from headtohead.report.terminal import terminal
-from headtohead.report.write import latex_of, markdown_of
+from headtohead.report.write import latex_of, markdown_of, show
 from tests.records.examples import filled, make, other_config, save, with_accuracy
 
 COLUMNS = """model data seed params macs bytes
@@ -74,7 +74,7 @@ def test_recipes_are_never_one_row(tmp_path):
     assert table.n.tolist() == [2, 2]
 
 
-def test_times_are_those_of_trials_that_had_the_machine_to_themselves(tmp_path):
+def test_times_are_those_of_trials_that_had_the_machine_to_themselves(tmp_path, capsys):
     shared = {"hardware": {**make().hardware, "trials_at_once": 2, "threads": 1}}
     slow, slower = ({"cost": {**make().cost, "epoch_seconds": seconds}} for seconds in (21.0, 23.0))
     found = make(seed=0, **slow), make(seed=1, **slower), make(seed=2, **shared), make(seed=3, **shared)
@@ -84,6 +84,10 @@ def test_times_are_those_of_trials_that_had_the_machine_to_themselves(tmp_path):
     assert "Times are those of trials that had the machine to themselves: 2 of 4 for EqCNN on MNIST." in notes(table)
     assert make_comparison(collect(tmp_path)).summary.setting.tolist() == [""]
     assert math.isnan(summary_of(save(tmp_path / "shared", make(**shared))).epoch_seconds[0])
+    for folder, untimed in ((tmp_path, False), (tmp_path / "shared", True)):
+        show(make_comparison(collect(folder)), [])
+        said = " ".join(capsys.readouterr().out.split())
+        assert (f"{LEFT_OUT_OF_TIMES} table.md names them." in said) == untimed
 
 
 def test_rows_on_different_hardware_are_told_apart(tmp_path):

@@ -86,7 +86,7 @@ class Drawing:
         """
         if not self._jobs:
             self.begin(comparison.shown)
-        jobs = _jobs_of_verdicts(comparison) if self._pool else _jobs(comparison)
+        jobs = _jobs_of_verdicts(comparison) + ([] if self._pool else self._jobs)
         figures = [save(picture, self.folder) for job in jobs for picture in job()]
         figures += [figure for drawn in self._drawn for figure in drawn.result()]
         self.stop()
