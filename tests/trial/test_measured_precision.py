@@ -69,6 +69,7 @@ def test_bfloat16_where_it_is_faster_for_all_seeds_and_without_a_trace(asked, ca
     assert asked[1:] == [("SimpleCNN", 64, "cpu", torch.channels_last)]
     assert "precision" not in capsys.readouterr().out
     assert same(measured, given)
+    assert given[0].cost["inference_batch"] == 8  # as tests have it; on a CPU no other is tried
 
 
 def test_float32_where_it_cannot_be_measured_without_a_trace_and_to_the_end(asked, capsys):
