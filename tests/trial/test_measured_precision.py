@@ -13,7 +13,7 @@ from torch import nn
 
 from headtohead.records import record as records
 from headtohead.trial import main as train
-from headtohead.trial import precision, training_cost
+from headtohead.trial import precision, recording, training_cost
 from headtohead.trial.hardware import forget_peak_memory, peak_memory_mb
 from tests.tiny import TINY
 
@@ -69,7 +69,7 @@ def test_bfloat16_where_it_is_faster_for_all_seeds_and_without_a_trace(asked, ca
     assert asked[1:] == [("SimpleCNN", 64, "cpu", torch.channels_last)]
     assert "precision" not in capsys.readouterr().out
     assert same(measured, given)
-    assert given[0].cost["inference_batch"] == 8  # as tests have it; on a CPU no other is tried
+    assert given[0].cost["inference_batch"] == recording.THROUGHPUT_BATCH  # on a CPU no other is tried
 
 
 def test_float32_where_it_cannot_be_measured_without_a_trace_and_to_the_end(asked, capsys):
