@@ -27,8 +27,6 @@ def _short_timing(monkeypatch):
         short = functools.partial(recording.seconds_per_batch, budget=0.0)
         monkeypatch.setattr(recording, "seconds_per_batch", short)
         monkeypatch.setattr(recording, "THROUGHPUT_BATCH", 8)
-    if precision := sys.modules.get("headtohead.trial.precision"):  # it stays the hardware's
-        monkeypatch.setattr(precision, "speedup", lambda *_: 2.0)
 
 
 @pytest.fixture

@@ -184,20 +184,3 @@ def peak_memory_mb(device: torch.device) -> float:
         return float("nan")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-def forget_peak_memory(device: torch.device) -> None:
-    """Return freed memory to the system, and count the peak of what is needed from here on, where that can be done.
-
-    Args:
-        device: whose memory :func:`peak_memory_mb` is to tell.
-    """
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-    elif platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)
-        with suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # see proc(5): the largest resident size is the present one

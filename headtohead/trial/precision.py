@@ -21,7 +21,7 @@ from headtohead.cli.errors import one_line
 from headtohead.records.files import write_text
 from headtohead.records.record import config_hash
 from headtohead.trial.checkpoints import ORIGIN, SafeCheckpointIO
-from headtohead.trial.hardware import best_precision, cpu_name, forget_peak_memory
+from headtohead.trial.hardware import best_precision
 from headtohead.trial.networks import LAYOUTS, facts_of
 from headtohead.trial.training_cost import Steps, beside
 from lit_models import Task
@@ -40,7 +40,8 @@ def begin(trainer: Namespace, checkpoint: Mapping[str, Any] | None) -> bool:
         checkpoint: from which the trial goes on, if it does.
 
     Returns:
-        Whether a measurement is to confirm it: the hardware multiplies in bfloat16, and no more is known.
+        Whether a measurement is to confirm it: on a GPU the casts are launches, which a small network waits for. On a
+        CPU they are cheap.
     """
     if trainer.precision is not None or trainer.plugins is not None:  # a plugin may bring its own
         return False
@@ -49,7 +50,11 @@ def begin(trainer: Namespace, checkpoint: Mapping[str, Any] | None) -> bool:
         trainer.precision = held
         return False
     trainer.precision = best_precision(trainer.accelerator)
-    return bool(trainer.precision == "bf16-mixed")
+    return trainer.precision == "bf16-mixed" and _on_gpu(trainer.accelerator)
+
+
+def _on_gpu(accelerator: Any) -> bool:
+    return torch.cuda.is_available() and accelerator in ("auto", "gpu", "cuda")
 
 
 def settle(arguments: Namespace, trainer: Trainer, task: Task, data: Any, config: Mapping[str, Any]) -> None:
@@ -74,19 +79,24 @@ def settle(arguments: Namespace, trainer: Trainer, task: Task, data: Any, config
     device, folder = trainer.strategy.root_device, Path(arguments.default_root_dir)
     if "SWEEP_NAME" in os.environ or folder.parent.parent == Path("runs"):  # else nobody's folder but this trial's
         folder = folder.parent
-    on = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
-    path = folder / FOLDER / f"{config_hash({**config, 'on': on})}.txt"
+    path = folder / FOLDER / f"{config_hash({**config, 'on': _name(device)})}.txt"
     if path.is_file():
         said = path.read_text(encoding="utf-8")
     else:
         example = example_inputs(task.net, facts)
         said = _first(path, _measured(task.net, example, batch, device, layout))
-        forget_peak_memory(device)
+        if device.type == "cuda":  # a trial's peak is its own
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
     print(said.strip(), flush=True)
     if not said.startswith("precision bf16-mixed"):
         arguments.precision, trainer.strategy.precision_plugin = "32-true", Precision()
         if isinstance(checkpoints := trainer.strategy.checkpoint_io, SafeCheckpointIO):
             checkpoints.origin["precision"] = "32-true"
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device)
 
 
 def _measured(*of: Any) -> str:
