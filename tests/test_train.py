@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from headtohead.records import record as records
-from headtohead.trial import command_line
 from headtohead.trial import main as train
+from headtohead.trial import precision
 from lit_models import EqCNN
 from tests.conftest import ROOT
 from tests.tiny import TINY, Tiny
@@ -178,7 +178,7 @@ def test_a_checkpoint_can_be_tested_again(finished, workplace, capfd):
 def test_precision_is_the_hardwares_unless_named_and_changes_no_identity(workplace, monkeypatch):
     seen = []
     for best, named in (("32-true", []), ("bf16-mixed", []), ("bf16-mixed", [FLOAT32])):
-        monkeypatch.setattr(command_line, "best_precision", lambda _, best=best: best)
+        monkeypatch.setattr(precision, "best_precision", lambda _, best=best: best)
         folder = f"{best}{len(named)}"
         short = ["--trainer.max_epochs=1", "--trainer.limit_test_batches=1", f"--trainer.default_root_dir={folder}"]
         assert train.main([*SMALL, *named, *short]) == 0

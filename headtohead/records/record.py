@@ -102,7 +102,8 @@ else:
     Contention = _dict_of("Contention", {"epochs": list[Shares], "inference": Shares})
     Hardware = _dict_of("Hardware", {**dict.fromkeys(HARDWARE, Scalar), "versions": dict[str, Any] | None})
     Sizes = _dict_of("Sizes", {name: Size for name, cost in COSTS.items() if cost.size}, total=True)
-    Costs = _dict_of("Costs", {name: Amount for name, cost in COSTS.items() if not cost.size})
+    times = {name: Amount for name, cost in COSTS.items() if not cost.size}
+    Costs = _dict_of("Costs", {**times, "inference_batch": Amount})
     Quality = _dict_of(
         "Quality",
         {name: Share if metric.share else Number for kind in KINDS for name, metric in kind.metrics.items()}
@@ -127,7 +128,8 @@ class Record:
             test found; ``rotation_sweep``, the accuracy by angle in degrees; ``corruptions``, where it was tested on
             them, the accuracy by name and strength; ``confusion`` and ``class_names``.
         cost: the costs of :mod:`headtohead.records.metrics`: ``epoch_seconds`` (median), ``total_seconds`` over all
-            starts, ``latency_seconds`` (batch of 1), ...
+            starts, ``latency_seconds`` (batch of 1), ...; ``inference_batch``, the images of a batch at which
+            ``inference_images_per_second`` was measured, 256 where a record does not say.
         history: a dict per epoch.
         per_image: what the test found of every image; None in records of schema 1.
         contention: who else used the CPUs while it was timed: of each of ``epochs``, and while ``inference`` was

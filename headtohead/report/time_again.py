@@ -37,7 +37,8 @@ def time_again(trials: Trials) -> Path:
         done = {trials.records[other].config_hash for other in asked}
         if record.config_hash not in done and checkpoint.is_file():
             hardware = {key: str(record.hardware.get(key)) for key in ("precision", "memory_format", "accelerator")}
-            asked[name] = {"checkpoint": str(checkpoint.resolve()), **hardware}
+            batch = str(int(record.cost.get("inference_batch") or 256))
+            asked[name] = {"checkpoint": str(checkpoint.resolve()), "batch": batch, **hardware}
     folder = next(iter(trials.paths.values())).parents[1]
     if not asked:
         raise UsageError(f"--time-again: no trial in {folder} has its checkpoint; trials keep them in runs/<sweep>")

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, get_args
 
 from jsonargparse import Namespace
@@ -23,7 +24,7 @@ from torch import nn
 import datamodules
 from datamodules import ImageDataModule
 from headtohead.cli.errors import UsageError, did_you_mean
-from headtohead.trial.config import PRECISIONS
+from headtohead.trial.config import PRECISIONS, class_name
 from headtohead.trial.errors import Classes, is_a_task
 from headtohead.trial.networks import FROM_THE_DATA, named
 from headtohead.trial.refused import REFUSED
@@ -68,6 +69,26 @@ def whole_numbers_first(kind: type) -> None:
 def listed(given: Any) -> list[Any]:
     """Return what an argument names as a list: it takes one thing, several or nothing."""
     return list(given) if isinstance(given, list) else [given] if given else []
+
+
+def part_checkpoints(callbacks: Any, folder: Path) -> None:
+    """Keep a user's own checkpoints apart from those by which the trial is resumed and tested.
+
+    Args:
+        callbacks: of the Trainer, as they were parsed; those that keep checkpoints and name no place are given one.
+        folder: of the trial.
+
+    Raises:
+        UsageError: one names the place that the trial needs.
+    """
+    for callback in listed(callbacks):
+        if class_name(callback.class_path) == "ModelCheckpoint":
+            given = callback.init_args.dirpath
+            callback.init_args.dirpath = str(folder / "own_checkpoints") if given is None else given
+            if given is not None and Path(given).resolve() == (folder / "checkpoints").resolve():
+                raise UsageError(
+                    f"--trainer.callbacks.dirpath: {given} is where the trial keeps its own: name another folder"
+                )
 
 
 def check_batch(data: LightningDataModule, devices: int) -> None:

@@ -21,7 +21,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.records import record as records
-from headtohead.trial import folders, tracking
+from headtohead.trial import folders, precision, tracking
 from headtohead.trial.arguments import (
     check_arguments,
     check_batch,
@@ -29,6 +29,7 @@ from headtohead.trial.arguments import (
     leave_out_what_only_classifiers_have,
     listed,
     name_the_task,
+    part_checkpoints,
     passes_on,
     task_as_network,
     whole_numbers_first,
@@ -53,7 +54,6 @@ from headtohead.trial.errors import (
     smaller,
 )
 from headtohead.trial.hardware import (
-    best_precision,
     cores,
     fuse,
     keep_freed_memory,
@@ -92,6 +92,7 @@ class TrialCLI(LightningCLI):
     made: Sequence[Path] = ()  # the folders, of the trial and around it, that did not exist before it
     building: str | None = None  # what is being built by somebody else's code, if anything
     resumes = False  # whether it was asked to go on
+    measures = False  # whether its precision depends on a measurement
     weights: Weights | None = None  # that the network starts from
     lock: BaseFileLock | None = None  # of the folder, while it is trained there
     checkpoint: dict[str, Any] | None = None  # what ``--ckpt_path`` holds
@@ -213,33 +214,21 @@ class TrialCLI(LightningCLI):
                 raise UsageError(f"--ckpt_path: {said}")
             if self.subcommand == "fit" and folders.agent_run() and config.ckpt_path is None:
                 config.ckpt_path = "last"  # the folder is this run's alone: what lies there was interrupted
-        # After the configuration was resolved: on other hardware it is the same trial, and the record says what ran.
-        if config.trainer.precision is None and config.trainer.plugins is None:  # a plugin may bring its own
-            config.trainer.precision = best_precision(config.trainer.accelerator)
         self.folder = Path(config.trainer.default_root_dir)
         self.made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
-        self._part_checkpoints(config)
+        part_checkpoints(config.trainer.callbacks, self.folder)
         self.resumes = config.ckpt_path is not None
         if config.ckpt_path == "last":  # this one, whatever a user's own callbacks have left
             config.ckpt_path = str(folders.last(self.folder)) if folders.last(self.folder).exists() else None
             if config.ckpt_path is not None:
                 self.checkpoint = open_checkpoint(folders.last(self.folder), config.model.class_path)
+        # After the configuration was resolved: on other hardware it is the same trial, and the record says what ran.
+        self.measures = precision.begin(config.trainer, self.checkpoint)
         threads = max(1, cores() // trials_on_machine())  # trials at once times threads is the number of cores
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(threads)
         keep_freed_memory()
         repeat_exactly()
-
-    def _part_checkpoints(self, config: Namespace) -> None:
-        """Keep a user's own checkpoints apart from those by which the trial is resumed and tested."""
-        for callback in listed(config.trainer.callbacks):
-            if class_name(callback.class_path) == "ModelCheckpoint":
-                folder = callback.init_args.dirpath
-                callback.init_args.dirpath = str(self.folder / "own_checkpoints") if folder is None else folder
-                if folder is not None and Path(folder).resolve() == (self.folder / "checkpoints").resolve():
-                    raise UsageError(
-                        f"--trainer.callbacks.dirpath: {folder} is where the trial keeps its own: name another folder"
-                    )
 
     def instantiate_classes(self) -> None:
         """Build data, network, task and Trainer; an argument that one of them refuses becomes one line."""
@@ -302,7 +291,7 @@ class TrialCLI(LightningCLI):
         if isinstance(checkpoints := self.trainer.strategy.checkpoint_io, SafeCheckpointIO):
             origin: dict[str, Any] = {part: config[part].as_dict() for part in PARTS}
             origin |= {"facts": facts_of(self.datamodule), "config": self.resolved, "seed": config.seed_everything}
-            checkpoints.tell(origin)
+            checkpoints.tell({**origin, "precision": self.trainer.precision})
         if self.subcommand == "fit" and self.checkpoint is not None:
             check_same_trial(Path(config.ckpt_path), self.checkpoint, self.resolved, config.seed_everything)
 
@@ -361,6 +350,8 @@ class TrialCLI(LightningCLI):
             self.made, made = (), self.made  # what lies there may be another's
             self.lock = folders.take(self.folder)
             self.made = made
+            if self.measures:
+                precision.settle(self.config.fit.trainer, self.trainer, self.model, self.datamodule, self.resolved)
         of_ours = subcommand == "test" and isinstance(self.model, Classifier | Inpainter)
         shows = of_ours and self.config_init[subcommand].verbose
         if shows:  # Lightning's own table has every number once for each test loader

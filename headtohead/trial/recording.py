@@ -23,14 +23,15 @@ from headtohead.trial.config import data_name, network_name
 from headtohead.trial.hardware import cpu_name, driver, trials_at_once, trials_on_machine
 from headtohead.trial.networks import LAYOUTS, facts_of
 from headtohead.trial.saving import Best, History
-from headtohead.trial.speed import seconds_per_batch
+from headtohead.trial.speed import saturating, seconds_per_batch
 from headtohead.trial.tracking import TrialLogger
 from lit_models import Classifier, Task
 from lit_models.facts import example_inputs
 from lit_models.operators import vectors
 from lit_models.sizes import size
 
-THROUGHPUT_BATCH = 256
+THROUGHPUT_BATCH = 256  # images; on an accelerator, where launches bound small networks at that size, the least
+LARGEST_BATCH = 8192
 
 
 class Recorder(Callback):
@@ -78,11 +79,18 @@ class Recorder(Callback):
             part.to(device, next(model.parameters()).dtype, memory_format=layout)
             for part in example_inputs(model.net, facts_of(data))
         ]
-        before = contention.look()
+        # a network compiled for each size would take minutes
+        fixed = device.type == "cpu" or model.net._compiled_call_impl is not None
+        largest = THROUGHPUT_BATCH if fixed else LARGEST_BATCH
+
+        def seconds(images: int) -> float:
+            batch = [part.expand(images, *part.shape[1:]).clone(memory_format=layout) for part in example]
+            return seconds_per_batch(model, *batch)
+
+        total_seconds, before = self.history.total_seconds, contention.look()
         with trainer.precision_plugin.forward_context():
             latency = seconds_per_batch(model, *example)
-            batch = [part.expand(THROUGHPUT_BATCH, *part.shape[1:]).clone(memory_format=layout) for part in example]
-            throughput = THROUGHPUT_BATCH / seconds_per_batch(model, *batch)
+            batch, throughput = saturating(seconds, THROUGHPUT_BATCH, largest)
         shares = contention.between(before, contention.look())
         warms_up = device.type != "cpu" or model.net._compiled_call_impl is not None
         epoch_seconds = seconds_of_an_epoch(self.history.seconds, warms_up)
@@ -107,8 +115,9 @@ class Recorder(Callback):
                 "train_images_per_second": images / epoch_seconds,
                 "latency_seconds": latency,
                 "inference_images_per_second": throughput,
+                "inference_batch": batch,
                 "peak_memory_mb": self.history.peak_memory_mb,
-                "total_seconds": self.history.total_seconds,
+                "total_seconds": total_seconds,
             },
             history=self.history.epochs,
             per_image=_per_image(model, data),

@@ -1,7 +1,8 @@
 """Times several trained networks in turn, in one process: ``report.py RUNS --time-again`` starts it.
 
-It reads from its standard input a JSON object of what is to be timed: for each name the checkpoint, and the precision
-and memory format in which its trial ran. It writes what it measured to its standard output.
+It reads from its standard input a JSON object of what is to be timed: for each name the checkpoint, the images of
+a batch at which its throughput was measured, and the precision and memory format in which its trial ran. It writes what
+it measured to its standard output.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from headtohead.trial.networks import LAYOUTS
 from headtohead.trial.opening import CheckpointError, load
 from headtohead.trial.speed import seconds_per_batch
 
-BATCH = 256  # images, for the throughput
+BATCH = 256  # images, for the throughput on a CPU
 TURNS = 10
 SECONDS = 0.1  # of each measurement; see seconds_per_batch
 WHOLE = {"bf16-true": torch.bfloat16, "16-true": torch.float16, "64-true": torch.float64}  # the network's own type
@@ -58,7 +59,8 @@ class Timed:
     """A network with what it is timed on.
 
     Args:
-        how: ``checkpoint``, ``precision`` and ``memory_format`` of its trial. A network that was compiled is not.
+        how: ``checkpoint``, ``batch`` (for a GPU), ``precision`` and ``memory_format`` of its trial. A network that was
+            compiled is not.
         device: where it is timed.
 
     Raises:
@@ -74,7 +76,8 @@ class Timed:
         if device.type == "cuda":
             self.network.to(memory_format=layout)  # as a trial lays its weights out
         self.one = tuple(part.to(device, dtype, memory_format=layout) for part in example)
-        self.many = tuple(part.expand(BATCH, *part.shape[1:]).clone(memory_format=layout) for part in self.one)
+        self.batch = int(how["batch"]) if device.type == "cuda" else BATCH
+        self.many = tuple(part.expand(self.batch, *part.shape[1:]).clone(memory_format=layout) for part in self.one)
 
     def seconds(self, *batch: Tensor) -> float:
         """Return the median seconds of a forward pass."""
@@ -97,7 +100,7 @@ def in_turn(rows: dict[str, Timed], turns: int) -> dict[str, dict[str, list[floa
     for _ in range(turns):
         for name, row in rows.items():
             found[name]["latency_seconds"].append(row.seconds(*row.one))
-            found[name]["inference_images_per_second"].append(BATCH / row.seconds(*row.many))
+            found[name]["inference_images_per_second"].append(row.batch / row.seconds(*row.many))
     return found
 
 

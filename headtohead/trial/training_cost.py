@@ -67,27 +67,41 @@ def training_bytes(network: nn.Module, example: tuple[Tensor, ...], batch: int) 
 
 
 class Steps:
-    """Training steps of a network: forward, backward and AdamW, in the precision in which a trial would run here.
+    """Training steps of a network: forward, backward and AdamW.
 
     Args:
         network: it is trained on noise.
         example: what it takes for one image, ``(1, C, H, W)`` each.
         batch: images of a step.
+        device: where they are taken, by default on a GPU if there is one.
+        layout: how the images lie in memory.
     """
 
-    def __init__(self, network: nn.Module, example: tuple[Tensor, ...], batch: int) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(
+        self,
+        network: nn.Module,
+        example: tuple[Tensor, ...],
+        batch: int,
+        device: torch.device | None = None,
+        layout: torch.memory_format = torch.channels_last,
+    ) -> None:
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = network.to(self.device).train()
         images = (torch.rand_like(part.expand(batch, *part.shape[1:])) for part in example)
-        self.images = tuple(part.to(self.device, memory_format=torch.channels_last) for part in images)
+        self.images = tuple(part.to(self.device, memory_format=layout) for part in images)
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=1e-6, fused=True)
         self.mixed = best_precision() == "bf16-mixed"
 
-    def seconds(self) -> float:
-        """Take a step; return how long it took, with the device waited for."""
+    def seconds(self, mixed: bool | None = None) -> float:
+        """Take a step; return how long it took, with the device waited for.
+
+        Args:
+            mixed: under autocast to bfloat16; by default where the hardware multiplies in it.
+        """
+        mixed = self.mixed if mixed is None else mixed
         start = time.perf_counter()
         context: AbstractContextManager[Any] = (
-            torch.autocast(self.device.type, torch.bfloat16) if self.mixed else nullcontext()
+            torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext()
         )
         with context:
             loss = _loss(self.network, self.images)

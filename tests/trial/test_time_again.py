@@ -32,7 +32,7 @@ def test_they_are_timed_in_turn():
 
     class Row:
         def __init__(self, name):
-            self.name, self.one, self.many = name, ("one",), ("many",)
+            self.name, self.one, self.many, self.batch = name, ("one",), ("many",), 256
 
         def seconds(self, batch):
             calls.append((self.name, batch))
