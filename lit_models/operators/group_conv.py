@@ -13,7 +13,7 @@ So p4 is the first half of p4m and one implementation serves both. Every layer f
 
 To take a plain 2d module in between, fold the group into the channels: ``x.flatten(1, 2)`` and back,
 ``x.unflatten(1, (-1, 4))``. Only what treats all planes of a channel alike keeps the equivariance:
-activations do, and :class:`GroupBatchNorm` in place of ``nn.BatchNorm2d``.
+activations do, and ``GroupBatchNorm`` in place of ``nn.BatchNorm2d``.
 """
 
 import math
@@ -294,24 +294,6 @@ class GroupPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, C, |G|, H, W) to (B, C, H, W)."""
         return x.amax(2)
-
-
-class GroupBatchNorm(nn.BatchNorm3d):
-    """Batch norm for feature maps on a group: one mean and variance per channel, shared by all its planes.
-
-    ``nn.BatchNorm2d`` on the folded planes would scale each orientation by itself and so break the
-    equivariance.
-
-    It is ``nn.BatchNorm3d`` on (B, C, |G|, H, W), arguments included, under the name of what it is used for.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, C, |G|, H, W) to the same shape."""
-        planes = x.transpose(1, 2)
-        if planes.is_contiguous():  # as a convolution leaves them: to batch norm, planes are more images
-            return super().forward(planes.flatten(0, 1).unsqueeze(2)).view(planes.shape).transpose(1, 2)
-        # With the channels last, planes are more pixels. Batch norm copies what it finds in any other order.
-        return super().forward(x.permute(0, 1, 3, 4, 2)).permute(0, 1, 4, 2, 3)
 
 
 def _laid_out(x: Tensor) -> Tensor:
