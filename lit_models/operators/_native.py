@@ -331,8 +331,8 @@ def batch_norm_grad(
     output: Tensor | None,
     statistics: Tensor,
     relu: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of :func:`batch_norm`: of input, of ``skip`` (empty without it), and of weight and bias.
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Return the gradients of :func:`batch_norm`: of input, of ``skip``, and (2, C) of weight and bias.
 
     Args:
         grad_output: (B, C, H, W).
@@ -350,7 +350,7 @@ def batch_norm_grad(
     input, grad_output = (t.contiguous(memory_format=layout) for t in (input, grad_output))
     norm, _alive = _norm_job(GRAD_INPUT, input, weight, bias, relu)
     grad_input, grad_parameters = torch.empty_like(input), torch.empty(2, len(weight))
-    grad_skip = input.new_empty(0)
+    grad_skip = None
     norm.grad_output, norm.grad_input = grad_output.data_ptr(), grad_input.data_ptr()
     norm.statistics, norm.grad_parameters = statistics.data_ptr(), grad_parameters.data_ptr()
     if output is not None:
