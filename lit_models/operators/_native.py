@@ -109,8 +109,8 @@ def vectors() -> str:
 def _say_slow() -> None:
     """Say once in a process that the times of operators mean little."""
     logging.getLogger("lit_models").warning(
-        "involution, depthwise convolution and batch norm run without their compiled passes: times are not their best; "
-        "install again with a C compiler"
+        "involution, depthwise convolution and batch norm run without their compiled passes: times are not the "
+        "operators' best; install again with a C compiler"
     )
 
 

@@ -40,12 +40,12 @@ class NormedSequential(nn.Sequential):
         modules = list(self)
         while modules:
             module = modules.pop(0)
-            if isinstance(module, nn.BatchNorm2d | GroupBatchNorm) and modules and type(modules[0]) is nn.ReLU:
-                if not _is_hooked(modules[0]):
-                    del modules[0]
-                    input = norm_relu(module, input)
-                    continue
-            input = module(input)
+            is_norm = isinstance(module, nn.BatchNorm2d | GroupBatchNorm)
+            if is_norm and modules and type(modules[0]) is nn.ReLU and not _is_hooked(modules[0]):
+                del modules[0]
+                input = norm_relu(module, input)
+            else:
+                input = module(input)
         return input
 
 
@@ -73,7 +73,7 @@ class GroupBatchNorm(nn.BatchNorm3d):
 def _is_hooked(module: nn.Module) -> bool:
     """Return whether something wants to see the module being called."""
     own = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return any(own) or bool(_module._has_any_global_hook())
+    return any(own) or bool(_module._has_any_global_hook())  # type: ignore[no-untyped-call]
 
 
 def _group_norm(norm: nn.BatchNorm3d, x: Tensor, skip: Tensor | None = None, relu: bool = True) -> Tensor | None:
@@ -93,7 +93,7 @@ def _norm(norm: nn.BatchNorm2d | nn.BatchNorm3d, x: Tensor, skip: Tensor | None,
     """Normalise (B, C, H, W) by the operator and keep the running statistics; None where it cannot."""
     if not norm.training or x.device.type != "cpu" or x.dim() != 4:
         return None
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _transforms.active():
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None or _transforms.active():
         return None
     if type(x) not in (Tensor, nn.Parameter) or torch._C._len_torch_dispatch_stack():  # numbers may be missing
         return None
