@@ -160,7 +160,7 @@ def test_spawned_processes_leave_the_same_record(workplace):
 
 def test_a_share_of_the_test_set_that_holds_no_batch_is_refused_before_the_training(workplace, capfd):
     assert train.main([*SMALL, "--trainer.limit_test_batches=0.2", "--data.batch_size=100"]) == 2
-    said = "--trainer.limit_test_batches: 0.2 of 2 test batches is none: give 1 or 0.5 at least"
+    said = "--trainer.limit_test_batches: 0.2 of 1 test batches is none: give 1 batch, or a share of 1 at least"
     assert capfd.readouterr().err == f"train.py: {said}\n"
     assert not list(workplace.glob("runs/**/*.ckpt"))
 

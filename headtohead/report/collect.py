@@ -19,7 +19,7 @@ from headtohead.records.metrics import KINDS, Kind, kind_of, sizes, times
 from headtohead.records.record import HARDWARE, Record, RecordError
 from headtohead.report.labels import label_rows
 from headtohead.report.learning import by_chance, learned
-from headtohead.report.target import common_level, seconds_to
+from headtohead.report.target import common_level, seconds_to, stated
 from headtohead.report.times import Again, read_again
 
 LEFT_OUT = "left_out.txt"
@@ -89,8 +89,8 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
 
     Args:
         trials: of a sweep.
-        target: share that validation must reach for ``target_seconds``; by default the best whole per cent that every
-            trial of that kind and data reached, if that is more than chance gives.
+        target: share that validation must reach for ``target_seconds``; by default that of the sweep's file, else the
+            best whole per cent that every trial of that kind and data reached, if that is more than chance gives.
 
     Raises:
         UsageError: chance gives ``target`` on one of the data sets.
@@ -107,11 +107,13 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
     columns = ["model", "data", "seed", *sizes(), *metrics, *times(), "learned", "target", "epochs"]
     columns += [*HARDWARE, "contended", "config_hash", "commit", "trial"]
     levels = _levels(trials)
+    given, target = target, stated(trials.name) if target is None else target
     rows = []
     for (name, record), kind in zip(trials.records.items(), kinds, strict=True):
         if target is not None and target <= by_chance(record):
             least = f"{by_chance(record):.3f}, which chance may give on {record.data}"
-            raise UsageError(f"--target: must be more than {least}: got {target:g}")
+            where = "--target" if given is not None else f"sweeps/{trials.name}.yaml: metric.target"
+            raise UsageError(f"{where}: must be more than {least}: got {target:g}")
         level = levels.get((record.data, kind.main if kind else ""), math.nan)
         rows.append({**_row(record, kind, level if target is None else target), "trial": name})
     table = pd.DataFrame(rows, columns=columns)

@@ -65,8 +65,8 @@ def _main(args: Sequence[str] | None) -> int:
     parser.add_argument(
         "--target",
         type=float,
-        help="share that validation must reach for the time to a target, such as 0.95 (default: the best whole "
-        "per cent that all trials on the same data reach)",
+        help="share that validation must reach for the time to a target, such as 0.95 (default: metric.target "
+        "of the sweep's file, else the best whole per cent that all trials on the same data reach)",
     )
     parser.add_argument(
         "--margin",

@@ -4,9 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from headtohead.records.metrics import Kind
+import yaml
+
+from headtohead.cli.checkout import CHECKOUT
+from headtohead.cli.errors import UsageError
+from headtohead.records.metrics import CLASSIFICATION, Kind
 from headtohead.records.record import Record
+
+
+def stated(sweep: str) -> float | None:
+    """Return the validation accuracy that a sweep's file names as its target, or None.
+
+    It stands in ``sweeps/<sweep>.yaml`` as ``metric: {name: val_acc, goal: maximize, target: 0.95}``, which W&B draws
+    into its charts. The file of the current folder comes before that of the suite.
+
+    Raises:
+        UsageError: it is no share.
+    """
+    for folder in (Path(), *([CHECKOUT] if CHECKOUT else [])):
+        path = folder / "sweeps" / f"{sweep}.yaml"
+        if not path.is_file():
+            continue
+        try:
+            file = yaml.safe_load(path.read_text(encoding="utf-8"))
+            metric = file["metric"]
+            if metric["name"] != CLASSIFICATION.monitor:
+                return None
+            target = metric["target"]
+        except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):  # sweep.py says what is wrong with a file
+            return None
+        if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
+            raise UsageError(f"{path}: metric.target: must be a share between 0 and 1, such as 0.95: got {target}")
+        return float(target)
+    return None
 
 
 def common_level(records: Iterable[Record], kind: Kind) -> float:

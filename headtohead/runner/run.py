@@ -75,7 +75,7 @@ class Run:
                 now = time.monotonic()
                 if live is None and now - reported <= max(REPORT, (now - begun) / SPARSE):
                     continue
-                lines = [f"  {_label(t)}: {_last_line(self.folder / t.name)}" for t, _ in self.running.values()]
+                lines = [f"  {self._label(t)}: {_last_line(self.folder / t.name)}" for t, _ in self.running.values()]
                 left = self._time_left()
                 if live is None:
                     reported = now
@@ -132,7 +132,7 @@ class Run:
         environment["TRIALS_AT_ONCE"] = str(self.slots.count(slot) if slot else self.jobs)
         if not self.console.is_terminal and trial.name not in self.started:
             self.started.add(trial.name)
-            print(f"start {_label(trial)}: trial {self.planned - len(self.waiting)} of {self.planned}", flush=True)
+            print(f"start {self._label(trial)}: trial {self.planned - len(self.waiting)} of {self.planned}", flush=True)
         process = processes.start(args, folder, environment)
         self.running[process] = (trial, time.monotonic())
         if slot:
@@ -155,14 +155,19 @@ class Run:
         elif process.exitcode == 0 and is_finished(folder):
             self._note_seconds(trial)
             self.console.print(
-                f"done  {_label(trial)}: {_result(folder)}, {time.monotonic() - started:.0f} s", highlight=False
+                f"done  {self._label(trial)}: {_result(folder)}, {time.monotonic() - started:.0f} s", highlight=False
             )
         else:
             code = process.exitcode or 0
             reason = _last_line(folder) if code >= 0 else f"ended by signal {-code}"
             self.failed[trial.name] = reason
             files.write_text(folder / records.FAILED, reason + "\n")
-            self.console.print(f"failed {_label(trial)}: {reason}", highlight=False, markup=False)
+            self.console.print(f"failed {self._label(trial)}: {reason}", highlight=False, markup=False)
+
+    def _label(self, trial: Trial) -> str:
+        """Return a trial's name, without the hash at its end where no other trial of the sweep is named so."""
+        short = _short(trial)
+        return short if sum(_short(other) == short for other in self.trials) < 2 else trial.name
 
     def _note_seconds(self, trial: Trial) -> None:
         total = records.read(self.folder / trial.name / records.FILE_NAME).cost.get("total_seconds")
@@ -193,7 +198,7 @@ class Run:
         return f"{about}{timedelta(seconds=round(total / self.jobs))} left"
 
 
-def _label(trial: Trial) -> str:
+def _short(trial: Trial) -> str:
     """Return a trial's name without the hash at its end."""
     return trial.name.rpartition("-")[0] or trial.name
 

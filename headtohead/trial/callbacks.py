@@ -176,8 +176,8 @@ class TestShare(Callback):
         batches = min(map(len, data.test_dataloader()))
         if 0 < share * batches < 1:
             raise MisconfigurationException(
-                f"--trainer.limit_test_batches: {share:g} of {batches} test batches is none: give 1 or "
-                f"{1 / batches:.3g} at least"
+                f"--trainer.limit_test_batches: {share:g} of {batches} test batches is none: give 1 batch, "
+                f"or a share of {1 / batches:.3g} at least"
             )
 
 

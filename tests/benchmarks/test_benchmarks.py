@@ -10,7 +10,7 @@ import pytest
 from benchmarks import NAMES, __main__, augmentations, group, involution
 from benchmarks.timing import Missing, Row, compare, rate
 
-SLOW = {"sweep", "ddp"}  # they start processes
+SLOW = {"sweep", "ddp", "group"}  # they start processes, or import e2cnn, which computes its bases
 LONG = SLOW | {"train", "equivariant"}  # they train for seconds
 
 

@@ -8,7 +8,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from datamodules import CIFAR10, MNIST
+from datamodules import CIFAR10, MNIST, ImageDataModule
 from datamodules.augmentation import augmentation
 from datamodules.crop import RandomCropFlip
 from datamodules.pool import ShardSampler
@@ -187,7 +187,8 @@ def test_a_validation_split_that_leaves_nothing_is_refused():
 
 
 def test_rotation_sweep_is_balanced():
-    data = ready()
+    data = Tiny(val_size=100)
+    ImageDataModule.setup(data)
     assert torch.bincount(data.rotation_sweep.labels).tolist() == [20] * 10
 
 

@@ -90,6 +90,31 @@ def test_chance_is_no_level(tmp_path, capsys):
     assert runs_table(collect(tmp_path), 0.12).target.tolist() == [12, 12]
 
 
+def test_a_level_from_the_sweeps_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "runs" / "mine", learning(0.5, 0.96, quality=CLASSES))
+    (tmp_path / "sweeps").mkdir()
+    for metric, seconds in (
+        ("{name: val_acc, goal: maximize, target: 0.4}", 10),
+        ("{name: val_acc, goal: maximize}", 21),  # the best that all reach
+        ("{name: val_loss, goal: minimize, target: 0.4}", 21),
+        ("[", 21),
+    ):
+        (tmp_path / "sweeps" / "mine.yaml").write_text(f"metric: {metric}\n")
+        assert main([]) == 0
+        assert pd.read_csv("results/mine/runs.csv").target_seconds.tolist() == [seconds]
+    assert main(["--target", "0.4"]) == 0
+    assert pd.read_csv("results/mine/runs.csv").target_seconds.tolist() == [10]
+    capsys.readouterr()
+    for target, said in (
+        ("40", "must be a share between 0 and 1, such as 0.95: got 40"),
+        ("0.11", "must be more than 0.113, which chance may give on MNIST: got 0.11"),
+    ):
+        (tmp_path / "sweeps" / "mine.yaml").write_text(f"metric: {{name: val_acc, target: {target}}}\n")
+        assert main([]) == 2
+        assert capsys.readouterr().err == f"report.py: sweeps/mine.yaml: metric.target: {said}\n"
+
+
 def test_what_an_hour_costs_gives_what_trial_and_target_cost(tmp_path, capsys):
     alone = {**make().hardware, "trials_at_once": 1}
     cost = {**make().cost, "total_seconds": 7200.0}

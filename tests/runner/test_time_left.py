@@ -41,6 +41,12 @@ def test_share_of_a_trial_by_hand(line, share):
     assert runner._share(line) == share
 
 
+def test_a_line_names_a_trial_as_briefly_as_it_can(tmp_path):
+    names = ["CNN-seed0-1a2b3c4d", "CNN-seed1-1a2b3c4d", "CNN-seed1-5e6f7a8b"]  # the last two of two recipes
+    run = runner.Run("tiny", AsListed([Trial(name, {}, []) for name in names]), tmp_path, jobs=1)
+    assert [run._label(trial) for trial in run.trials] == ["CNN-seed0", *names[1:]]
+
+
 class Endless:
     """Stands in for the process of a trial."""
 

@@ -92,7 +92,7 @@ VARIED = {
 
 @pytest.mark.parametrize("name", VARIED)
 def test_a_killed_trial_goes_on_as_if_it_had_not_been(workplace, name):
-    arguments = [*FIT, *VARIED[name], "--trainer.max_epochs=4", "--data.batch_size=50"]
+    arguments = [*FIT, *VARIED[name], "--trainer.max_epochs=4", "--data.batch_size=50", "--data.train_size=0.4"]
     assert train.main([*arguments, "--trainer.default_root_dir=whole"]) == 0
     kill_after(3, [*arguments, "--trainer.default_root_dir=broken"])
     assert train.main([*arguments, "--trainer.default_root_dir=broken", "--ckpt_path=last"]) == 0
