@@ -93,7 +93,9 @@ def _norm(norm: nn.BatchNorm2d | nn.BatchNorm3d, x: Tensor, skip: Tensor | None,
     """Normalise (B, C, H, W) by the operator and keep the running statistics; None where it cannot."""
     if not norm.training or x.device.type != "cpu" or x.dim() != 4:
         return None
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None or _transforms.active():
+    if torch.compiler.is_compiling() or _transforms.active():
+        return None
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return None
     if type(x) not in (Tensor, nn.Parameter) or torch._C._len_torch_dispatch_stack():  # numbers may be missing
         return None
