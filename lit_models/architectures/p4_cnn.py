@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from lit_models.operators import GroupBatchNorm, GroupMaxPool2d, GroupPool, P4ConvP4, P4ConvZ2, _check
+from lit_models.operators.batch_norm import NormedSequential
 
 
 class P4CNN(nn.Module):
@@ -45,7 +46,7 @@ class P4CNN(nn.Module):
             )
         _check.at_least(1, width=width, hint="the paper has 10")
         _check.below_one(dropout=dropout, hint="the authors' code has 0")
-        self.features = nn.Sequential(
+        self.features = NormedSequential(
             *_layer(P4ConvZ2(in_channels, width, 3)),
             nn.Dropout(dropout),
             *_layer(P4ConvP4(width, width, 3)),

@@ -21,6 +21,7 @@ from lit_models.operators import (
     P4MConvZ2,
     _check,
 )
+from lit_models.operators.batch_norm import norm_relu
 
 CONVOLUTION = partial(nn.Conv2d, kernel_size=3, padding=1, bias=False)
 GROUP_CHANNELS = 16  # channels that share an involution's filters, as in RedNet
@@ -205,7 +206,7 @@ class ResNet(nn.Module):
                 f"ResNet with operator={self.operator} needs square images of a multiple of 4 pixels: "
                 f"got height {height} and width {width}"
             )
-        features: Tensor = self.blocks(F.relu(self.norm(self.stem(images))))
+        features: Tensor = self.blocks(norm_relu(self.norm, self.stem(images)))
         logits: Tensor = self.head(features.flatten(2).mean(2))  # over the pixels, and the planes of a group
         return logits
 
@@ -234,5 +235,5 @@ class _Block(nn.Module):
             shortcut = x[..., :: self.stride, :: self.stride]
         if self.new_channels:
             shortcut = F.pad(shortcut, (0, 0) * (x.dim() - 2) + (0, self.new_channels))
-        out = F.relu(self.first_norm(self.first(x)))
-        return F.relu(self.second_norm(self.second(out)) + shortcut)
+        out = norm_relu(self.first_norm, self.first(x))
+        return norm_relu(self.second_norm, self.second(out), shortcut)

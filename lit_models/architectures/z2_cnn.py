@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from lit_models.operators import _check
+from lit_models.operators.batch_norm import NormedSequential
 
 
 class Z2CNN(nn.Module):
@@ -38,7 +39,7 @@ class Z2CNN(nn.Module):
         _check.at_least(27, image_size=image_size, why="for Z2CNN (seven convolutions without padding)")
         _check.at_least(1, width=width, hint="the paper has 20")
         _check.below_one(dropout=dropout, hint="the authors' code has 0.3")
-        self.features = nn.Sequential(
+        self.features = NormedSequential(
             *_layer(in_channels, width),
             nn.Dropout(dropout),
             *_layer(width, width),

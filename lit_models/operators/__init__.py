@@ -4,9 +4,9 @@ Each is a plain ``nn.Module`` (and, where it helps, a function) that needs PyTor
 """
 
 from lit_models.operators._native import vectors
+from lit_models.operators.batch_norm import GroupBatchNorm
 from lit_models.operators.depthwise import DepthwiseConv2d
 from lit_models.operators.group_conv import (
-    GroupBatchNorm,
     GroupMaxPool2d,
     GroupPool,
     P4ConvP4,

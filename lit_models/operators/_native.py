@@ -10,6 +10,7 @@ import ctypes
 import functools
 import importlib.machinery
 import logging
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ FORWARD, GRAD_INPUT, GRAD_WEIGHT = range(3)  # passes; the weight of an involuti
 _WORKSPACE = 2**16  # floats of an image in a task: 256 KB, half of a usual second-level cache
 _TASKS = 4  # for each thread, so that one that is held up takes fewer
 _PARTS = 32  # in which the gradient of a depthwise convolution's weights is summed, then added up
+_SHARE = 2**15  # numbers of a batch norm, at least, for a thread: as PyTorch has it
+_CHUNK = 128  # numbers that batch norm takes at a time, at least, where they are whole pixels
+_PLANE_CHUNK = 64  # and where they are of one channel
 _LEAST_ROWS = 4  # of a task: fewer read their neighbours' rows more often than their own
 
 _forked = False
@@ -53,6 +57,17 @@ class _Job(ctypes.Structure):
     ]
 
 
+class _NormJob(ctypes.Structure):
+    _fields_ = [
+        ("job", _Job),
+        *((name, ctypes.c_int64) for name in ("skip", "grad_output", "grad_skip", "grad_input")),
+        *((name, ctypes.c_int64) for name in ("skipped", "planes", "period", "statistics", "grad_parameters")),
+        *((name, ctypes.c_int64) for name in ("sums", "counts", "coefficients")),
+        ("epsilon", ctypes.c_double),
+        ("least", ctypes.c_float),
+    ]
+
+
 @functools.cache
 def _library() -> tuple[Any, Any] | None:
     """The compiled passes and the function of PyTorch's OpenMP that runs one in parallel; None without either.
@@ -65,7 +80,7 @@ def _library() -> tuple[Any, Any] | None:
             try:
                 passes = ctypes.CDLL(str(here / f"_passes{suffix}"))
                 parallel = ctypes.CDLL(None).GOMP_parallel
-                return (passes, parallel) if passes.lit_job_bytes() == ctypes.sizeof(_Job) else None
+                return (passes, parallel) if passes.lit_job_bytes() == ctypes.sizeof(_NormJob) else None
             except (OSError, AttributeError):
                 return None
     return None
@@ -94,8 +109,8 @@ def vectors() -> str:
 def _say_slow() -> None:
     """Say once in a process that the times of operators mean little."""
     logging.getLogger("lit_models").warning(
-        "involution and depthwise convolution run without their compiled passes: times are not the operators' best; "
-        "install again with a C compiler"
+        "involution, depthwise convolution and batch norm run without their compiled passes: times are not the "
+        "operators' best; install again with a C compiler"
     )
 
 
@@ -238,7 +253,114 @@ def depthwise(
     return weight.sum(0) if step == GRAD_WEIGHT else None
 
 
-def _run(name: str, job: _Job) -> None:
+def _norm_job(step: int, input: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> tuple[_NormJob, list[Tensor]]:
+    """Describe a batch norm of a dense input; the tensors are to live as long as the job."""
+    batches, channels, height, width = input.shape
+    planes = not input.is_contiguous(memory_format=torch.channels_last)
+    period = _PLANE_CHUNK
+    if not planes:  # whole pixels, and whole vectors of any width
+        pixels = 16 // math.gcd(channels, 16)
+        period = channels * pixels * max(-(-_CHUNK // (channels * pixels)), 1)
+    units = batches if planes else -(-input.numel() // period)
+    parts = min(units, _PARTS)
+    threads = max(min(_threads(), parts, input.numel() // _SHARE), 1)
+    weight, bias = weight.detach().contiguous(), bias.detach().contiguous()
+    sums = torch.zeros(parts, 3, channels, dtype=torch.float64)
+    counts, coefficients = sums.new_empty(parts), sums.new_zeros(5, channels)
+    job = _Job(
+        step=step,
+        bfloat16=input.dtype == torch.bfloat16,
+        batches=batches,
+        channels=channels,
+        height=height,
+        width=width,
+        input=_described(input),
+        weight=weight.data_ptr(),
+        bias=bias.data_ptr(),
+        parts=parts,
+        threads=threads,
+    )
+    norm = _NormJob(job=job, planes=planes, period=period, least=0 if relu else -math.inf)
+    norm.sums, norm.counts, norm.coefficients = sums.data_ptr(), counts.data_ptr(), coefficients.data_ptr()
+    return norm, [input, weight, bias, sums, counts, coefficients]
+
+
+def _layout(tensor: Tensor) -> torch.memory_format:
+    """Return how batch norm is to lay its tensors out, by its input."""
+    channels_last = tensor.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def batch_norm(
+    input: Tensor, weight: Tensor, bias: Tensor, skip: Tensor | None, eps: float, relu: bool
+) -> tuple[Tensor, Tensor]:
+    """Normalise by the statistics of the batch, add and cut off what is negative.
+
+    Args:
+        input: (B, C, H, W), of a dtype that :func:`takes` takes, with more than one number for each channel.
+        weight: (C,), in float32.
+        bias: (C,), in float32.
+        skip: to be added, of the shape and dtype of the input, or None.
+        eps: added to the variances.
+        relu: whether what is negative becomes 0.
+
+    Returns:
+        (B, C, H, W), and (3, C) in float32: mean, 1 / standard deviation and unbiased variance.
+
+    Raises:
+        MemoryError: the workspaces could not be had.
+    """
+    layout = _layout(input)
+    input = input.contiguous(memory_format=layout)
+    norm, _alive = _norm_job(FORWARD, input, weight, bias, relu)
+    output = torch.empty_like(input)
+    statistics = torch.empty(3, len(weight))
+    norm.job.output, norm.statistics, norm.epsilon = _described(output), statistics.data_ptr(), eps
+    if skip is not None:
+        skip = skip.contiguous(memory_format=layout)
+        norm.skipped, norm.skip = True, skip.data_ptr()
+    _run("lit_batch_norm", norm)
+    return output, statistics
+
+
+def batch_norm_grad(
+    grad_output: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    output: Tensor | None,
+    statistics: Tensor,
+    relu: bool,
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Return the gradients of :func:`batch_norm`: of input, of ``skip``, and (2, C) of weight and bias.
+
+    Args:
+        grad_output: (B, C, H, W).
+        input: as forward.
+        weight: as forward.
+        bias: as forward.
+        output: what forward returned, where something was added; else None.
+        statistics: what forward returned.
+        relu: as forward.
+
+    Raises:
+        MemoryError: the workspaces could not be had.
+    """
+    layout = _layout(input)
+    input, grad_output = (t.contiguous(memory_format=layout) for t in (input, grad_output))
+    norm, _alive = _norm_job(GRAD_INPUT, input, weight, bias, relu)
+    grad_input, grad_parameters = torch.empty_like(input), torch.empty(2, len(weight))
+    grad_skip = None
+    norm.grad_output, norm.grad_input = grad_output.data_ptr(), grad_input.data_ptr()
+    norm.statistics, norm.grad_parameters = statistics.data_ptr(), grad_parameters.data_ptr()
+    if output is not None:
+        output, grad_skip = output.contiguous(memory_format=layout), torch.empty_like(input)
+        norm.skipped, norm.grad_skip, norm.job.output = True, grad_skip.data_ptr(), _described(output)
+    _run("lit_batch_norm", norm)
+    return grad_input, grad_skip, grad_parameters
+
+
+def _run(name: str, job: _Job | _NormJob) -> None:
     """Call a pass; the lock of the interpreter is free meanwhile."""
     library = _library()
     assert library is not None

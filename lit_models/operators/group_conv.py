@@ -13,7 +13,7 @@ So p4 is the first half of p4m and one implementation serves both. Every layer f
 
 To take a plain 2d module in between, fold the group into the channels: ``x.flatten(1, 2)`` and back,
 ``x.unflatten(1, (-1, 4))``. Only what treats all planes of a channel alike keeps the equivariance:
-activations do, and :class:`GroupBatchNorm` in place of ``nn.BatchNorm2d``.
+activations do, and ``GroupBatchNorm`` in place of ``nn.BatchNorm2d``.
 """
 
 import math
@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models.operators import _check
+from lit_models.operators import _check, _native
 
 
 def p4_action(x: Tensor, k: int) -> Tensor:
@@ -296,32 +296,15 @@ class GroupPool(nn.Module):
         return x.amax(2)
 
 
-class GroupBatchNorm(nn.BatchNorm3d):
-    """Batch norm for feature maps on a group: one mean and variance per channel, shared by all its planes.
-
-    ``nn.BatchNorm2d`` on the folded planes would scale each orientation by itself and so break the
-    equivariance.
-
-    It is ``nn.BatchNorm3d`` on (B, C, |G|, H, W), arguments included, under the name of what it is used for.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, C, |G|, H, W) to the same shape."""
-        planes = x.transpose(1, 2)
-        if planes.is_contiguous():  # as a convolution leaves them: to batch norm, planes are more images
-            return super().forward(planes.flatten(0, 1).unsqueeze(2)).view(planes.shape).transpose(1, 2)
-        # With the channels last, planes are more pixels. Batch norm copies what it finds in any other order.
-        return super().forward(x.permute(0, 1, 3, 4, 2)).permute(0, 1, 4, 2, 3)
-
-
 def _laid_out(x: Tensor) -> Tensor:
     """Lays an image out plane by plane where batch norm is slow otherwise; all that follows keeps the layout.
 
-    On a CPU the threads of PyTorch's batch norm get in each other's way where the channels come last and are as few as
-    in a group network: two threads took 15 ms for a layer of P4CNN, forward and backward, in place of one's 7 ms and of
-    2 ms in this layout. A training step takes 98 ms instead of 156 ms; on one thread 165 ms instead of 145 ms.
+    That is where it is PyTorch's, for want of compiled passes: on a CPU its threads get in each other's way where the
+    channels come last and are as few as in a group network: two threads took 15 ms for a layer of P4CNN, forward and
+    backward, in place of one's 7 ms and of 2 ms in this layout. A training step takes 98 ms instead of 156 ms; on one
+    thread 165 ms instead of 145 ms.
     """
-    if x.device.type == "cpu" and torch.get_num_threads() > 1:
+    if x.device.type == "cpu" and torch.get_num_threads() > 1 and not _native.takes(x):
         return x.clone(memory_format=torch.contiguous_format)  # contiguous() leaves the strides of one channel alone
     return x
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import register_flop_formula
 
 from lit_models.operators import _check, _native, _tap_by_tap, _transforms
+from lit_models.operators.batch_norm import norm_relu
 
 
 def involution2d(input: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
@@ -137,7 +138,7 @@ class Involution2d(nn.Module):
         Returns:
             (B, G, K * K, H_out, W_out), taps in row-major order.
         """
-        filters: Tensor = self.span(F.relu(self.norm(self.reduce(self.pool(x)))))
+        filters: Tensor = self.span(norm_relu(self.norm, self.reduce(self.pool(x))))
         return filters.view(len(x), self.groups, self.kernel_size**2, *filters.shape[2:])
 
     def forward(self, x: Tensor) -> Tensor:

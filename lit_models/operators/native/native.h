@@ -33,6 +33,19 @@ typedef struct {
     int64_t next, failed;     /* the next task to be taken; whether memory ran out */
 } Job;
 
+enum { NORM_STATISTICS, NORM_OUTPUT, NORM_SUMS, NORM_GRADIENTS };
+
+typedef struct {
+    Job job; /* its input, output, weight and bias; a pass is FORWARD or GRAD_INPUT as called, then one of the above */
+    char *skip, *grad_output, *grad_skip, *grad_input; /* laid out as the input is */
+    int64_t skipped, planes, period; /* planes: each channel's pixels lie side by side, else each pixel's channels */
+    float *statistics;               /* (3, channels): mean, 1 / deviation, unbiased variance; written forward */
+    float *grad_parameters;          /* (2, channels): of weight and bias */
+    double *sums, *counts, *coefficients; /* (parts, 3, channels) of zeros, (parts,) and (5, channels) */
+    double epsilon;
+    float least; /* 0 where a ReLU follows, else -infinity */
+} NormJob;
+
 /* Take the next task; -1 when none is left. Threads that are held up take fewer. */
 INLINE int64_t take(Job *job, int64_t tasks) {
     int64_t task = __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED);

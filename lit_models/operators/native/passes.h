@@ -2,6 +2,7 @@
 #include "copies.h"
 #include "involution.h"
 #include "depthwise.h"
+#include "batch_norm.h"
 #undef vf
 #undef SUMS
 #undef EACH_BLOCK
