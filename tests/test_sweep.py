@@ -267,10 +267,10 @@ def test_bayes_is_left_to_wandb_in_one_line(workplace, capsys):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 40])
 def test_shards_are_disjoint_complete_and_alike(count):
-    trials = read_sweep(ROOT / "sweeps" / "conv_vs_involution.yaml").trials  # 5 models, 6 seeds
+    trials = read_sweep(ROOT / "sweeps" / "conv_vs_involution.yaml").trials  # 7 models, 6 seeds
     shards = [sweep._part(trials, index, count) for index in range(1, count + 1)]
     assert sorted(trial.name for shard in shards for trial in shard) == sorted(trial.name for trial in trials)
-    assert {len(shard) for shard in shards} <= {30 // count, -(-30 // count)}
+    assert {len(shard) for shard in shards} <= {42 // count, -(-42 // count)}
     for recipe in {trial.parameters["config"] for trial in trials}:
         of_one = [sum(trial.parameters["config"] == recipe for trial in shard) for shard in shards]
         assert max(of_one) - min(of_one) <= 1  # each gets its share of the slow and of the fast ones

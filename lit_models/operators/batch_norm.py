@@ -73,50 +73,59 @@ class GroupBatchNorm(nn.BatchNorm3d):
 def _is_hooked(module: nn.Module) -> bool:
     """Return whether something wants to see the module being called."""
     own = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return any(own) or bool(_module._has_any_global_hook())  # type: ignore[no-untyped-call]
+    return any(own) or bool(_module._has_any_global_hook())  # type: ignore[no-untyped-call]  # PyTorch's
 
 
 def _group_norm(norm: nn.BatchNorm3d, x: Tensor, skip: Tensor | None = None, relu: bool = True) -> Tensor | None:
     """As :func:`_norm` on (B, C, |G|, H, W), whose planes are to it more images or, with the channels last, pixels."""
-    if x.dim() != 5:
+    if x.dim() != 5 or not _takes(norm, x, skip):  # before anything is copied
         return None
     planes = x.transpose(1, 2)
     if planes.is_contiguous():
-        output = _norm(norm, planes.flatten(0, 1), None if skip is None else skip.transpose(1, 2).flatten(0, 1), relu)
-        return None if output is None else output.view(planes.shape).transpose(1, 2)
+        skip = None if skip is None else skip.transpose(1, 2).flatten(0, 1)
+        return _passed(norm, planes.flatten(0, 1), skip, relu).view(planes.shape).transpose(1, 2)
     pixels = x.permute(0, 1, 3, 4, 2)
-    output = _norm(norm, pixels.flatten(3), None if skip is None else skip.permute(0, 1, 3, 4, 2).flatten(3), relu)
-    return None if output is None else output.unflatten(3, pixels.shape[3:]).permute(0, 1, 4, 2, 3)
+    skip = None if skip is None else skip.permute(0, 1, 3, 4, 2).flatten(3)
+    output = _passed(norm, pixels.flatten(3), skip, relu)
+    return output.view(pixels.shape).permute(0, 1, 4, 2, 3)
 
 
-def _norm(norm: nn.BatchNorm2d | nn.BatchNorm3d, x: Tensor, skip: Tensor | None, relu: bool) -> Tensor | None:
+def _norm(norm: nn.BatchNorm2d, x: Tensor, skip: Tensor | None, relu: bool) -> Tensor | None:
     """Normalise (B, C, H, W) by the operator and keep the running statistics; None where it cannot."""
-    if not norm.training or x.device.type != "cpu" or x.dim() != 4:
-        return None
+    return _passed(norm, x, skip, relu) if x.dim() == 4 and _takes(norm, x, skip) else None
+
+
+def _takes(norm: nn.BatchNorm2d | nn.BatchNorm3d, x: Tensor, skip: Tensor | None) -> bool:
+    """Tell whether the operator computes what the module would."""
+    if not norm.training or x.device.type != "cpu":
+        return False
     if torch.compiler.is_compiling() or _transforms.active():
-        return None
-    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        return None
+        return False
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # PyTorch's stubs lack it
+        return False
     if type(x) not in (Tensor, nn.Parameter) or torch._C._len_torch_dispatch_stack():  # numbers may be missing
-        return None
+        return False
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None or norm.num_batches_tracked is None or norm.momentum is None:
-        return None
+        return False
     if type(norm) not in (nn.BatchNorm2d, nn.BatchNorm3d, GroupBatchNorm) or not norm.affine:
-        return None
+        return False
     if x.shape[1] != norm.num_features or x.numel() <= x.shape[1]:  # the module says what is wrong
-        return None
+        return False
     if skip is not None and (skip.shape != x.shape or skip.dtype != x.dtype):
-        return None
+        return False
     parameters = (norm.weight, norm.bias, mean, variance)
-    if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in parameters) or not _native.takes(x):
-        return None
+    return all(p.dtype == torch.float32 and p.device.type == "cpu" for p in parameters) and _native.takes(x)
+
+
+def _passed(norm: Any, x: Tensor, skip: Tensor | None, relu: bool) -> Tensor:
+    """Normalise (B, C, H, W) by the compiled passes and keep the running statistics, which :func:`_takes` has seen."""
     output: Tensor
     output, statistics = _BatchNorm.apply(x, norm.weight, norm.bias, skip, norm.eps, relu)
     with torch.no_grad():
         norm.num_batches_tracked.add_(1)
-        mean.lerp_(statistics[0], norm.momentum)
-        variance.lerp_(statistics[2], norm.momentum)
+        norm.running_mean.lerp_(statistics[0], norm.momentum)
+        norm.running_var.lerp_(statistics[2], norm.momentum)
     return output
 
 
