@@ -15,6 +15,7 @@ from lit_models.operators.batch_norm import NormedSequential, norm_relu
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 WIDTHS = [name for name, width in _native.WIDTHS.items() if width <= _native.WIDTHS.get(vectors(), 0)]
+# What is compared is the compiled passes; the tests of PyTorch's own in their place run everywhere.
 compiled = pytest.mark.skipif(not vectors(), reason="without a C compiler PyTorch's own runs")
 
 
