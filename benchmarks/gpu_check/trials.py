@@ -16,6 +16,7 @@ import torch
 
 from benchmarks.gpu_check.findings import Findings
 from headtohead.records import record as records
+from headtohead.records.metrics import is_number
 from headtohead.trial import main as trial
 
 GREY, COLOUR = "--data=benchmarks.train.Grey", "--data=benchmarks.augment.Random"
@@ -163,7 +164,7 @@ def _check_record(name: str, record: records.Record, found: Findings) -> None:
     good = hardware["devices"] == 1 and hardware["accelerator"] == found.device.type
     if found.cuda:
         good &= hardware["device"] == torch.cuda.get_device_name()
-    good &= all(isinstance(value, float) and 0 < value < float("inf") for value in record.cost.values())
+    good &= all(is_number(value) and value > 0 for value in record.cost.values())
     found.right(
         f"{name}: hardware and costs of the record", good, ", ".join(f"{k} {v:.4g}" for k, v in record.cost.items())
     )
