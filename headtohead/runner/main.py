@@ -2,7 +2,8 @@
 
 It runs the same trials as ``wandb sweep`` and ``wandb agent`` would. Finished trials are skipped, interrupted ones
 resume, a failed one does not stop the others; start it again and it goes on where it stopped. Several machines divide
-a sweep over a directory that they share: ``--shard 1/8`` on the first of eight.
+a sweep over a directory that they share: ``--shard 1/8`` on the first of eight. Where only the results were kept,
+``--from results/quick`` goes on from their records.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from headtohead.cli.output import lasting_output
 from headtohead.cli.slurm import forget_the_rank
 from headtohead.records import files
 from headtohead.records import record as records
+from headtohead.records.looks import read_looks, write_looks
 from headtohead.runner import process as processes
 from headtohead.runner.matched import MEASURES, matched_file
 from headtohead.runner.run import Run, is_finished, kind_of
@@ -84,13 +86,16 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"sweep.py: {options.file}: {said}", file=sys.stderr)
         trials = _part(sweep.trials, *shard)
         folder = options.runs / sweep.name
-        todo = [trial for trial in trials if not is_finished(folder / trial.name)]
+        kept = {} if options.source is None else _kept(options.source, folder)
+        todo = [trial for trial in trials if trial.name not in kept and not is_finished(folder / trial.name)]
         strategy = _until_decided(sweep, options, jobs) if options.until_decided else None
         if options.dry_run or todo or strategy or options.next is not None:
             processes.start_server()
             _check(sweep, options.file, jobs)
             if not options.dry_run and options.next is None:
                 folder.mkdir(parents=True, exist_ok=True)
+        if kept and not options.dry_run:
+            _take_over(kept, options.source, folder)
     except UsageError as error:
         return _usage_error([str(error)])
     except SweepError as error:
@@ -144,6 +149,13 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--jobs", type=int, help="trials at once; they share the cores (default: one for each GPU, or 1)"
     )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="RESULTS",
+        help="take over the finished trials whose records are kept in RESULTS, such as results/quick",
+    )
     parser.add_argument("--per-gpu", type=int, default=1, help="trials that share a GPU (default: 1)")
     parser.add_argument(
         "--shard",
@@ -181,6 +193,32 @@ def _parser() -> OneLineParser:
     parser.add_argument("--like", help="with --match: the model to equal (default: SimpleCNN)")
     parser.add_argument("--dry-run", action="store_true", help="check the file, list its trials and stop")
     return parser
+
+
+def _kept(source: Path, folder: Path) -> dict[str, Path]:
+    """Return the records in the results of a sweep, by the trials' names, of which the sweep's folder has none.
+
+    Raises:
+        UsageError: there are none, or one cannot be read.
+    """
+    found = {path.stem: path for path in sorted((source / "records").glob("*.json"))}
+    if not found:
+        raise UsageError(f"--from: must be a sweep's results, such as results/quick: no records/*.json in {source}")
+    try:
+        for path in found.values():
+            records.read(path)
+    except records.RecordError as error:
+        raise UsageError(f"--from: {error}") from None
+    return {name: path for name, path in found.items() if not is_finished(folder / name)}
+
+
+def _take_over(kept: dict[str, Path], source: Path, folder: Path) -> None:
+    """Copy records into the sweep's folder, with how often its questions were looked at."""
+    for name, path in kept.items():
+        files.write_bytes(folder / name / records.FILE_NAME, path.read_bytes())
+    if (looks := read_looks(source)) and read_looks(folder) is None:
+        write_looks(looks, folder)
+    print(f"{folder.name}: {len(kept)} finished trials are taken over from {source}", flush=True)
 
 
 def _until_decided(
