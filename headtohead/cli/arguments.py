@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from pathlib import Path
 from typing import NoReturn
+
+from headtohead.cli.errors import nearest
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -16,9 +17,12 @@ class OneLineParser(argparse.ArgumentParser):
         """Say what is wrong and end."""
         message = re.sub(r"^argument ([^:]+): ", r"\1: ", message)
         if unknown := re.search(r"unrecognized arguments: ([^\s=]+)", message):
-            near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
-            there_are = f"there are {', '.join(name for name in self._option_string_actions if name.startswith('--'))}"
-            message = f"{unknown[1]}: no such argument; " + (f"did you mean {near[0]}?" if near else there_are)
+            words = [
+                name[2:] for name in self._option_string_actions if name.startswith("--")
+            ]  # dashes are no likeness
+            near = nearest(unknown[1].lstrip("-"), words)
+            there_are = f"there are {', '.join(f'--{word}' for word in words)}"
+            message = f"{unknown[1]}: no such argument; " + (f"did you mean --{near}?" if near else there_are)
         self.exit(2, f"{self.prog}: {message}\n")
 
 

@@ -9,6 +9,11 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 
+def counted(number: int, thing: str) -> str:
+    """Return how many there are of a thing: ``1 trial``, ``2 trials``."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
 @contextmanager
 def lasting_output() -> Iterator[None]:
     """Go on without a word when nobody reads standard output any more; use it as the decorator of a ``main``.

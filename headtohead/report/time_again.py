@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headtohead.cli.errors import UsageError
+from headtohead.cli.output import counted
 from headtohead.records import files
 from headtohead.report import times
 from headtohead.report.collect import Trials, labels
@@ -42,7 +43,7 @@ def time_again(trials: Trials) -> Path:
     folder = next(iter(trials.paths.values())).parents[1]
     if not asked:
         raise UsageError(f"--time-again: no trial in {folder} has its checkpoint; trials keep them in runs/<sweep>")
-    print(f"{trials.name}: timing {len(asked)} networks in turn", flush=True)
+    print(f"{trials.name}: timing {counted(len(asked), 'network')} in turn", flush=True)
     command = [sys.executable, "-m", MEASURE]
     finished = subprocess.run(command, input=json.dumps(asked), stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
     if finished.returncode:

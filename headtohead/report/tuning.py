@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headtohead.cli.errors import UsageError
+from headtohead.cli.output import counted
 from headtohead.cli.sweep_text import sweep_text
 from headtohead.records.metrics import Kind, is_number, kind_of
 from headtohead.records.record import Record, config_hash
@@ -263,9 +264,8 @@ def tuned_file(trials: Trials) -> str:
         time = "" if math.isnan(search.seconds) else f", {search.seconds:,.0f} s"
         value = search.sign * float((search.sign * search.validation).max())
         said = f"{100 * value:.2f} %" if kind.is_share(kind.monitor) else f"{value:.4g}"
-        lines.append(
-            f"  {search.name} on {search.data}: {len(search.points)} points, {search.trials} trials{time}; {said}"
-        )
+        spent = f"{counted(len(search.points), 'point')}, {counted(search.trials, 'trial')}"
+        lines.append(f"  {search.name} on {search.data}: {spent}{time}; {said}")
     return sweep_text(config, [*lines, *(f"Warning: {line}" for line in warnings(found))])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from headtohead.cli.output import counted
 from headtohead.records import files
 from headtohead.records.looks import FILE_NAME as LOOKS
 from headtohead.records.looks import write_looks
@@ -79,7 +80,7 @@ def show(comparison: Comparison, paths: list[Path]) -> None:
     for path in paths:
         if path.name == "report.html":
             count = len(paths) + len(comparison.trials.records)
-            print(f"{count} files in {path.parent}; open {path}")
+            print(f"{counted(count, 'file')} in {path.parent}; open {path}")
 
 
 def _keep_records(trials: Trials, folder: Path) -> None:

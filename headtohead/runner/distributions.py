@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any
+
+from headtohead.cli.errors import did_you_mean
 
 _RANGE, _NORMAL = (("min", "max"), ()), ((), ("mu", "sigma"))
 # name: the keys it needs, the keys it may have
@@ -55,7 +56,7 @@ def problems_of(spec: dict[str, Any], at: str) -> list[str]:
     if not isinstance(name, str) or name not in DISTRIBUTIONS:
         if f"{name}_values" in DISTRIBUTIONS:
             return [f"{at}.distribution: {name} takes exponents as min and max; {name}_values takes the values"]
-        return [f"{at}.distribution: {name!r} is unknown{near(name, DISTRIBUTIONS)}"]
+        return [f"{at}.distribution: {name!r} is unknown{did_you_mean(str(name), DISTRIBUTIONS)}"]
     needed, allowed = DISTRIBUTIONS[name]
     given = [key for key in spec if key != "distribution"]
     problems = [f"{at}.{key}: missing; {name} needs {' and '.join(needed)}" for key in needed if key not in spec]
@@ -99,12 +100,6 @@ def steps_of(spec: dict[str, Any]) -> Sequence[float]:
     count = math.floor((spec["max"] - spec["min"]) / step + 1e-9) + 1
     values = [spec["min"] + index * step for index in range(min(count, 10**6))]
     return values if all(map(_is_whole, values)) else [float(f"{value:.10g}") for value in values]
-
-
-def near(name: Any, known: Iterable[str]) -> str:
-    """Return the end of an error message: the nearest of the known names, or all of them."""
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
 
 
 def read_as_text(value: Any, at: str) -> list[str]:

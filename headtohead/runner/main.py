@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from headtohead.cli.arguments import OneLineParser, is_address
 from headtohead.cli.checkout import CHECKOUT
 from headtohead.cli.errors import UsageError
-from headtohead.cli.output import lasting_output
+from headtohead.cli.output import counted, lasting_output
 from headtohead.cli.slurm import forget_the_rank
 from headtohead.records import files
 from headtohead.records import record as records
@@ -111,7 +111,7 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"nothing is wrong with it; wandb sweep {options.file} can run it")
         return 0
     if shard != (1, 1):
-        print(f"{sweep.name}: shard {options.shard} has {len(trials)} of {len(sweep.trials)} trials")
+        print(f"{sweep.name}: shard {options.shard} has {len(trials)} of {counted(len(sweep.trials), 'trial')}")
     if sweep.early_terminate:
         print(f"{options.file}: early_terminate is for W&B's server; here every trial runs to its end")
     try:
@@ -126,7 +126,7 @@ def main(args: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             run.stop()
             left = len(run.waiting) + len(run.running)
-            print(f"\ninterrupted; the same command goes on with the {left} trial{'s' * (left != 1)} left")
+            print(f"\ninterrupted; the same command goes on with the {counted(left, 'trial')} left")
             return 130
         except UsageError as error:
             run.stop()
@@ -218,7 +218,7 @@ def _take_over(kept: dict[str, Path], source: Path, folder: Path) -> None:
         files.write_bytes(folder / name / records.FILE_NAME, path.read_bytes())
     if (looks := read_looks(source)) and read_looks(folder) is None:
         write_looks(looks, folder)
-    print(f"{folder.name}: {len(kept)} finished trials are taken over from {source}", flush=True)
+    print(f"{folder.name}: {counted(len(kept), 'trial')} taken over from {source}", flush=True)
 
 
 def _until_decided(
@@ -313,7 +313,7 @@ def _check(sweep: Sweep, file: Path, jobs: int) -> None:
     Raises:
         SweepError: with a line for each argument that it refuses.
     """
-    print(f"{file}: checking {len(sweep.trials) or len(sweep.corners)} trials", flush=True)
+    print(f"{file}: checking {counted(len(sweep.trials) or len(sweep.corners), 'trial')}", flush=True)
     for trials in (sweep.corners, sweep.trials):
         asked = _different(trials)
         answers = processes.check([trial.args for trial in asked], jobs) if trials else []

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from headtohead.cli.output import counted
 from headtohead.records import files
 from headtohead.records import record as records
 from headtohead.records.metrics import in_words
@@ -57,7 +58,7 @@ class Run:
     def run(self) -> None:
         """Run all that wait."""
         done = self.planned - len(self.waiting)
-        print(f"{self.name}: {self.planned} trials, {done} finished, {len(self.waiting)} to run", flush=True)
+        print(f"{self.name}: {counted(self.planned, 'trial')}, {done} finished, {len(self.waiting)} to run", flush=True)
         columns = BarColumn(), TextColumn("{task.fields[done]}/{task.total:.0f}"), TextColumn("{task.fields[left]}")
         bar = Progress(TextColumn("{task.description}", markup=False), *columns)
         task = bar.add_task(self.name, total=self.planned, completed=done, done=done, left="")
@@ -113,7 +114,7 @@ class Run:
         """Print how the sweep stands and return the exit code."""
         done = sum(is_finished(self.folder / trial.name) for trial in self.trials)
         print(
-            f"{self.name}: {done} of {self.planned} trials finished, {len(self.failed)} failed; "
+            f"{self.name}: {done} of {counted(self.planned, 'trial')} finished, {len(self.failed)} failed; "
             f"records in {self.folder}"
         )
         for name, reason in self.failed.items():

@@ -6,11 +6,13 @@ import json
 import math
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from headtohead.cli.errors import did_you_mean
 from headtohead.records.metrics import KINDS
-from headtohead.runner.distributions import name_of, near, problems_of, read_as_text
+from headtohead.runner.distributions import name_of, problems_of, read_as_text
 
 TOP_KEYS = (
     "program", "command", "name", "description", "method", "metric", "parameters",
@@ -50,12 +52,12 @@ PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 def check_top(config: dict[str, Any]) -> list[str]:
     """Return what is wrong with a file but for its parameters."""
-    problems = [f"{key}: no such key{near(key, TOP_KEYS)}" for key in config if key not in TOP_KEYS]
+    problems = _unknown(config, TOP_KEYS)
     method, program, metric = (config.get(key) for key in ("method", "program", "metric"))
     if "method" not in config:
         problems.append(f"method: missing; one of {', '.join(METHODS)}")
     elif method not in METHODS:
-        problems.append(f"method: {method!r} is unknown{near(method, METHODS)}")
+        problems.append(f"method: {method!r} is unknown{did_you_mean(str(method), METHODS)}")
     command = config.get("command")
     of_the_program = not isinstance(command, list) or module_at(command) is None or "${program}" in command
     if of_the_program and (not isinstance(program, str) or Path(program).name != "train.py"):
@@ -84,11 +86,11 @@ def _has_a_task_of_its_own(parameters: Any) -> bool:
 def _check_metric(metric: Any, anything: bool) -> list[str]:
     if not isinstance(metric, dict):
         return [f"metric: must be a mapping with name and goal: got {metric!r}"]
-    problems = [f"metric.{key}: no such key{near(key, METRIC_KEYS)}" for key in metric if key not in METRIC_KEYS]
+    problems = _unknown(metric, METRIC_KEYS, "metric.")
     if not isinstance(metric.get("name"), str):
         problems.append("metric.name: missing; val_acc for one")
     elif not anything and metric["name"] not in LOGGED:
-        problems.append(f"metric.name: no task logs {metric['name']!r}{near(metric['name'], LOGGED)}")
+        problems.append(f"metric.name: no task logs {metric['name']!r}{did_you_mean(str(metric['name']), LOGGED)}")
     if metric.get("goal", "minimize") not in ("minimize", "maximize"):
         problems.append(f"metric.goal: must be minimize or maximize: got {metric['goal']!r}")
     return problems
@@ -98,7 +100,7 @@ def _check_early_terminate(stop: Any) -> list[str]:
     at = "early_terminate"
     if not isinstance(stop, dict) or stop.get("type") != "hyperband":
         return [f"{at}: must be a mapping such as {{type: hyperband, min_iter: 3}}: got {stop!r}"]
-    problems = [f"{at}.{key}: no such key{near(key, HYPERBAND_KEYS)}" for key in stop if key not in HYPERBAND_KEYS]
+    problems = _unknown(stop, HYPERBAND_KEYS, f"{at}.")
     for key in ("min_iter", "max_iter", "s"):
         if key in stop and (not isinstance(stop[key], int) or isinstance(stop[key], bool) or stop[key] < 1):
             problems.append(f"{at}.{key}: must be a whole number, 1 or more: got {stop[key]!r}")
@@ -124,7 +126,7 @@ def _check_command(command: Any) -> list[str]:
             for word in other
         ]
     if unknown := [word for word in words if "${" in word and word not in MACROS]:
-        return [f"command: no such macro {word}{near(word, MACROS)}" for word in unknown]
+        return [f"command: no such macro {word}{did_you_mean(str(word), MACROS)}" for word in unknown]
     if not any(str(word).startswith("${args") for word in command):
         return ["command: lacks ${args}, so that no trial would get its parameters"]
     if "${program}" in command or module_at(command) is not None:
@@ -182,8 +184,12 @@ def _check_recipes(spec: dict[str, Any], at: str) -> list[str]:
     return problems
 
 
+def _unknown(given: dict[str, Any], known: Collection[str], at: str = "") -> list[str]:
+    return [f"{at}{key}: no such key{did_you_mean(str(key), known)}" for key in given if key not in known]
+
+
 def _check_spec(spec: dict[str, Any], at: str, method: Any) -> list[str]:
-    problems = [f"{at}.{key}: no such key{near(key, PARAMETER_KEYS)}" for key in spec if key not in PARAMETER_KEYS]
+    problems = _unknown(spec, PARAMETER_KEYS, f"{at}.")
     if problems:
         return problems
     given = [key for key in ("value", "values", "parameters", "min") if key in spec]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 import json
@@ -17,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from headtohead.cli.errors import nearest
 from headtohead.runner.distributions import steps_of, value_at
 from headtohead.runner.sweep_checks import VARIABLE, check_parameters, check_top, module_at
 
@@ -119,8 +119,8 @@ def _load(path: Path) -> dict[str, Any]:
         config = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506  # a subclass of SafeLoader
         size = _size(config, {})
     except OSError as error:
-        near = difflib.get_close_matches(path.stem, [file.stem for file in path.parent.glob("*.yaml")], n=1)
-        meant = f"did you mean {path.parent / near[0]}.yaml?" if near else "sweep files stand in sweeps/"
+        near = nearest(path.stem, [file.stem for file in path.parent.glob("*.yaml")])
+        meant = f"did you mean {path.parent / near}.yaml?" if near else "sweep files stand in sweeps/"
         raise SweepError([f"{path}: {error.strerror}; {meant}"]) from None
     except UnicodeDecodeError:
         raise SweepError([f"{path}: not a text file"]) from None

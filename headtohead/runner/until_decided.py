@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from headtohead.cli.errors import UsageError
+from headtohead.cli.output import counted
 from headtohead.records import record as records
 from headtohead.records.looks import Looks, read_looks, write_looks
 from headtohead.report import claims
@@ -124,7 +125,7 @@ class UntilDecided:
                 self.given.append(trial)
                 renamed[trial.name] = record
         if missing := [trial.name for trial in self.sweep.trials if trial.name not in renamed]:
-            raise UsageError(f"--next: {len(missing)} trials of the file have no record yet: {missing[0]}")
+            raise UsageError(f"--next: {counted(len(missing), 'trial')} of the file without a record: {missing[0]}")
         kept = claims.read(self.sweep.name).looks
         if kept is None or (kept.first, kept.most) != (self.looks.first, self.looks.most):
             self.say(
@@ -139,7 +140,7 @@ class UntilDecided:
         config["parameters"] = {name: _distinct(found) for name, found in values.items()}
         count = math.prod(len(spec.get("values", [0])) for spec in config["parameters"].values())
         more = f" and {count - len(points)} more, which no grid leaves out" if count > len(points) else ""
-        head = f"# The next round of {path}: {len(points)} trials that its questions ask for{more}.\n"
+        head = f"# The next round of {path}: {counted(len(points), 'trial')} that its questions ask for{more}.\n"
         return head + str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
     def note_looks(self, folder: Path) -> None:
@@ -180,7 +181,7 @@ class UntilDecided:
             new += [self.sweep.trial({**rows[key], SEED: max(drawn) + step}) for step in range(1, count + 1)]
         short = any((pair.seeds_to_decide() or math.inf) > self.looks.most for _, pair in still_open)
         rough = f"; forecasts are rough, so seeds are added up to the {self.looks.most} of --most" if short else ""
-        self.say(f"next: {len(new)} trial{'s' * (len(new) != 1)}{rough}" if new else "nothing left to run")
+        self.say(f"next: {counted(len(new), 'trial')}{rough}" if new else "nothing left to run")
         return new
 
     def _open(self, question: Asked) -> list[Pair]:
@@ -202,7 +203,8 @@ class UntilDecided:
         said = False
         while left := [trial for trial in others if not _has_ended(folder / trial.name)]:
             if not said:
-                self.say(f"waiting for {len(left)} trials of other shards before the next look: {left[0].name}")
+                waited = counted(len(left), "trial")
+                self.say(f"waiting for {waited} of other shards before the next look: {left[0].name}")
                 said = True
             time.sleep(WAIT)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 import signal
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from headtohead.cli.errors import did_you_mean, one_line
+from headtohead.cli.errors import did_you_mean, nearest, one_line
 
 Classes = Mapping[str, Mapping[str, Iterable[str]]]
 
@@ -85,8 +84,8 @@ def explain(message: str, classes: Classes, options: Iterable[str], facts: Itera
     types = re.findall(r"Expected an? (.*?)(?:\. Got value.*)?$", message, re.MULTILINE)
     if wanted := dict.fromkeys(_plain_type(one) for one in types if "NoneType" not in one and "path" not in one):
         choices = [choice for one in wanted for choice in one.removeprefix("one of ").split(", ")]
-        near = difflib.get_close_matches(value, choices, n=1)
-        return f"--{key}: must be {' or '.join(wanted)}: got {value or 'nothing'}{did_you_mean(value, near)}"
+        meant = f"; did you mean {near}?" if (near := nearest(value, set(choices) - {value})) else ""
+        return f"--{key}: must be {' or '.join(wanted)}: got {value or 'nothing'}{meant}"
     return (f"--{key}: " if key else "") + " ".join(re.sub(r'Parser key "[^"]+":', "", message).split())
 
 
@@ -158,8 +157,8 @@ def _near_argument(name: str, key: str, own: Iterable[str], classes: Classes) ->
         if key == "task" and name in names:
             return f"; it is one of {task}'s: add --task={task}"
     of_tasks = [other for names in classes.get("task", {}).values() for other in names]
-    if near := difflib.get_close_matches(name, [*own, *of_tasks], n=1):
-        return f"; did you mean --{key if near[0] in own else 'task'}.{near[0]}?"
+    if near := nearest(name, [*own, *of_tasks]):
+        return f"; did you mean --{key if near in own else 'task'}.{near}?"
     return f"; there are {', '.join(f'--{key}.{other}' for other in own)}" if own else ""
 
 

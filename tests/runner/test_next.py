@@ -72,5 +72,5 @@ def test_a_margin_in_which_all_are_equal_leaves_nothing_to_run(sweep, tmp_path):
 def test_a_trial_without_a_record_is_named(sweep, tmp_path):
     strategy, found, rows = ask(sweep, [])
     some = dict(list(found.records.items())[1:])
-    with pytest.raises(UsageError, match="--next: 1 trials of the file have no record yet: A-MNIST-seed0"):
+    with pytest.raises(UsageError, match="--next: 1 trial of the file without a record: A-MNIST-seed0"):
         strategy.next_file(tmp_path / "abc.yaml", dataclasses.replace(found, records=some), rows)
