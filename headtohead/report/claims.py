@@ -10,9 +10,9 @@
         pairs:
           - [{model: EqCNN, model.width: 11}, SimpleCNN]
     claims:
-      - {source: "000", of: SimpleCNN, data: MNIST, number: test_acc, value: 97.3, margin: 0.5}
-      - {source: "001", of: PConvUNet, data: CIFAR10, number: test_l1_hole, better_than: ConvUNet}
-      - {source: "000", of: EqCNN, data: MNIST, number: macs, at_most: 4, times: SimpleCNN}
+      - {source: document 000, of: SimpleCNN, data: MNIST, number: test_acc, value: 97.3, margin: 0.5}
+      - {source: document 001, of: PConvUNet, data: CIFAR10, number: test_l1_hole, better_than: ConvUNet}
+      - {source: document 000, of: EqCNN, data: MNIST, number: macs, at_most: 4, times: SimpleCNN}
       - {of: PConvUNet, data: CIFAR10, number: test_l1_hole_40_50, no_worse_than: test_l1_hole_10_20}
 
     labels:                        # what tables and figures call a row; others are called by what sets them apart

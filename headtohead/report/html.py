@@ -18,6 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from headtohead.cli.checkout import CHECKOUT
+from headtohead.cli.output import counted
+from headtohead.records.metrics import is_number
 from headtohead.records.record import Record
 from headtohead.report import judge
 from headtohead.report.classes import class_table
@@ -106,14 +108,26 @@ def _over_seeds(call: str, seeds: list[int]) -> str:
 
 
 def lead(comparison: Comparison) -> str:
-    """Return how many rows, trials and seeds a sweep has, and on which data."""
+    """Return how many rows, trials and seeds a sweep has, on which data, the time it took and the trials it saved."""
     data = ", ".join(dict.fromkeys(part.data for part in comparison.parts))
-    rows, trials = comparison.runs.config_hash.nunique(), len(comparison.runs)
-    seeds = comparison.runs.seed.nunique()
-    return (
-        f"{rows} {'row' if rows == 1 else 'rows'} on {data}; {trials} {'trial' if trials == 1 else 'trials'} of "
-        f"{seeds} {'seed' if seeds == 1 else 'seeds'}."
-    )
+    seeds = comparison.runs.groupby("config_hash").seed.nunique()
+    few, many = int(seeds.min()), int(seeds.max())
+    of_each = counted(many, "seed") if few == many else f"{few} to {counted(many, 'seed')}"
+    trials = len(comparison.runs)
+    said = f"{counted(len(seeds), 'row')} on {data}; {counted(trials, 'trial')}, {of_each} of each"
+    seconds = [record.cost.get("total_seconds") for record in comparison.trials.records.values()]
+    if seconds and all(map(is_number, seconds)):
+        said += f", {_duration(sum(filter(is_number, seconds)))} in all"
+    if looks := comparison.trials.looks:
+        saved = looks.most * len(seeds) - trials
+        said += f"; {looks.most} seeds of each would be {counted(saved, 'trial')} more"
+    return f"{said}."
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
 
 
 def _recipes(records: Sequence[Record], names: dict[str, str]) -> Grid:

@@ -112,7 +112,7 @@ def test_a_report_of_wandbs_where_its_package_is_installed(workplace, monkeypatc
     assert from_wandb._report(ENTITY, "mine", comparison, figures) == "https://wandb.ai/me/mine/reports/1"
     (report,) = saved
     assert (report.entity, report.project, report.title) == (ENTITY, "mine", "mine: comparison")
-    assert report.description == "2 rows on MNIST; 6 trials of 3 seeds."
+    assert report.description == "2 rows on MNIST; 6 trials, 3 seeds of each, 2 minutes in all."
     said, pictures, tables, curves = report.blocks
     assert all(sentence in said.text for sentence in comparison.verdicts)
     assert "| Other   | worse than | EqCNN" in said.text

@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from headtohead.records.looks import Looks, write_looks
 from headtohead.report.collect import collect
 from headtohead.report.comparison import make_comparison
+from headtohead.report.html import lead
 from headtohead.report.main import main
 from tests.conftest import ROOT
 from tests.records.examples import make, other_config, save, with_accuracy
@@ -36,11 +38,23 @@ def test_every_sweep_is_listed_with_its_verdicts(listed, capsys):
     for said in (page, text):
         assert difference in said
         assert "worse than" in said
-        assert "1 row on MNIST; 1 trial of 1 seed." in said
+        assert "1 row on MNIST; 1 trial, 1 seed of each, 20 seconds in all." in said
     assert '<a href="one/report.html">one</a>' in page
     assert '<a href="two%20%3Cof%20them%3E/report.html">two &lt;of them&gt;</a>' in page
     assert not re.search(r"https?://|<script|<link|style=", page)
     assert text.startswith("# Results\n")
+
+
+def test_what_a_sweep_took_and_what_looking_early_saved(tmp_path):
+    """Five trials of 20,000 s; of two rows and at most 9 seeds each, 13 were not needed."""
+    cost = {"total_seconds": 20_000.0}
+    found = [with_accuracy(0.9, seed, cost=cost, model="A", **other_config(model="A")) for seed in range(3)]
+    found += [with_accuracy(0.8, seed, cost=cost, model="B", **other_config(model="B")) for seed in range(2)]
+    write_looks(Looks(2, 9), save(tmp_path / "two", *found))
+    said = (
+        "2 rows on MNIST; 5 trials, 2 to 3 seeds of each, 27.8 hours in all; 9 seeds of each would be 13 trials more."
+    )
+    assert lead(make_comparison(collect(tmp_path / "two"))) == said
 
 
 @pytest.mark.parametrize(
