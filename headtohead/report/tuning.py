@@ -1,7 +1,7 @@
 """What a search over recipes found for each architecture: the best point by validation, and what the search cost.
 
-A search is a sweep that tried each architecture with three recipes or more, of equal epochs and training images. The
-test set is read nowhere here: what is chosen is chosen by validation.
+A search is a sweep that tried each architecture with three recipes or more, of equal epochs and training images, that
+differ in more than augmentation. The test set is read nowhere here: what is chosen is chosen by validation.
 
 How good an architecture is depends on how long one searches, and the best of many is better by luck too. So each is
 shown as the expected best validation of k tried points, for every k. With the n values v(1) <= ... <= v(n) that a
@@ -38,6 +38,7 @@ Floats = npt.NDArray[np.float64]
 
 LEAST = 3  # recipes of an architecture that are a search
 LENGTH = ("data.train_size", "trainer.max_epochs", "trainer.max_steps")  # of a trial: another is no point of the search
+AUGMENT = "data.augment"
 FEW = 5  # points, at which the order is said beside that at all
 SEEDS = 5  # of what is tuned
 
@@ -116,7 +117,7 @@ def searches(trials: Trials) -> list[Search]:
             length = {name: repr(record.config.get(name)) for name in LENGTH}
             where = record.data, kind.monitor, repr([sorted(_architecture(record).items(), key=str), length])
             found.setdefault(where, {}).setdefault(record.config_hash, []).append(record)
-    found = {where: points for where, points in found.items() if len(points) >= LEAST}
+    found = {where: points for where, points in found.items() if _recipes(points) >= LEAST}
     names = _names([next(iter(points.values()))[0] for points in found.values()])
     result = []
     for (data, monitor, _), points in found.items():
@@ -126,6 +127,12 @@ def searches(trials: Trials) -> list[Search]:
             Search(names[_key(first)], kinds[monitor], data, list(points.values()), np.array(validation, float))
         )
     return sorted(result, key=lambda search: (search.data, -(search.sign * search.validation).max(), search.name))
+
+
+def _recipes(points: Mapping[str, Sequence[Record]]) -> int:
+    """Return how many recipes there are beside augmentation, which alone is a question and no search."""
+    configs = [point[0].config for point in points.values()]
+    return len({config_hash({name: value for name, value in c.items() if name != AUGMENT}) for c in configs})
 
 
 def expected_best(

@@ -116,6 +116,14 @@ def test_other_lengths_are_no_points_of_a_search():
     assert [search.name for search in both] == ["CNN 9 epochs", "CNN 2 epochs", "EqCNN"]
 
 
+def test_augmentation_alone_is_a_question_and_no_search():
+    turned = [point("CNN", 0.001, 0.5, **{"data.augment": name}) for name in ("none", "rotate", "quarter_turns")]
+    assert searches(sweep(*turned)) == []
+    both = [point("CNN", lr, 0.5, **{"data.augment": name}) for name in ("none", "rotate") for lr in LR]
+    (search,) = searches(sweep(*both))
+    assert len(search.points) == 6
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [

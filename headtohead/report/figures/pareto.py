@@ -212,7 +212,8 @@ def _scatter(axes: Axes, points: Points, fronts: Sequence[Front], group: Group) 
         axes.plot(*stairs[-1].T, drawstyle="steps-post", **drawn)
     if single:
         names = textwrap.shorten(", ".join(points.label[i] for i in sorted(single)), 44, placeholder=" …")
-        axes.plot([], [], "|", color="#555555", label=f"no front: {names}, of other epochs or arguments than the rest")
+        said = f"no front: {names}, of other epochs or arguments than the rest"
+        axes.plot([], [], "|", color="#555555", label=textwrap.fill(said, 80))
     return stairs
 
 
