@@ -61,7 +61,9 @@ def test_numbers_equal_runs_csv():
     runs["label"] = runs.config_hash.map(labels(replace(trials, named=named)))
     by_label = runs.groupby("label")
     mean, std = by_label.mean(numeric_only=True), by_label.std(numeric_only=True)
-    times = runs[runs.trials_at_once == 1].groupby("label").mean(numeric_only=True)
+    alone = (runs.trials_at_once == 1) & ~runs.contended.eq(True)
+    times = runs[alone].groupby("label").median(numeric_only=True)
+    (reached,) = (head for head in tables["table-1-2"][0] if head.startswith("s to "))
     quality = {row[0]: dict(zip(tables["table-1-1"][0], row, strict=True)) for row in tables["table-1-1"][1:]}
     costs = {row[0]: dict(zip(tables["table-1-2"][0], row, strict=True)) for row in tables["table-1-2"][1:]}
     assert list(quality) == list(costs) == mean.test_acc.sort_values(ascending=False).index.tolist()  # the best first
@@ -69,13 +71,14 @@ def test_numbers_equal_runs_csv():
         for head, name in {"0° %": "test_acc", "90° %": "test_acc_rot90", "calibration error %": "test_ece"}.items():
             assert quality[model][head] == f"{mean[name][model]:.2f} ± {std[name][model]:.2f}"
         assert costs[model]["parameters"] == f"{mean['params'][model]:,.0f}"
-        for head, name in {"s/epoch": "epoch_seconds", "s to 96 %": "target_seconds"}.items():
+        for head, name in {"s/epoch": "epoch_seconds", reached: "target_seconds"}.items():
             if model in times.index:
-                assert float(costs[model][head].replace(",", "")) == pytest.approx(times[name][model], rel=5e-3)
+                median = costs[model][head].partition(" (")[0].replace(",", "")  # the range beside it
+                assert float(median) == pytest.approx(times[name][model], rel=5e-3)
             else:
                 assert costs[model][head] == "–"
     shown = {(row[0], row[1], row[2]): row[5] for row in tables["table-1-3"][1:]}
-    difference = mean.test_acc["EqCNN ×11"] - mean.test_acc["SimpleCNN"]  # of the same ten seeds
+    difference = mean.test_acc["EqCNN ×11"] - mean.test_acc["SimpleCNN"]  # of the same four seeds
     assert shown["EqCNN ×11", "SimpleCNN", "0°"] == f"{difference:+.2f}".replace("-", "−")
 
 
@@ -104,9 +107,8 @@ def test_commands_are_what_train_py_takes():
     records = list(collect(COMMITTED).records.values())
     found = commands(records)
     (equal,) = (text for text in found if "--model=EqCNN --model.width=8" in text)
-    (simple,) = (text for text in found if "--model=SimpleCNN" in text)
     assert equal.splitlines() == [
-        "for seed in 0 1 2 3 4 5 6 7 8 9; do",
+        "for seed in 0 1 2; do",
         "  python train.py fit \\",
         "    --model=EqCNN --model.width=8 \\",
         "    --task=Classifier --task.optimizer=adamw --task.lr=0.0005 --task.weight_decay=0.01 --task.momentum=0.9 "
@@ -117,7 +119,7 @@ def test_commands_are_what_train_py_takes():
         "    --seed_everything=$seed",
         "done",
     ]
-    assert "--model=SimpleCNN" in simple
+    assert sum("--model=SimpleCNN" in text for text in found) == 7
     assert commands([record])[0].endswith(" \\\n  --seed_everything=3")
 
 
