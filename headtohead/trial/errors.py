@@ -84,7 +84,8 @@ def explain(message: str, classes: Classes, options: Iterable[str], facts: Itera
     types = re.findall(r"Expected an? (.*?)(?:\. Got value.*)?$", message, re.MULTILINE)
     if wanted := dict.fromkeys(_plain_type(one) for one in types if "NoneType" not in one and "path" not in one):
         choices = [choice for one in wanted for choice in one.removeprefix("one of ").split(", ")]
-        meant = f"; did you mean {near}?" if (near := nearest(value, set(choices) - {value})) else ""
+        near = nearest(value, [choice for choice in choices if choice != value])
+        meant = f"; did you mean {near}?" if near else ""
         return f"--{key}: must be {' or '.join(wanted)}: got {value or 'nothing'}{meant}"
     return (f"--{key}: " if key else "") + " ".join(re.sub(r'Parser key "[^"]+":', "", message).split())
 
