@@ -155,15 +155,17 @@ class Run:
             time.sleep(BUSY_DELAY)
         elif process.exitcode == 0 and is_finished(folder):
             self._note_seconds(trial)
-            self.console.print(
-                f"done  {self._label(trial)}: {_result(folder)}, {time.monotonic() - started:.0f} s", highlight=False
-            )
+            self._say(f"done  {self._label(trial)}: {_result(folder)}, {time.monotonic() - started:.0f} s")
         else:
             code = process.exitcode or 0
             reason = _last_line(folder) if code >= 0 else f"ended by signal {-code}"
             self.failed[trial.name] = reason
             files.write_text(folder / records.FAILED, reason + "\n")
-            self.console.print(f"failed {self._label(trial)}: {reason}", highlight=False, markup=False)
+            self._say(f"failed {self._label(trial)}: {reason}")
+
+    def _say(self, line: str) -> None:
+        """Print a line as it is, above the bar where there is one; a log's lines are not broken at 80 columns."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _label(self, trial: Trial) -> str:
         """Return a trial's name, without the hash at its end where no other trial of the sweep is named so."""
