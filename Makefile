@@ -27,7 +27,7 @@ compare: .venv/installed ## fetch the data, run SWEEP, print and write its table
 readme: .venv/installed ## bring the verdicts in README.md up to date with results/*/records
 	$(BIN)/python -m headtohead.report.readme
 
-gpu-check: .venv/installed ## what the suite does on a GPU, right and how fast (DEVICE=cpu TINY=1 tries the check itself)
+gpu-check: .venv/installed ## check results and speed on a GPU (DEVICE=cpu TINY=1 tries the check itself)
 	$(BIN)/python -m benchmarks.gpu_check $(if $(DEVICE),--device=$(DEVICE)) $(if $(TINY),--tiny)
 
 # Two processes at a time, each with one thread (tests/conftest.py). A file's tests stay together: they share trials.

@@ -15,20 +15,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.timing import Row, alternate, compare, training_step
+from benchmarks.timing import Row, alternate, compare, milliseconds, training_step
 from lit_models import ResNet
 from lit_models.operators import involution2d
 
 SHAPE, KERNEL_SIZE, GROUPS = (64, 64, 32, 32), 7, 4
 
 
-def unfolded(input: Tensor, kernel: Tensor) -> Tensor:
-    """The published formulation: the input in K^2 copies, times the kernel, summed."""
-    batch, channels, height, width = input.shape
-    groups, taps = kernel.shape[1], kernel.shape[2]
+def unfolded(input: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
+    """Return the involution by its published formulation: the input in K^2 copies, times the kernel, summed."""
+    (batch, channels), (_, groups, taps, height, width) = input.shape[:2], kernel.shape
     size = round(taps**0.5)
-    windows = F.unfold(input, size, padding=size // 2).view(batch, groups, channels // groups, taps, height, width)
-    return (windows * kernel.unsqueeze(2)).sum(3).view(input.shape)
+    windows = F.unfold(input, size, padding=size // 2, stride=stride)
+    windows = windows.view(batch, groups, channels // groups, taps, height, width)
+    return (windows * kernel.unsqueeze(2)).sum(3).reshape(batch, channels, height, width)
 
 
 def tensors(shape: tuple[int, int, int, int] = SHAPE) -> tuple[Tensor, Tensor, Tensor]:
@@ -130,16 +130,16 @@ def run(tiny: bool = False) -> list[Row]:
         compare(f"{case}, over the first edition", "ms", *alternate(ours, first, rounds), "less", 3.0),
     ]
     least, words = bound(3 * [input, kernel, gradient], 3 * KERNEL_SIZE**2 * input.numel())
-    alone = [_milliseconds(ours) for _ in range(rounds)]
+    alone = [milliseconds(ours) for _ in range(rounds)]
     rows.append(compare(f"{case}, over what the machine allows", "ms", alone, rounds * [least], "share", 2.5, words))
     if (os.cpu_count() or 1) > 1:
         times = alternate(on_threads(2, ours), on_threads(1, ours), rounds)
         rows.append(compare(f"{case}, two threads over one", "ms", *times, "less", 1.7))
         busy = multiprocessing.get_context("spawn").Process(target=_keep_busy, daemon=True)
-        alone = [_milliseconds(ours) for _ in range(rounds)]
+        alone = [milliseconds(ours) for _ in range(rounds)]
         busy.start()
         time.sleep(0 if tiny else 3)  # it has to start
-        beside = [_milliseconds(ours) for _ in range(rounds)]
+        beside = [milliseconds(ours) for _ in range(rounds)]
         busy.kill()
         rows.append(compare(f"{case}, beside a busy process over alone", "ms", beside, alone, "share", 1 / 0.6))
     rows.append(resnet_step("involution", 34, 3.5, tiny))
@@ -147,12 +147,6 @@ def run(tiny: bool = False) -> list[Row]:
         peaks = [[peak_memory(name, shape)] for name in ("ours", "peer")]
         rows.append(compare(f"peak memory beside the inputs, {size}", "MB", peaks[0], peaks[1], "less", 25.0))
     return rows
-
-
-def _milliseconds(function: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    function()
-    return 1e3 * (time.perf_counter() - start)
 
 
 def _keep_busy() -> None:

@@ -108,7 +108,7 @@ def alternate(ours: Callable[[], Any], peer: Callable[[], Any], rounds: int) -> 
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds + 1):
         for side, function in zip(times, (ours, peer), strict=True):
-            side.append(_milliseconds(function))
+            side.append(milliseconds(function))
     return times[0][1:], times[1][1:]
 
 
@@ -156,7 +156,7 @@ def _serve(make: Callable[[], Measure], keep: bool, threads: int, pipe: Connecti
             pipe.send(measure())
 
 
-def _milliseconds(function: Callable[[], Any]) -> float:
+def milliseconds(function: Callable[[], Any]) -> float:
     """Return how long a call takes."""
     start = time.perf_counter()
     function()
@@ -182,7 +182,7 @@ def training(
     """
     images = torch.rand(shape).to(memory_format=memory_format)
     step = training_step(network(), images, torch.arange(len(images)) % 10, precision)
-    return lambda: _milliseconds(lambda: [step() for _ in range(steps)]) / steps
+    return lambda: milliseconds(lambda: [step() for _ in range(steps)]) / steps
 
 
 def training_step(model: nn.Module, images: Tensor, labels: Tensor, precision: str = "32-true") -> Callable[[], None]:

@@ -28,8 +28,6 @@ class Layer:
         params: its trainable parameters.
         macs: multiply-accumulates of all its calls for one image, as :func:`lit_models.sizes.size` counts them.
         bytes: of its parameters and buffers.
-        field: rows and columns of the image, from the first to the last, on which the unit of its output that sees most
-            depends; None where that was not looked for, or where it depends on none.
     """
 
     name: str
@@ -38,14 +36,13 @@ class Layer:
     params: int
     macs: int
     bytes: int
-    field: tuple[int, int] | None = None
 
 
 def layers(model: nn.Module, *example: Tensor) -> list[Layer]:
     """Return the layers of a network in the order they run.
 
     A layer is a module without parts, or one of ``lit_models.operators`` with all of its own. What is computed outside
-    of modules, such as a mean over space or a shortcut, is in the shapes and fields of the layers after it.
+    of modules, such as a mean over space or a shortcut, is in the shapes of the layers after it.
 
     Args:
         model: any network; it is left as it was.

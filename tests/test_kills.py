@@ -143,7 +143,7 @@ class Victim:
         rows = list(csv.DictReader(io.StringIO((folder / "runs.csv").read_text())))
         kept = [{name: value for name, value in row.items() if name not in (*TIMES, "contended")} for row in rows]
         text = (folder / "table.md").read_text()
-        text = re.sub(r"[\d.e+]+ × the time of an epoch", "some of the time", text)
+        text = re.sub(r"[\d.e+]+ × the time of training", "some of the time", text)
         text = re.sub(rf"(?m)^({re.escape(RULE)}|Contention|Times).*\n|Hardware: [^.]*\.", "", text)
         quality, costs = text.split("what it costs\n")
         table, rest = costs.lstrip().split("\n\n", 1)

@@ -82,17 +82,17 @@ def test_other_ranks_than_torchrun_starts_are_refused_in_one_line(workplace, mon
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     fit = ["fit", "--model=EqCNN", *TINY, CPU, "--trainer.devices=2", "--trainer.strategy=ddp"]
-    said = train.check(fit)
+    said = train.resolve(fit)
     assert said is not None
     assert "must be the number of processes that torchrun starts, 4: got 2 and 1" in said
-    assert train.check([*fit, "--trainer.num_nodes=2"]) is None
+    assert isinstance(train.resolve([*fit, "--trainer.num_nodes=2"]), dict)
 
 
 def test_a_batch_that_does_not_divide_is_found_before_anything_runs(workplace):
     fit = ["fit", "--model=EqCNN", *TINY, CPU, "--trainer.devices=2", "--trainer.strategy=ddp"]
-    assert train.check([*fit, "--data.batch_size=50"]) is None
+    assert isinstance(train.resolve([*fit, "--data.batch_size=50"]), dict)
     said = "--data.batch_size: must divide by the number of devices: got 50 for 4; 48 does"
-    assert train.check([*fit, "--data.batch_size=50", "--trainer.num_nodes=2"]) == said
+    assert train.resolve([*fit, "--data.batch_size=50", "--trainer.num_nodes=2"]) == said
 
 
 @pytest.mark.slow

@@ -249,17 +249,17 @@ def test_a_wrong_number_of_trials_at_once_is_told_in_one_line(workplace, capfd, 
     ],
 )
 def test_arguments_stand_in_any_order(workplace, args):
-    assert train.check(["fit", *args]) is None
+    assert isinstance(train.resolve(["fit", *args]), dict)
 
 
 def test_check_finds_what_main_would(workplace):
-    assert train.check(SMALL) is None
-    assert "lr must be a positive number" in str(train.check([*SMALL, "--task.lr=0"]))
+    assert isinstance(train.resolve(SMALL), dict)
+    assert "lr must be a positive number" in str(train.resolve([*SMALL, "--task.lr=0"]))
     assert not list(workplace.iterdir())  # and leaves nothing behind
 
 
 def test_none_of_python_is_null_of_yaml(workplace):
-    assert train.check([*SMALL, "--trainer.limit_val_batches=None"]) is None
+    assert isinstance(train.resolve([*SMALL, "--trainer.limit_val_batches=None"]), dict)
 
 
 def test_help_names_the_arguments(workplace, capfd):

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from benchmarks.gpu_check.findings import Findings
 from benchmarks.gpu_check.networks import far
-from benchmarks.gpu_check.right import unfolded
 from benchmarks.gpu_check.speed import graphed, seconds
+from benchmarks.involution import unfolded
 from lit_models.operators import _tap_by_tap, involution2d
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.gpu_check.findings import Findings
 from benchmarks.gpu_check.networks import Case, cases, far, loss_of
+from benchmarks.involution import unfolded
 from datamodules.augmentation import Augment, augmentation
 from headtohead.trial.hardware import lay_channels_last
 from lit_models.operators import (
@@ -40,15 +40,6 @@ def computing(mode: str, device: torch.device) -> Iterator[None]:
             yield
     finally:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
-
-
-def unfolded(x: Tensor, k: Tensor, stride: int = 1) -> Tensor:
-    """Return the involution by its published formulation: the input in K^2 copies, times the kernel, summed."""
-    (batch, channels), (_, groups, taps, h_out, w_out) = x.shape[:2], k.shape
-    size = round(taps**0.5)
-    windows = F.unfold(x, size, padding=size // 2, stride=stride)
-    windows = windows.view(batch, groups, channels // groups, taps, h_out, w_out)
-    return (windows * k.unsqueeze(2)).sum(3).reshape(batch, channels, h_out, w_out)
 
 
 def gapped(t: Tensor) -> Tensor:

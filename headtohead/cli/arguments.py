@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 from typing import NoReturn
@@ -24,6 +25,21 @@ class OneLineParser(argparse.ArgumentParser):
             there_are = f"there are {', '.join(f'--{word}' for word in words)}"
             message = f"{unknown[1]}: no such argument; " + (f"did you mean --{near}?" if near else there_are)
         self.exit(2, f"{self.prog}: {message}\n")
+
+
+def positive(text: str) -> float:
+    """Return the number that ``text`` is.
+
+    Raises:
+        ArgumentTypeError: it is no finite number above 0.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, such as 0.2: got {text}")
+    return number
 
 
 def is_address(text: str) -> bool:

@@ -72,7 +72,8 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"pictures: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"pictures: --out: {error.filename}: {error.strerror}", file=sys.stderr)
+        argument = "--image" if str(error.filename) in map(str, options.image or ()) else "--out"
+        print(f"pictures: {argument}: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     return 0
 

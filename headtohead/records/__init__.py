@@ -1,1 +1,1 @@
-"""The record of a trial: its schema, the metrics in it, its validation. It imports no other room."""
+"""The record of a trial: its schema, the metrics in it, its validation. It imports no room but cli."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from filelock import FileLock
 
 
-def write_text(path: Path, text: str, durable: bool = True) -> Path:
+def write_text(path: Path, text: str) -> Path:
     """Replace the file at ``path`` by ``text``; see :func:`write_bytes`."""
-    return write_bytes(path, text.encode(), durable)
+    return write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes, durable: bool = True) -> Path:

@@ -48,6 +48,11 @@ class Metric:
     apart: bool = False
     optional: bool = False
 
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        return 1 if self.goal == "max" else -1
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -147,7 +152,8 @@ class Kind:
         return name in self.metrics and self.metrics[name].share
 
 
-# of which images the error in holes is the mean: by the share of the image, by whether they reach its edge
+# groups of images over which the error in holes is averaged: by the hole's share of the image, and by whether it
+# touches the edge
 HOLES = {f"{low}_{low + 10}": f"L1, hole of {low} to {low + 10} %" for low in range(0, 100, 10)}
 HOLES |= {"border": "L1, hole at the edge", "inside": "L1, hole inside"}
 

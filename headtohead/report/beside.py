@@ -20,9 +20,9 @@ from headtohead.cli.errors import UsageError
 from headtohead.records.metrics import Kind
 from headtohead.records.record import Record, config_hash
 from headtohead.report.collect import Trials, runs_table
-from headtohead.report.labels import label_rows
+from headtohead.report.labels import architecture_of, label_rows
 from headtohead.report.summary import by_table, summarize
-from headtohead.report.table import Cell, Column, Grid, difference_in_words, markdown, verdict_in_words
+from headtohead.report.table import Cell, Column, Grid, difference_in_words, markdown, verdict_in_words, words
 from headtohead.report.verdicts import Pair, Samples, compare, margin_of
 
 LEAST = 3  # architectures: the order of two says nothing of others
@@ -124,8 +124,8 @@ def in_words(found: Sequence[Beside], one: str, other: str) -> str:
         metric, total = here.kind.metrics[here.kind.main], len(here.pairs)
         what = f"{here.data}: {here.kind.called}"
         means = np.array(list(here.means.values()))
-        sign = -1 if metric.goal == "max" else 1
-        columns = [_words("model", list(here.means))]
+        sign = -metric.sign
+        columns = [words("model", list(here.means))]
         for index, name in enumerate((one, other)):
             texts = [f"{value:.{metric.digits}f}{metric.unit}" for value in means[:, index]]
             places = [int((sign * means[:, index] < sign * value).sum()) + 1 for value in means[:, index]]
@@ -134,11 +134,11 @@ def in_words(found: Sequence[Beside], one: str, other: str) -> str:
         grids.append(Grid(what, columns))
         if here.changed:
             columns = [
-                _words("model", [pair.model for pair, _ in here.changed]),
-                _words("against", [pair.other for pair, _ in here.changed]),
+                words("model", [pair.model for pair, _ in here.changed]),
+                words("against", [pair.other for pair, _ in here.changed]),
             ]
             for name, pairs in zip((one, other), zip(*here.changed, strict=True), strict=True):
-                columns.append(_words(name, [f"{verdict_in_words(p)} {difference_in_words(p, metric)}" for p in pairs]))
+                columns.append(words(name, [f"{verdict_in_words(p)} {difference_in_words(p, metric)}" for p in pairs]))
             grids.append(Grid(f"{here.data}: verdicts that change", columns))
         tau = "not defined: all are equal in one" if math.isnan(here.tau) else f"{here.tau:.2f}"
         lines.append(
@@ -171,9 +171,5 @@ def _said(pair: Pair) -> tuple[str, str]:
 
 def _bare(record: Record) -> Record:
     """Return a record without its recipe: what is left of its configuration is the model and its arguments."""
-    config = {name: value for name, value in record.config.items() if name.partition(".")[0] == "model"}
+    config = architecture_of(record)
     return replace(record, config=config, config_hash=config_hash({**config, "data": record.data}))
-
-
-def _words(head: str, texts: Sequence[str]) -> Column:
-    return Column(head, [Cell(text, text) for text in texts], words=True)

@@ -25,7 +25,8 @@ question share one error rate of 5 %; each claim has 5 % of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -38,8 +39,8 @@ from headtohead.cli.errors import UsageError
 from headtohead.records.looks import Looks
 from headtohead.records.metrics import COSTS, KINDS, Kind, Metric
 from headtohead.records.record import Record
-from headtohead.report.collect import Trials
-from headtohead.report.labels import label_rows, short
+from headtohead.report.collect import Trials, precision_of
+from headtohead.report.labels import label_rows, short, values_of
 from headtohead.report.verdicts import margin_of
 
 FOLDER = "claims"
@@ -273,31 +274,54 @@ def unused_labels(trials: Trials) -> str:
     return f"claims: labels: no row of {trials.name} is {', '.join(unused[:3])}{more}: its rows are {rows}"
 
 
-def find_row(records: Iterable[Record], row: Selector, data: str) -> str | None:
-    """Return the ``config_hash`` of a row, or None if it did not run.
+def find_rows(records: Iterable[Record], row: Selector, data: str) -> dict[str, str]:
+    """Return the ``config_hash`` of a row by the precision that it ran in; nothing if it did not run.
+
+    It has several where some trials ran in one precision and some in another, most seeds first.
 
     Raises:
         UsageError: several configurations fit.
     """
     wanted = {"model": row} if isinstance(row, str) else dict(row)
     found: dict[str, Record] = {}
+    seeds: Counter[tuple[str, str]] = Counter()
     for record in records:
         has = {**record.config, "model": record.model}
         if record.data == data and all(has.get(name, DEFAULT) == value for name, value in wanted.items()):
             found[record.config_hash] = record
-    if len(found) > 1:
-        differing = sorted(
-            {name for record in found.values() for name in record.config}
-            - {
-                name
-                for name in next(iter(found.values())).config
-                if len({repr(record.config.get(name)) for record in found.values()}) == 1
-            }
-        )
+            seeds[precision_of(record), record.config_hash] += 1
+    differing = sorted(name for name, values in values_of(found.values()).items() if len(values) > 1)
+    if len(found) > 1 and differing != ["trainer.precision"]:
         raise UsageError(
-            f"claims: {name_of(row)} on {data} is {len(found)} rows, which differ in {', '.join(differing)}: name those"
+            f"claims: {name_of(row)} on {data} fits {len(found)} rows: name one by its {', '.join(differing)}, such as "
+            f"{{model: …, {differing[0]}: …}}"
         )
-    return next(iter(found), None)
+    return {precision: key for (precision, key), _ in seeds.most_common()}
+
+
+def find_row(records: Iterable[Record], row: Selector, data: str) -> str | None:
+    """Return the ``config_hash`` of a row, of that with most seeds if it ran in two precisions; None if it did not run.
+
+    Raises:
+        UsageError: several configurations fit.
+    """
+    return next(iter(find_rows(records, row, data).values()), None)
+
+
+def find_pair(records: Sequence[Record], pair: tuple[Selector, Selector], data: str) -> list[tuple[str, str]]:
+    """Return the ``config_hash`` of two rows: once for each precision that both ran in, that of most seeds first.
+
+    Two rows of one precision each are a pair whatever these are.
+
+    Raises:
+        UsageError: several configurations fit.
+    """
+    one, other = (find_rows(records, row, data) for row in pair)
+    if len(one) == len(other) == 1:
+        found = [(*one.values(), *other.values())]
+    else:
+        found = [(one[precision], other[precision]) for precision in one if precision in other]
+    return [(a, b) for a, b in found if a != b]
 
 
 def metric_of(number: str) -> Metric:

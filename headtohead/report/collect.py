@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from headtohead.cli.errors import UsageError
+from headtohead.cli.output import counted
 from headtohead.records import record as records
 from headtohead.records.contention import contended
 from headtohead.records.looks import Looks, read_looks
@@ -159,7 +160,7 @@ def mixed_images(trials: Trials) -> list[str]:
         if odd := [name for name, test_set in found.items() if test_set != usual]:
             data = trials.records[odd[0]].data
             lines.append(
-                f"{data} has changed: {count} trials were tested on the same images, but on others {', '.join(odd)}: "
+                f"{data} has changed: {counted(count, 'trial')} tested on the same images, on others {', '.join(odd)}: "
                 "their numbers cannot be compared"
             )
     return lines
@@ -178,7 +179,7 @@ def hardware_name(hardware: Mapping[str, Any] | pd.Series) -> str:
     accelerator = known.get("accelerator", "cpu" if device.endswith("cores)") else "cuda")
     on_cpu = accelerator == "cpu"
     parts = [
-        f"{count} thread{'' if count == 1 else 's'}" if on_cpu else "",
+        ("1 thread" if count == 1 else f"{count} threads") if on_cpu else "",
         "" if accelerator in ("cpu", "cuda") else str(accelerator).upper(),  # whose device has its processor's name
         f"precision {known.get('precision', 'unknown')}",
         "TF32" if known.get("tf32") is True else "",
@@ -201,7 +202,7 @@ def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, str, int],
         return str(error)
     if kind_of(record.quality) is None:
         return f"{path}: has no {', nor '.join(kind.called for kind in KINDS)}"
-    identity = (_recipe(record), _precision(record), record.seed)
+    identity = (recipe_of(record), precision_of(record), record.seed)
     if identity in seen:
         return f"{path}: the same configuration and seed as {seen[identity]}, which is kept"
     seen[identity] = name
@@ -209,14 +210,15 @@ def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, str, int],
     return None
 
 
-def _recipe(record: Record) -> str:
+def recipe_of(record: Record) -> str:
     """Return a hash of the configuration without the precision, which the hardware chooses where none is named."""
     if "trainer.precision" not in record.config:
         return record.config_hash
     return records.config_hash({name: value for name, value in record.config.items() if name != "trainer.precision"})
 
 
-def _precision(record: Record) -> str:
+def precision_of(record: Record) -> str:
+    """Return the precision that a trial ran in."""
     return str(record.hardware.get("precision"))
 
 
@@ -224,10 +226,10 @@ def _name_precisions(trials: Trials) -> None:
     """Let a recipe have a row per precision that ran, whether its trials were told which or the hardware chose it."""
     found: dict[str, set[tuple[str, str]]] = {}
     for record in trials.records.values():
-        found.setdefault(_recipe(record), set()).add((record.config_hash, _precision(record)))
+        found.setdefault(recipe_of(record), set()).add((record.config_hash, precision_of(record)))
     for name, record in trials.records.items():
-        if len(found[recipe := _recipe(record)]) > 1 and record.hardware.get("precision") is not None:
-            ran = {"trainer.precision": _precision(record)}
+        if len(found[recipe := recipe_of(record)]) > 1 and record.hardware.get("precision") is not None:
+            ran = {"trainer.precision": precision_of(record)}
             key = records.config_hash({"recipe": recipe, **ran})
             trials.records[name] = replace(record, config={**record.config, **ran}, config_hash=key)
 
@@ -270,8 +272,12 @@ def _is_sweep(folder: Path) -> bool:
 
 
 def _trial_files(folder: Path) -> dict[str, Path]:
-    kept = {path.stem: path for path in sorted((folder / "records").glob("*.json"))}
-    return kept or {path.parent.name: path for path in sorted(folder.glob(f"*/{records.FILE_NAME}"))}
+    """Return the records of the trials that ran here, else those that were kept with a sweep's results.
+
+    Not the other way round: ``report.py runs --out runs`` keeps copies, which know nothing of trials that ran later.
+    """
+    ran = {path.parent.name: path for path in sorted(folder.glob(f"*/{records.FILE_NAME}"))}
+    return ran or {path.stem: path for path in sorted((folder / "records").glob("*.json"))}
 
 
 def _unfinished(folder: Path) -> list[str]:

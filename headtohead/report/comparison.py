@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -90,7 +91,7 @@ class Part:
     @cached_property
     def grids(self) -> list[Grid]:
         """The tables, without one of pairs if there is but one model."""
-        tables = [quality(self.kind, self.data, self.rows), costs(self.kind, self.data, self.rows)]
+        tables = [quality(self.kind, self.data, self.rows), costs(self.data, self.rows)]
         if (never := never_learning(self.kind, self.data, self.rows)) is not None:
             tables.insert(1, never)
         if (near := closer(self.kind, self.data, self.rows)) is not None:
@@ -237,20 +238,20 @@ def _part(
         taken |= {(frozenset(pair), number) for pair in pairs for number in question.numbers}
         if found:
             asked.append(Asked(question.ask, data, kind, rows, found, trials.looks))
-    every = (
-        list(itertools.combinations(keys, 2)) if len(keys) <= MOST_COMPARED else [(keys[0], key) for key in keys[1:]]
-    )
+    every, chosen_among = list(itertools.combinations(keys, 2)), 0
+    if len(keys) > MOST_COMPARED:  # with the best, which was found by its result: as if all had been compared
+        every = [(keys[0], key) for key in keys[1:]]
+        chosen_among = math.comb(runs[(runs.data == data) & runs[kind.main].notna()].config_hash.nunique(), 2)
     margins = {number: margin_of(kind, number, data) if margin is None else margin for number in kind.compared}
     rest = [(below, above) for above, below in every]  # the one that ranks lower is compared with the one above it
-    others = compare(samples, rest, kind.compared, margins, names, trials.looks, taken)
+    others = compare(samples, rest, kind.compared, margins, names, trials.looks, taken, stated=chosen_among)
     return Part(kind, data, rows, asked, Asked("", data, kind, rows, others, trials.looks))
 
 
 def find_pairs(trials: Trials, question: claims.Question) -> list[tuple[str, str]]:
     """Return the pairs of a question, as ``config_hash``, of which both rows ran."""
     records = list(trials.records.values())
-    found = [tuple(claims.find_row(records, row, question.data) for row in pair) for pair in question.pairs]
-    return [(a, b) for a, b in found if a is not None and b is not None and a != b]
+    return [found for pair in question.pairs for found in claims.find_pair(records, pair, question.data)]
 
 
 def _pair_notes(parts: Sequence[Part], looks: Looks | None) -> list[str]:
@@ -267,8 +268,9 @@ def _pair_notes(parts: Sequence[Part], looks: Looks | None) -> list[str]:
         lines.append(learning.RULE)
     if looks is not None:
         lines.append(
-            f"Seeds were added until the questions were decided, with a look after {looks.first} to {looks.most} of "
-            "each: the intervals are wide enough to hold at all looks at once."
+            f"Seeds were added one by one, with a look after each from {looks.first} to at most {looks.most}, until "
+            "the questions were decided or the run was stopped: the intervals of verdicts are wide enough to hold at "
+            "all looks at once; those of single means and of times are not."
         )
     if any(part.others.pairs and part.questions for part in parts):
         lines.append("Pairs that no question names are exploratory: a family of their own, to find what to ask next.")

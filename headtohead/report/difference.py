@@ -93,10 +93,10 @@ class Difference:
     def half(self, level: float = 0.05) -> Floats:
         """Return half the width of the interval that holds the true difference with ``1 - level``.
 
-        It is infinite where nothing varied: two seeds that end alike to the last image say nothing of a third.
+        It is infinite where no seed differed from another: two that end alike say nothing of a third.
         """
         half = np.hypot(self.half_of_seeds(level), self.half_of_images(level))
-        return np.asarray(np.where(self.variance > 0, half, np.inf))
+        return np.asarray(np.where(self.seeds + self.interaction > 0, half, np.inf))
 
     def half_of_seeds(self, level: float = 0.05) -> Floats:
         """Return half the width if only the seeds varied."""
@@ -174,22 +174,26 @@ def difference(a: Side, b: Side) -> Difference:
 def half_of_paired(apart: npt.ArrayLike, per_image: Sequence[npt.ArrayLike] = (), level: float = 0.05) -> Floats:
     """Return half the interval of the difference of two numbers of the same seeds: of errors in small and large holes.
 
-    With a seed of one number goes the same seed of the other, so what varies between seeds is their difference. Each
-    number is the mean over images of its own, not of the other's. The interval is Banerjee's here too. What varies with
-    seeds and images together is in the variances of both, which makes it a little wider than it need be.
+    With a seed of one number goes the same seed of the other, so what varies between seeds is their difference. Two
+    numbers of the same images are paired over images too; others, of small and large holes, vary each with images of
+    its own. The interval is Banerjee's here too. What varies with seeds and images together is in the variances of
+    both, which makes it a little wider than it need be.
 
     Args:
         apart: the one number minus the other for each seed, ``(..., n)``.
-        per_image: of each number what the seeds made of each image, ``(..., n, N)``; nothing where that is not known.
+        per_image: what the seeds made of each image, ``(..., n, N)``: of each number where their images are others, the
+            one minus the other where they are the same; nothing where that is not known.
         level: of the interval.
 
     Returns:
-        Half its width, infinite where nothing varied.
+        Half its width. It is 0 where the two never differ, on no image of any seed, and infinite where nothing varied
+        else.
     """
     means = [np.asarray(apart, dtype=float), *(np.asarray(table, dtype=float).mean(-2) for table in per_image)]
     ends = [special.stdtrit(x.shape[-1] - 1, 1 - level / 2) ** 2 * _variance_of_mean(x) for x in means]
     half = np.sqrt(np.sum(ends, axis=0))
-    return np.asarray(np.where(half > 0, half, np.inf))
+    alike = len(per_image) == 1 and not np.any(apart) and not np.any(per_image[0])
+    return np.asarray(np.where((half > 0) | alike, half, np.inf))
 
 
 def _variance_of_mean(x: Floats) -> Floats:

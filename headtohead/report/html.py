@@ -27,7 +27,7 @@ from headtohead.report.collect import hardware_name, labels
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import Figure
 from headtohead.report.figures.groups import groups
-from headtohead.report.table import Cell, Column, Grid, claimed
+from headtohead.report.table import Cell, Column, Grid, claimed, words
 
 MOST_TRIALS = 1000  # in the table of every trial: with ten thousand no browser is quick
 ANSWERS = ("verdicts", "claims", "ranks")  # the figures of what is asked, beside the verdicts
@@ -71,7 +71,7 @@ def html(comparison: Comparison, figures: Sequence[Figure] = ()) -> str:
         hardware=_hardware(list(comparison.trials.records.values())),
         every_trial=_every_trial(comparison.csv),
         # only this style and this script, pictures from within, nothing from anywhere else
-        policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        policy=f"default-src 'none'; img-src data:; style-src '{sha256_of(style)}'; script-src '{sha256_of(script)}'; "
         "base-uri 'none'; form-action 'none'",
         style=Markup(style),  # noqa: S704 - of templates/, in which nothing of a record stands
         script=Markup(script),  # noqa: S704 - of templates/ too
@@ -136,7 +136,7 @@ def _recipes(records: Sequence[Record], names: dict[str, str]) -> Grid:
     arguments = list(dict.fromkeys(name for record in configs.values() for name in record.config))
     values = {name: [_argument(record, name) for record in configs.values()] for name in arguments}
     differs = {name: len(set(found)) > 1 for name, found in values.items()}
-    columns = [Column("argument", [Cell(name, name) for name in arguments], words=True)]
+    columns = [words("argument", arguments)]
     for index, key in enumerate(configs):
         texts = {name: values[name][index] for name in arguments}
         head = f"{names[key]} on {configs[key].data}"
@@ -179,8 +179,8 @@ def _every_trial(text: str) -> Grid:
 
 
 def _csv_column(head: str, texts: list[str]) -> Column:
-    words = not all(_is_number(text) for text in texts if text)
-    return Column(head, [Cell(text, text) for text in texts], words=words)
+    numbers = all(_is_number(text) for text in texts if text)
+    return Column(head, [Cell(text, text) for text in texts], words=not numbers)
 
 
 def _is_number(text: str) -> bool:
@@ -191,7 +191,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _hash(text: str) -> str:
+def sha256_of(text: str) -> str:
+    """Return how a page's policy names a style or a script that it may run."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from markupsafe import Markup
 from headtohead.records import files
 from headtohead.report import judge
 from headtohead.report.comparison import Comparison
-from headtohead.report.html import ENVIRONMENT, TEMPLATES, lead
+from headtohead.report.html import ENVIRONMENT, TEMPLATES, lead, sha256_of
 from headtohead.report.table import markdown
 
 
@@ -27,11 +25,10 @@ def write_index(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
         The two files.
     """
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     sweeps = [(comparison, lead(comparison), _judged(comparison)) for comparison in comparisons]
     page = ENVIRONMENT.get_template("index.html").render(
         sweeps=sweeps,
-        policy=f"default-src 'none'; style-src 'sha256-{hashed}'; base-uri 'none'; form-action 'none'",
+        policy=f"default-src 'none'; style-src '{sha256_of(style)}'; base-uri 'none'; form-action 'none'",
         style=Markup(style),  # noqa: S704 - of templates/
     )
     parts = ["# Results", "Made by `python report.py results --index`. Each sweep's `report.html` has all the rest."]

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from headtohead.cli.output import counted as numbered
 from headtohead.records.looks import Looks
 from headtohead.records.metrics import COSTS, KINDS, Kind, Metric
-from headtohead.report.claims import Claim, Outcome, files, find_row, metric_of, name_of, named_rows, read
-from headtohead.report.collect import Trials, collect, find_sweeps, runs_table
+from headtohead.records.record import HARDWARE
+from headtohead.report.claims import Claim, Outcome, files, find_pair, find_row, metric_of, name_of, named_rows, read
+from headtohead.report.collect import Trials, collect, find_sweeps, precision_of, recipe_of, runs_table
 from headtohead.report.difference import half_of_paired
 from headtohead.report.statistics import LEVEL, level_of_each_look, mean_interval
 from headtohead.report.times import counted, ratio
@@ -23,19 +25,17 @@ from headtohead.report.verdicts import Samples, Verdict, compare, margin_of
 NOTES = [
     "A value holds if the 95 % interval of the mean over seeds (of those that learnt) lies within its margin, is "
     "refuted if it lies outside, and is undecided otherwise, however wide. The value is of the same test images, so "
-    "the interval is over seeds. Better than another: by the interval of the difference. Each claim has an error rate "
-    "of 5 % of its own. No worse than another number of the same row: by the interval of their difference, paired over "
-    "seeds, over new images too where every image's error is kept; it holds if all of it is better than the margin is "
-    "worse, and is refuted if all is worse. Parameters, MACs and bytes are exact.",
+    "the interval is over seeds. Better than another: by the interval of the difference; one within the margin shows "
+    "neither that it is better nor that it is not. No worse than another number of the same row: by the interval of "
+    "their difference, paired over seeds, over new images too where every image's error is kept; it holds if all of it "
+    "is better than the margin is worse, and is refuted if all is worse. Parameters, MACs and bytes are exact. Times "
+    "decide nothing where trials ran on different hardware, or where some never reached the target. Each claim has an "
+    "error rate of 5 % of its own.",
     "Here the validation split comes from the training set and the best checkpoint on it is tested once; most sources "
     "train on all training images and test the last state.",
 ]
-IF_SAID_TO_BE_BETTER: dict[Verdict, Outcome] = {
-    "better": "holds",
-    "worse": "refuted",
-    "equal": "refuted",
-    "undecided": "undecided",
-}
+# "equal" refutes nothing: a difference within the margin may be one all the same
+IF_SAID_TO_BE_BETTER: dict[Verdict, Outcome] = {"better": "holds", "worse": "refuted"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _sweeps(folder: Path) -> list[Trials]:
 
 
 def judge(claims: Iterable[Claim], trials: Trials, pool: Iterable[Trials] = ()) -> list[Judged]:
-    """Judge claims by the trials of their sweep, and by those of other sweeps with the same configuration.
+    """Judge claims by the trials of their sweep, and by those of other sweeps with the same recipe and precision.
 
     Where another sweep drew seeds until its questions were decided, how many a row has depends on how they ended, so
     its looks count for the rows that have seeds of it.
@@ -102,17 +102,18 @@ def judge(claims: Iterable[Claim], trials: Trials, pool: Iterable[Trials] = ()) 
         trials: of the sweep.
         pool: further sweeps.
     """
-    rows = {record.config_hash for record in trials.records.values()}
+    rows = {(recipe_of(record), precision_of(record)): record for record in trials.records.values()}
     seen = {(record.config_hash, record.seed) for record in trials.records.values()}
     records = dict(trials.records)
-    looks = {row: [trials.looks] if trials.looks else [] for row in rows}
+    looks = {record.config_hash: [trials.looks] if trials.looks else [] for record in rows.values()}
     for other in pool:
         for record in other.records.values():
-            key = record.config_hash, record.seed
-            if record.config_hash in rows and key not in seen:
-                seen.add(key)
-                records[f"pool-{len(records)}"] = record
-                looks[record.config_hash] += [other.looks] if other.looks else []
+            row = rows.get((recipe_of(record), precision_of(record)))
+            if row is not None and (row.config_hash, record.seed) not in seen:
+                seen.add((row.config_hash, record.seed))
+                same = replace(record, config=row.config, config_hash=row.config_hash)
+                records[f"pool-{len(records)}"] = same
+                looks[row.config_hash] += [other.looks] if other.looks else []
     every = replace(trials, records=records)
     runs = runs_table(every)
     return [_judge(claim, every, runs, looks) for claim in claims]
@@ -122,12 +123,15 @@ def in_words(found: Iterable[Judged]) -> str:
     """Return in a sentence how many of the claims ended in what."""
     outcomes = Counter(line.outcome for line in found)
     said = ", ".join(f"{n} × {outcome}" for outcome, n in outcomes.most_common())
-    return f"{outcomes.total()} {'claim' if outcomes.total() == 1 else 'claims'}: {said}."
+    return f"{numbered(outcomes.total(), 'claim')}: {said}."
 
 
 def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame, looks: Mapping[str, Sequence[Looks]]) -> Judged:
-    one = find_row(trials.records.values(), claim.of, claim.data)
-    other = find_row(trials.records.values(), claim.other, claim.data) if claim.other is not None else None
+    found = list(trials.records.values())
+    one, other = find_row(found, claim.of, claim.data), None
+    if claim.other is not None:
+        other = find_row(found, claim.other, claim.data)
+        one, other = next(iter(find_pair(found, (claim.of, claim.other), claim.data)), (one, other))
     rows = (one, claim.of), (other, claim.other)
     of, than = (trials.named.get(key or "") or name_of(row or "") for key, row in rows)
     blank = Judged(claim, trials.name, of, claim.in_words(than))
@@ -162,6 +166,8 @@ def _value(blank: Judged, trials: Trials, runs: pd.DataFrame) -> Judged:
     wanted, margin = float(claim.value or 0), claim.margin
     if claim.number in COSTS and COSTS[claim.number].size:
         found = float(runs[claim.number].iloc[0])
+        if not found > 0:  # 0 MACs are those of a network of which none are known
+            return blank
         holds = abs(found - wanted) <= (margin or 0)
         return replace(blank, measured=f"{found:,.0f}", n=str(len(runs)), outcome="holds" if holds else "refuted")
     if margin is None:
@@ -172,6 +178,8 @@ def _value(blank: Judged, trials: Trials, runs: pd.DataFrame) -> Judged:
     if not len(values):
         return blank
     low, high = map(float, mean_interval(values, _level(trials, len(values))))
+    if claim.number in COSTS and not _comparable(claim.number, runs):
+        low = high = math.nan
     outcome: Outcome = "undecided"
     if low >= wanted - margin and high <= wanted + margin:
         outcome = "holds"
@@ -203,13 +211,19 @@ def _multiple(blank: Judged, trials: Trials, mine: pd.DataFrame, theirs: pd.Data
     else:
         found_ratio = ratio(values[0], values[1], _level(trials, max(map(len, values))))
         middle, low, high = found_ratio.value, 0.0, math.inf
-        if min(map(len, values)) > 1 and mine.device.nunique() == 1 and set(mine.device) == set(theirs.device):
-            low, high = (found_ratio.low, found_ratio.high) if math.isfinite(found_ratio.low) else (low, high)
+        if _comparable(claim.number, mine, theirs) and math.isfinite(found_ratio.low):
+            low, high = found_ratio.low, found_ratio.high
     inside = (high <= factor, low > factor) if claim.at_most is not None else (low >= factor, high < factor)
     interval = f"{low:.3g} to {high:.3g} ×" if math.isfinite(high) and low < high else "–"
     outcome: Outcome = "holds" if inside[0] else "refuted" if inside[1] else "undecided"
     n = str(min(map(len, values)))
     return replace(blank, measured=f"{middle:.3g} ×", interval=interval, outcome=outcome, n=n)
+
+
+def _comparable(number: str, *rows: pd.DataFrame) -> bool:
+    """Tell whether times are all there and of one hardware: a target that some seeds never reach has no mean time."""
+    together = pd.concat(rows)
+    return bool(together[number].notna().all()) and len(together[HARDWARE].drop_duplicates()) == 1
 
 
 def _in_one_row(blank: Judged, trials: Trials, mine: pd.DataFrame) -> Judged:
@@ -228,25 +242,25 @@ def _in_one_row(blank: Judged, trials: Trials, mine: pd.DataFrame) -> Judged:
     blank = replace(blank, measured=f"{value:+.{digits}f}", outcome="undecided", n=n)
     if len(rows) < 2:
         return blank
-    one, other = (_images(trials, list(rows.trial), metric) for metric in metrics)
-    tables = [] if one is None or other is None else [one, other]
+    (these, one), (those, other) = (_images(trials, list(rows.trial), metric) for metric in metrics)
+    tables = [] if one is None or other is None else [one - other] if these == those else [one, other]
     half = float(half_of_paired(values[0] - values[1], tables, _level(trials, len(rows))))
     if not math.isfinite(half):
         return blank
-    worse = value if metrics[0].goal == "min" else -value
+    worse = -metrics[0].sign * value
     outcome: Outcome = "holds" if worse + half <= margin else "refuted" if worse - half > margin else "undecided"
     return replace(blank, interval=f"{value - half:.{digits}f} to {value + half:.{digits}f}", outcome=outcome)
 
 
-def _images(trials: Trials, names: Iterable[str], metric: Metric) -> np.ndarray | None:
-    """Return what the seeds of a row made of each image of a number, (seeds, images), in the number's unit."""
+def _images(trials: Trials, names: Iterable[str], metric: Metric) -> tuple[str, np.ndarray | None]:
+    """Return which images a number is of, and what the seeds of a row made of each, (seeds, images), in its unit."""
     found = [trials.records[name].per_image for name in names]
     values = [kept.values(metric.per_image) if kept is not None and metric.per_image else None for kept in found]
     sets = {kept.images_of(metric.per_image) for kept in found if kept is not None}
     known = [x for x in values if x is not None and len(x) > 1 and np.isfinite(x).all()]
     if len(known) < len(values) or len(sets) != 1:
-        return None
-    return np.stack([np.asarray(x, dtype=float) for x in known]) * (100 if metric.share else 1)
+        return "", None
+    return sets.pop(), np.stack([np.asarray(x, dtype=float) for x in known]) * (100 if metric.share else 1)
 
 
 def _against(blank: Judged, samples: Samples, one: str, other: str) -> Judged:
@@ -263,11 +277,9 @@ def _against(blank: Judged, samples: Samples, one: str, other: str) -> Judged:
     measured = "–" if math.isnan(pair.value) else f"{pair.value:+.{digits}f}"
     outcome: Outcome = "undecided"
     if claim.better_than is not None:  # by the seeds that learnt and by all: where these say the opposite, by neither
-        said = {IF_SAID_TO_BE_BETTER[verdict] for verdict in (pair.verdict, pair.verdict_of_all)} - {outcome}
+        said = {IF_SAID_TO_BE_BETTER.get(verdict, outcome) for verdict in (pair.verdict, pair.verdict_of_all)}
+        said -= {outcome}
         outcome = said.pop() if len(said) == 1 else outcome
-        better = pair.value if kind.metrics[claim.number].goal == "max" else -pair.value
-        if pair.verdict == "equal" and better > pair.half:  # by less than the margin, and better all the same
-            outcome = "undecided"
     elif pair.verdict == "equal":
         outcome = "holds"
     elif abs(pair.value) - pair.half > margin:

@@ -62,6 +62,11 @@ def label_rows(found: Iterable[Record], given: Mapping[str, str]) -> dict[str, s
     return result
 
 
+def architecture_of(record: Record) -> dict[str, Any]:
+    """Return the arguments of a trial that make its architecture: those of the model."""
+    return {name: value for name, value in record.config.items() if name.partition(".")[0] == "model"}
+
+
 def values_of(found: Iterable[Record]) -> dict[str, set[str]]:
     """Return by argument, in the order of their names, which values some records have, as Python writes them.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -11,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from headtohead.cli.arguments import OneLineParser, is_address
+from headtohead.cli.arguments import OneLineParser, is_address, positive
 from headtohead.cli.errors import UsageError
-from headtohead.cli.output import lasting_output
+from headtohead.cli.output import counted, lasting_output
 from headtohead.records import files
 from headtohead.report import beside, claims, judge, tuning
 from headtohead.report.collect import Trials, collect, find_sweeps
@@ -26,7 +25,9 @@ from headtohead.report.times import read_again
 from headtohead.report.write import show, write
 
 USAGE = "python report.py [RUNS] [--out OUT] [--target TARGET] [--margin MARGIN] [--price-per-hour PRICE] "
-USAGE += "[--claims | --index | --time-again | --best | --beside OTHER]"
+USAGE += "[--claims | --index | --time-again | --best | --beside OTHER] [--push]"
+# what else is read with those that do something other than write the results of a sweep
+READ_WITH: dict[str, tuple[str, ...]] = {"claims": (), "index": ("target", "margin"), "best": (), "beside": ("margin",)}
 
 
 @lasting_output()
@@ -54,6 +55,14 @@ def _main(args: Sequence[str] | None) -> int:
             "report.py: figures: to draw a trained network: python -m headtohead pictures CHECKPOINT", file=sys.stderr
         )
         return 2
+    try:
+        return _run(_parser().parse_args(args))
+    except UsageError as error:
+        print(f"report.py: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> OneLineParser:
     parser = OneLineParser("report.py", usage=USAGE, description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "runs",
@@ -70,13 +79,13 @@ def _main(args: Sequence[str] | None) -> int:
     )
     parser.add_argument(
         "--margin",
-        type=float,
+        type=positive,
         help="difference that counts as none, in the units of the table (default: what the sweep's claim file says, "
         "else 0.2 points of accuracy on MNIST, 0.5 elsewhere)",
     )
     parser.add_argument(
         "--price-per-hour",
-        type=float,
+        type=positive,
         metavar="PRICE",
         help="of the hardware, in any currency: the table of costs says the price of a trial and of the target",
     )
@@ -112,47 +121,51 @@ def _main(args: Sequence[str] | None) -> int:
     parser.add_argument(
         "--push", action="store_true", help="log table, figures and report to the project that the runs are read from"
     )
-    options = parser.parse_args(args)
-    remote = options.runs is not None and is_address(options.runs)
-    try:
-        if options.target is not None and not 0 < options.target < 1:
-            raise UsageError(f"--target: must be a share between 0 and 1, such as 0.95: got {options.target:g}")
-        if options.margin is not None and not 0 < options.margin < math.inf:
-            raise UsageError(f"--margin: must be a number above 0, such as 0.2: got {options.margin:g}")
-        if options.price_per_hour is not None and not 0 < options.price_per_hour < math.inf:
-            raise UsageError(f"--price-per-hour: must be a number above 0, such as 2.5: got {options.price_per_hour:g}")
-        if options.out is not None and (options.claims or options.index):
-            raise UsageError(f"--out: --claims and --index write into RUNS: leave it out: got {options.out}")
-        options.out = options.out or Path("results")
-        if options.claims:
-            return _judge(Path(options.runs or "results"))
-        if options.index and remote:
-            raise UsageError(f"--index: RUNS must be a folder of sweeps: got {options.runs}")
-        if options.index:
-            return _list(Path(options.runs or "results"), options)
-        if options.push and not remote:
-            raise UsageError(f"--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got {options.runs}")
-        if options.time_again and remote:
-            raise UsageError(f"--time-again: RUNS must be a folder of sweeps, with checkpoints: got {options.runs}")
-        if remote and options.runs.partition("/")[0] in ("runs", "results"):  # where ours are
-            raise UsageError(f"RUNS: there is no folder {options.runs}")
-        if options.beside and remote:
-            raise UsageError(f"--beside: RUNS must be the folder of a sweep: got {options.runs}")
-        if options.beside:
-            return _beside(Path(options.runs or "runs"), options.beside, options.margin)
-        if not remote and options.best:
-            return _best(_collect(Path(options.runs or "runs")))
-        if not remote:
-            return _write_all(_collect(Path(options.runs or "runs")), options)
-        from headtohead.report import from_wandb  # only here, because it imports wandb
+    return parser
 
-        with TemporaryDirectory() as downloaded:
-            if options.best:
-                return _best([from_wandb.fetch(options.runs, Path(downloaded))])
-            return _write_all([from_wandb.fetch(options.runs, Path(downloaded))], options)
-    except UsageError as error:
-        print(f"report.py: {error}", file=sys.stderr)
-        return 2
+
+def _run(options: Namespace) -> int:
+    """Do what the options ask for; return the exit code."""
+    _refuse(options)
+    remote = options.runs is not None and is_address(options.runs)
+    folder = Path(options.runs or ("results" if options.claims or options.index else "runs"))
+    options.out = options.out or Path("results")
+    if options.claims:
+        return _judge(folder)
+    if options.index:
+        return _list(folder, options)
+    if options.beside:
+        return _beside(folder, options.beside, options.margin)
+    if not remote:
+        return _best(_collect(folder)) if options.best else _write_all(_collect(folder), options)
+    from headtohead.report import from_wandb  # only here, because it imports wandb
+
+    with TemporaryDirectory() as downloaded:
+        sweeps = [from_wandb.fetch(options.runs, Path(downloaded))]
+        return _best(sweeps) if options.best else _write_all(sweeps, options)
+
+
+def _refuse(options: Namespace) -> None:
+    """Raise a ``UsageError`` where options do not go together."""
+    if options.target is not None and not 0 < options.target < 1:
+        raise UsageError(f"--target: must be a share between 0 and 1, such as 0.95: got {options.target:g}")
+    mode = next((name for name in READ_WITH if getattr(options, name)), None)
+    for name in ("out", "target", "margin", "price_per_hour", "push") if mode else ():
+        if getattr(options, name) not in (None, False) and name not in READ_WITH[str(mode)]:
+            raise UsageError(f"--{name.replace('_', '-')}: changes nothing with --{mode}: leave it out")
+    remote = options.runs is not None and is_address(options.runs)
+    if options.push and not remote:
+        raise UsageError(f"--push: RUNS must be ENTITY/PROJECT or ENTITY/PROJECT/SWEEP: got {options.runs}")
+    for name, what in (
+        ("claims", "a folder of sweeps"),
+        ("index", "a folder of sweeps"),
+        ("time_again", "a folder of sweeps, with checkpoints"),
+        ("beside", "the folder of a sweep"),
+    ):
+        if remote and getattr(options, name):
+            raise UsageError(f"--{name.replace('_', '-')}: RUNS must be {what}: got {options.runs}")
+    if remote and options.runs.partition("/")[0] in ("runs", "results"):  # where ours are
+        raise UsageError(f"RUNS: there is no folder {options.runs}")
 
 
 def _write_all(sweeps: list[Trials], options: Namespace) -> int:
@@ -220,7 +233,7 @@ def _list(folder: Path, options: Namespace) -> int:
             file=sys.stderr,
         )
     paths = write_index([make_comparison(trials, options.target, options.margin) for trials in sweeps], folder)
-    print(f"{len(sweeps)} {'sweep' if len(sweeps) == 1 else 'sweeps'} in {' and '.join(map(str, paths))}")
+    print(f"{counted(len(sweeps), 'sweep')} in {' and '.join(map(str, paths))}")
     return 0
 
 

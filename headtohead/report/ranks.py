@@ -47,7 +47,7 @@ def mean_ranks(kind: Kind, summary: pd.DataFrame) -> Ranks | None:
     sets, models = table.shape
     if sets < LEAST or models < LEAST:
         return None
-    sign = -1 if kind.metrics[kind.main].goal == "max" else 1
+    sign = -kind.metrics[kind.main].sign
     from scipy import stats  # here: half a second, and few sweeps have three data sets
 
     ranks = stats.rankdata(sign * table.to_numpy(), axis=1)

@@ -22,7 +22,7 @@ from scipy import optimize, special
 from headtohead.records.metrics import Kind, is_number, kind_of
 from headtohead.records.record import Record, config_hash
 from headtohead.report.collect import Trials, alone, hardware_name
-from headtohead.report.labels import label_rows, short
+from headtohead.report.labels import architecture_of, label_rows, short
 from headtohead.report.learning import learned
 from headtohead.report.statistics import LEVEL, Floats, drawn_means
 from headtohead.report.table import Cell, Column, Grid
@@ -89,7 +89,7 @@ class Family:
     @property
     def sign(self) -> int:
         """1 where more is better, -1 where less is."""
-        return 1 if self.kind.metrics[self.kind.main].goal == "max" else -1
+        return self.kind.metrics[self.kind.main].sign
 
     @cached_property
     def crossings(self) -> list[Crossing]:
@@ -146,7 +146,7 @@ def families(trials: Trials) -> list[Family]:
             continue
         kinds[kind.main] = kind
         recipe = {name: value for name, value in record.config.items() if name.partition(".")[0] != "model"}
-        model = {name: value for name, value in record.config.items() if name.partition(".")[0] == "model"}
+        model = architecture_of(record)
         without = {name: value for name, value in model.items() if name != WIDTH}
         whole = {name: value for name, value in recipe.items() if name != SHARE}
         for axis, of, rest, point in (("size", recipe, without, width), ("images", whole, model, share)):
@@ -349,7 +349,7 @@ def _lines(several: Mapping[str, Mapping[float, Sequence[Record]]], axis: str, k
         if len(set(x.tolist())) >= LEAST:
             never = sum(map(len, kept)) - sum(map(len, learnt))
             lines.append(Line(names[key], x, y, never))
-    sign = 1 if kind.metrics[kind.main].goal == "max" else -1
+    sign = kind.metrics[kind.main].sign
     return sorted(lines, key=lambda line: (-sign * line.mean[-1], line.name))
 
 

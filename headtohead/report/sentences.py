@@ -10,11 +10,9 @@ import pandas as pd
 
 from headtohead.records.looks import Looks
 from headtohead.records.metrics import Kind
-from headtohead.report.statistics import (
-    share_interval,
-)
+from headtohead.report.statistics import share_interval
 from headtohead.report.times import Ratio, ratio
-from headtohead.report.verdicts import Pair, verdict_of
+from headtohead.report.verdicts import ENOUGH, Pair, verdict_of
 
 
 def sentence(kind: Kind, pair: Pair, looks: Looks | None = None) -> str:
@@ -58,14 +56,17 @@ def _signed(value: float, digits: int) -> str:
 
 
 def _what_would(pair: Pair, looks: Looks | None) -> str:
-    """Say how many seeds would probably decide a pair, or that none would."""
+    """Say how many seeds would decide a pair if mean and spread stayed as they are, or that none would."""
+    if_so = "if the difference stayed as it is,"
     needed = pair.seeds_to_decide()
-    if needed is None:
-        if verdict_of(pair.value, rest := pair.test_set_alone, pair.margin) == "undecided":
-            return f"no number of seeds would decide it: the test set alone leaves ± {rest:.2g}"
-        return "more than 1,000 seeds of each would be needed"
-    beyond = f", more than the {looks.most} allowed" if looks and needed > looks.most else ""
-    return f"{needed} seeds of each would probably decide it{beyond}"
+    if needed is not None:
+        beyond = f", more than the {looks.most} allowed" if looks and needed > looks.most else ""
+        return f"{if_so} {needed} seeds of each would decide it{beyond}"
+    if verdict_of(pair.value, rest := pair.test_set_alone, pair.margin) != "undecided":
+        return f"{if_so} more than 1,000 seeds of each would be needed"
+    if min(pair.n) < ENOUGH:
+        return "too few seeds to say how many would decide it"
+    return f"{if_so} no number of seeds would decide it: the test set alone leaves ± {rest:.2g}"
 
 
 def _never(pair: Pair) -> str:
@@ -84,8 +85,7 @@ def _of_all(pair: Pair, unit: str, digits: int) -> str:
     said = f"over all seeds {_signed(pair.value_of_all, digits)} {unit}"
     if math.isnan(pair.p_of_all):
         return said
-    word = pair.verdict_of_all if pair.verdict_of_all != "undecided" else "undecided"
-    return f"{said}, {word} (permutation test, p = {min(1, pair.p_of_all):.2g})"
+    return f"{said}, {pair.verdict_of_all} (permutation test, p = {min(1, pair.p_of_all):.2g})"
 
 
 def sentences(kind: Kind, rows: pd.DataFrame, pairs: Sequence[Pair], looks: Looks | None = None) -> list[str]:
@@ -123,16 +123,16 @@ def at_what_cost(one: Mapping[Hashable, Any], other: Mapping[Hashable, Any]) -> 
         if other[name] > 0 and one[name] > 0
     ]
     if (time := ratio_of_times(one, other)) is not None:
-        why = "one trial" if min(len(one["epochs_seconds"]), len(other["epochs_seconds"])) == 1 else "no spread"
+        why = "one trial" if min(len(one["training_seconds"]), len(other["training_seconds"])) == 1 else "no spread"
         interval = f"{time.low:.3g} to {time.high:.3g}" if math.isfinite(time.low) else f"{why}: no interval"
-        shares.append(f"{time.value:.3g} × the time of an epoch ({interval})")
+        shares.append(f"{time.value:.3g} × the time of training ({interval})")
     said = f" {one['model']} takes {', '.join(shares[:-1])} and {shares[-1]}." if len(shares) > 1 else ""
     return said + (" Recipe or hardware differ: see the table." if one["setting"] != other["setting"] else "")
 
 
 def ratio_of_times(one: Mapping[Hashable, Any], other: Mapping[Hashable, Any]) -> Ratio | None:
-    """Return the ratio of the times of an epoch of two rows of a summary; None where they cannot be compared."""
-    times = one["epochs_seconds"], other["epochs_seconds"]
+    """Return the ratio of the times of training of two rows of a summary; None where they cannot be compared."""
+    times = one["training_seconds"], other["training_seconds"]
     if one["hardware"] != other["hardware"] or not all(times) or not all(t > 0 for side in times for t in side):
         return None
     return ratio(*times)

@@ -55,7 +55,7 @@ def summarize(trials: Trials, runs: pd.DataFrame) -> pd.DataFrame:
         and the mean of all (``_all``), the sampling error of the test set (``test_set``), and of each time the
         median, the least (``_low``) and the largest (``_high``). A spread needs two trials. Times are those of the
         ``timed`` trials, which had the machine to themselves: they are NaN where there is none, and where those ran on
-        different hardware. ``epochs_seconds`` has the seconds of an epoch of each.
+        different hardware. ``training_seconds`` has all epochs of each.
     """
     names, settings, again = labels(trials), differences(trials), measured_again(trials)
     rows = []
@@ -126,9 +126,9 @@ def notes(summary: pd.DataFrame) -> list[str]:
     if (errors := summary.test_set.dropna()).size:
         low, high = (f"{value:.2f}" for value in (errors.min(), errors.max()))
         lines.append(
-            f"The test set is a sample too: its own standard error (test set ±, binomial) is {low}"
-            f"{'' if low == high else f' to {high}'} points, the same images for every model and seed, and no number "
-            "of seeds makes it smaller."
+            f"The test set is a sample too: the standard error of one seed's accuracy on it (test set ±, binomial) is "
+            f"{low}{'' if low == high else f' to {high}'} points. The images are the same for every model and seed, so "
+            "that seeds make only a part of it smaller."
         )
     if summary.setting.any():
         lines.append(
@@ -179,12 +179,11 @@ def _costs(group: pd.DataFrame) -> dict[str, Any]:
     row["target"], row["reached"] = group.target.iloc[0], int(group.target_seconds.notna().sum())
     for name in times_of_trials():
         row |= spread(name, alone[name].astype(float) if machines == 1 else ())
-    row["epochs_seconds"] = tuple(alone.epoch_seconds.astype(float)) if machines == 1 else ()
+    row["training_seconds"] = tuple((alone.epochs * alone.epoch_seconds).astype(float)) if machines == 1 else ()
     return row
 
 
 def _rank(row: dict[str, Any]) -> tuple[str, int, float]:
     """Return the key by which rows are sorted: data, kind, then the best first."""
     place, kind = next((i, kind) for i, kind in enumerate(KINDS) if not math.isnan(row.get(kind.main, math.nan)))
-    sign = 1 if kind.shown[kind.main].goal == "min" else -1
-    return row["data"], place, sign * row[kind.main]
+    return row["data"], place, -kind.shown[kind.main].sign * row[kind.main]

@@ -9,7 +9,8 @@ from functools import cached_property
 
 import pandas as pd
 
-from headtohead.records.metrics import COSTS, KINDS, Cost, Kind, Metric
+from headtohead.records.metrics import COSTS, Cost, Kind, Metric
+from headtohead.report.claims import metric_of
 from headtohead.report.judge import Judged
 from headtohead.report.sentences import ratio_of_times
 from headtohead.report.statistics import share_interval
@@ -67,9 +68,9 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
     """
     counts = zip(rows.learned, rows.n, strict=True)
     n = [str(n) if learned == n else f"{learned} of {n}" for learned, n in counts]
-    columns = [_words("model", rows.model), _column("n", n, rows.n)]
+    columns = [words("model", rows.model), _column("n", n, rows.n)]
     if rows.setting.any() and not narrow:
-        columns.append(_words("differs in", rows.setting))
+        columns.append(words("differs in", rows.setting))
     for name, metric in kind.shown.items():
         missing = metric.optional and (name not in rows or rows[name].isna().all())
         if not (metric.apart or (narrow and metric.wide) or missing):
@@ -88,7 +89,7 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
 
 def closer(kind: Kind, data: str, rows: pd.DataFrame) -> Grid | None:
     """Return the table of the metrics that stand apart, as far as they were measured; None where none was."""
-    columns = [_words("model", rows.model)]
+    columns = [words("model", rows.model)]
     for name, metric in kind.shown.items():
         if metric.apart and name in rows and rows[name].notna().any():
             texts = [_spread(row[name], row[f"{name}_std"], metric.digits) for _, row in rows.iterrows()]
@@ -96,9 +97,9 @@ def closer(kind: Kind, data: str, rows: pd.DataFrame) -> Grid | None:
     return Grid(f"{data}: {kind.closer}", columns, folded=True) if len(columns) > 1 else None
 
 
-def costs(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> Grid:
+def costs(data: str, rows: pd.DataFrame, narrow: bool = False) -> Grid:
     """Return the table of what the same rows cost; arguments as for :func:`quality`."""
-    columns = [_words("model", rows.model)]
+    columns = [words("model", rows.model)]
     for name, cost in COSTS.items():
         if narrow and not cost.narrow:
             continue
@@ -117,7 +118,7 @@ def costs(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> Gr
 
 def brief(kind: Kind, data: str, rows: pd.DataFrame) -> Grid:
     """Return a small table of rows: seeds, the numbers that are compared, sizes and the time of an epoch."""
-    measured, paid = quality(kind, data, rows), costs(kind, data, rows)
+    measured, paid = quality(kind, data, rows), costs(data, rows)
     heads = [kind.metrics[name].head + kind.metrics[name].unit for name in kind.compared]
     heads += [COSTS[name].head for name in ("params", "macs", "epoch_seconds")]
     rest = [column for column in measured.columns[2:] + paid.columns[1:] if column.head in heads]
@@ -135,7 +136,7 @@ def never_learning(kind: Kind, data: str, rows: pd.DataFrame) -> Grid | None:
     return Grid(
         f"{data}: seeds that never learn",
         [
-            _words("model", [str(row["model"]) for row in some]),
+            words("model", [str(row["model"]) for row in some]),
             _column("never learn", [f"{k} of {row['n']}" for k, row in zip(never, some, strict=True)], never),
             _column("95 % interval", [f"{low:.0%} to {high:.0%}" for low, high in shares], [low for low, _ in shares]),
             _column("mean of those that learnt", [_spread(value, math.nan) for value in learnt], learnt),
@@ -151,11 +152,11 @@ def pairwise(kind: Kind, title: str, pairs: Sequence[Pair]) -> Grid:
     return Grid(
         title,
         [
-            _words("model", [pair.model for pair in pairs]),
-            _words("against", [pair.other for pair in pairs]),
-            _words("in", [metric.head for metric in metrics]),
-            _words("n", [" and ".join(map(str, dict.fromkeys(pair.n))) for pair in pairs]),
-            _words("verdict", [verdict_in_words(pair) for pair in pairs]),
+            words("model", [pair.model for pair in pairs]),
+            words("against", [pair.other for pair in pairs]),
+            words("in", [metric.head for metric in metrics]),
+            words("n", [" and ".join(map(str, dict.fromkeys(pair.n))) for pair in pairs]),
+            words("verdict", [verdict_in_words(pair) for pair in pairs]),
             _column("difference", [_signed(pair.value, m.digits) for pair, m in both], [pair.value for pair in pairs]),
             _column("interval", [_ends(pair, m.digits) for pair, m in both], [pair.half for pair in pairs]),
             _column(
@@ -178,16 +179,16 @@ def verdict_table(kind: Kind, title: str, rows: pd.DataFrame, pairs: Sequence[Pa
     models = {row["model"]: row for row in rows.to_dict("records")}
     metrics = [kind.metrics[pair.number] for pair in pairs]
     columns = [
-        _words("model", [pair.model for pair in pairs]),
-        _words("verdict", [verdict_in_words(pair) for pair in pairs]),
-        _words("other", [pair.other for pair in pairs]),
-        _words("in", [metric.head for metric in metrics]),
+        words("model", [pair.model for pair in pairs]),
+        words("verdict", [verdict_in_words(pair) for pair in pairs]),
+        words("other", [pair.other for pair in pairs]),
+        words("in", [metric.head for metric in metrics]),
         _column(
             "difference",
             [difference_in_words(pair, metric) for pair, metric in zip(pairs, metrics, strict=True)],
             [pair.value for pair in pairs],
         ),
-        _words("n", [" and ".join(map(str, dict.fromkeys(pair.n))) for pair in pairs]),
+        words("n", [" and ".join(map(str, dict.fromkeys(pair.n))) for pair in pairs]),
     ]
     for name, head in (("params", "parameters"), ("macs", "MACs")):
         ratios = [
@@ -197,13 +198,13 @@ def verdict_table(kind: Kind, title: str, rows: pd.DataFrame, pairs: Sequence[Pa
         columns.append(_column(head, ["–" if math.isnan(ratio) else f"{ratio:.3g} ×" for ratio in ratios], ratios))
     times = [ratio_of_times(models[pair.model], models[pair.other]) for pair in pairs]
     texts = ["–" if time is None else time.in_words() for time in times]
-    columns.append(_column("time", texts, [math.nan if time is None else time.value for time in times]))
+    columns.append(_column("time of training", texts, [math.nan if time is None else time.value for time in times]))
     return Grid(title, columns)
 
 
 def ratios(title: str, pairs: Sequence[tuple[str, str]], rows: Mapping[str, Mapping[str, list[float]]]) -> Grid:
     """Return the table of the ratios of what was measured again, a row for each pair of names."""
-    columns = [_words("model", [one for one, _ in pairs]), _words("against", [other for _, other in pairs])]
+    columns = [words("model", [one for one, _ in pairs]), words("against", [other for _, other in pairs])]
     for name in AGAIN:
         found = [ratio_in_turn(rows[one][name], rows[other][name]) for one, other in pairs]
         columns.append(_column(COSTS[name].head, [one.in_words() for one in found], [one.value for one in found]))
@@ -215,16 +216,16 @@ def claimed(found: Sequence[Judged]) -> Grid:
     return Grid(
         "Claimed and measured",
         [
-            _words("source", [line.claim.source for line in found]),
-            _words("of", [line.of for line in found]),
-            _words("data", [line.claim.data for line in found]),
-            _words("what", [_what(line.claim.number) for line in found]),
-            _words("claimed", [line.said for line in found]),
-            _words("measured", [line.measured.replace("-", "−") for line in found]),
-            _words("95 % interval", [line.interval.replace("-", "−") for line in found]),
-            _words("n", [line.n for line in found]),
-            _words("outcome", [line.outcome for line in found]),
-            _words("note", [line.claim.note for line in found]),
+            words("source", [line.claim.source for line in found]),
+            words("of", [line.of for line in found]),
+            words("data", [line.claim.data for line in found]),
+            words("what", [_what(line.claim.number) for line in found]),
+            words("claimed", [line.said for line in found]),
+            words("measured", [line.measured.replace("-", "−") for line in found]),
+            words("95 % interval", [line.interval.replace("-", "−") for line in found]),
+            words("n", [line.n for line in found]),
+            words("outcome", [line.outcome for line in found]),
+            words("note", [line.claim.note for line in found]),
         ],
     )
 
@@ -295,11 +296,12 @@ def _what(number: str) -> str:
     """Return what a column of ``runs.csv`` is called in tables."""
     if number in COSTS:
         return COSTS[number].head
-    metric = next(kind.metrics[number] for kind in KINDS if number in kind.metrics)
+    metric = metric_of(number)
     return f"{metric.head or number}{metric.unit}"
 
 
-def _words(head: str, texts: Iterable[str]) -> Column:
+def words(head: str, texts: Iterable[str]) -> Column:
+    """Return a column of words."""
     return Column(head, [Cell(text, text) for text in texts], words=True)
 
 

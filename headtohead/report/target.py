@@ -51,22 +51,22 @@ def common_level(records: Iterable[Record], kind: Kind) -> float:
     if not best or any(math.isnan(value) for value in best):
         return math.nan
     # the tiny addition: 0.29 * 100 is 28.999999999999996
-    return _sign(kind) * math.floor(100 * min(best) + 1e-6) / 100
+    return kind.shown[kind.main].sign * math.floor(100 * min(best) + 1e-6) / 100
 
 
 def seconds_to(record: Record, kind: Kind, level: float) -> float:
     """Return the seconds of training up to the end of the first epoch whose validation reached ``level``, else NaN."""
-    seconds = 0.0
+    seconds, sign = 0.0, kind.shown[kind.main].sign
     for epoch in record.history:
         seconds += _number(epoch, "seconds")
-        if _sign(kind) * _number(epoch, kind.monitor) >= _sign(kind) * level - 1e-9:
+        if sign * _number(epoch, kind.monitor) >= sign * level - 1e-9:
             return seconds
     return math.nan
 
 
 def _best(record: Record, kind: Kind) -> float:
     """Return the best validation of a trial, negative where less is better; NaN if it has none."""
-    values = [_sign(kind) * _number(epoch, kind.monitor) for epoch in record.history]
+    values = [kind.shown[kind.main].sign * _number(epoch, kind.monitor) for epoch in record.history]
     return max((value for value in values if not math.isnan(value)), default=math.nan)
 
 
@@ -74,7 +74,3 @@ def _number(epoch: Mapping[str, float | None], name: str) -> float:
     """Return a number of an epoch; NaN where the record has none or null."""
     value = epoch.get(name)
     return math.nan if value is None else value
-
-
-def _sign(kind: Kind) -> int:
-    return 1 if kind.shown[kind.main].goal == "max" else -1

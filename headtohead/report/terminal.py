@@ -28,7 +28,7 @@ def terminal(name: str, summary: pd.DataFrame) -> Iterator[Group]:
     left out from the least important on, until the table is not wider than 100.
     """
     for kind, data, rows in by_table(summary):
-        measured, paid = (table(kind, data, rows, narrow=True) for table in (quality, costs))
+        measured, paid = quality(kind, data, rows, narrow=True), costs(data, rows, narrow=True)
         title = f"{name}, {measured.title}"
         alike = [column for column in measured.columns[1:] + paid.columns[1:] if _alike(column)]
         if measured.columns[1] in alike:

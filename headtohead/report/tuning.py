@@ -31,7 +31,7 @@ from headtohead.cli.sweep_text import sweep_text
 from headtohead.records.metrics import Kind, is_number, kind_of
 from headtohead.records.record import Record, config_hash
 from headtohead.report.collect import Trials
-from headtohead.report.labels import label_rows
+from headtohead.report.labels import architecture_of, label_rows
 from headtohead.report.table import Cell, Column, Grid
 
 Floats = npt.NDArray[np.float64]
@@ -64,7 +64,7 @@ class Search:
     @property
     def sign(self) -> int:
         """1 where more is better, -1 where less is."""
-        return 1 if self.kind.metrics[self.kind.monitor].goal == "max" else -1
+        return self.kind.metrics[self.kind.monitor].sign
 
     @property
     def best(self) -> Record:
@@ -115,7 +115,7 @@ def searches(trials: Trials) -> list[Search]:
         if kind is not None and is_number(record.quality.get(kind.monitor)):
             kinds[kind.monitor] = kind
             length = {name: repr(record.config.get(name)) for name in LENGTH}
-            where = record.data, kind.monitor, repr([sorted(_architecture(record).items(), key=str), length])
+            where = record.data, kind.monitor, repr([sorted(architecture_of(record).items(), key=str), length])
             found.setdefault(where, {}).setdefault(record.config_hash, []).append(record)
     found = {where: points for where, points in found.items() if _recipes(points) >= LEAST}
     names = _names([next(iter(points.values()))[0] for points in found.values()])
@@ -281,9 +281,7 @@ def _mapping(config: Mapping[str, Any], alike: Mapping[str, Any]) -> dict[str, A
     own: dict[str, Any] = {}
     for name, value in config.items():
         part, dot, argument = name.partition(".")
-        if name in alike and not (
-            dot == "" and any(other.startswith(f"{part}.") for other in set(config) - set(alike))
-        ):
+        if name in alike:
             continue
         if part in ("model", "task", "data"):
             own.setdefault(part, {"class_path": config[part]})
@@ -299,13 +297,9 @@ def _mapping(config: Mapping[str, Any], alike: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _architecture(record: Record) -> dict[str, Any]:
-    return {name: value for name, value in record.config.items() if name.partition(".")[0] == "model"}
-
-
 def _key(record: Record) -> str:
     length = {name: record.config[name] for name in LENGTH if name in record.config}
-    return config_hash({**_architecture(record), **length, "data": record.data})
+    return config_hash({**architecture_of(record), **length, "data": record.data})
 
 
 def _names(found: Sequence[Record]) -> dict[str, str]:
@@ -314,7 +308,7 @@ def _names(found: Sequence[Record]) -> dict[str, str]:
     rows = [
         replace(
             record,
-            config={**_architecture(record), **{name: record.config.get(name) for name in sorted(length)}},
+            config={**architecture_of(record), **{name: record.config.get(name) for name in sorted(length)}},
             config_hash=_key(record),
         )
         for record in found

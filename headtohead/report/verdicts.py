@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +35,7 @@ from headtohead.report.statistics import (
 
 Verdict = Literal["better", "worse", "equal", "undecided"]
 
+ENOUGH = 8  # seeds from which on it is believed that no number of them would decide a question
 MARGINS = {"MNIST": 0.2}  # points of accuracy, by data set, where it is not the metric's own
 
 
@@ -257,7 +258,7 @@ def compare(
 def _pair(samples: Samples, a: str, b: str, number: str, margin: float, names: Mapping[str, str]) -> Pair:
     x, y = samples.values(a, number), samples.values(b, number)
     every = [samples.values(key, number, learned=False) for key in (a, b)]
-    sign = 1 if samples.kind.metrics[number].goal == "max" else -1
+    sign = samples.kind.metrics[number].sign
     between = None
     if min(len(x), len(y)) > 1:
         images = samples.test_set(a, number) == samples.test_set(b, number) != ""
@@ -284,5 +285,4 @@ def _at_level(pair: Pair, tests: int, looks: Looks | None) -> Pair:
     level = LEVEL / max(tests, 1)
     if looks is not None:
         level = level_of_each_look(level, looks.first, max(looks.most, *pair.n))
-    fields = {name: getattr(pair, name) for name in pair.__dataclass_fields__}
-    return Pair(**{**fields, "level": level, "p_of_all": pair.p_of_all * 2 * LEVEL / level})
+    return replace(pair, level=level, p_of_all=pair.p_of_all * 2 * LEVEL / level)

@@ -105,7 +105,7 @@ def steps_of(spec: dict[str, Any]) -> Sequence[float]:
 def read_as_text(value: Any, at: str) -> list[str]:
     """Complain of a number that YAML reads as a string, such as 1e-4."""
     if isinstance(value, str) and _NUMBER.fullmatch(value) and not value.isdigit():
-        return [f"{at}: YAML reads {value} as a string; write {float(value)!r} with a point, such as 1.0e-4"]
+        return [f"{at}: YAML reads {value} as a string: write it without quotes, and 1e-4 as 1.0e-4"]
     return []
 
 

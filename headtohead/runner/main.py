@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import signal
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from headtohead.cli.arguments import OneLineParser, is_address
+from headtohead.cli.arguments import OneLineParser, is_address, positive
 from headtohead.cli.checkout import CHECKOUT
 from headtohead.cli.errors import UsageError
 from headtohead.cli.output import counted, lasting_output
@@ -61,13 +60,16 @@ def main(args: Sequence[str] | None = None) -> int:
     if options.per_gpu < 1:
         return _usage_error([f"--per-gpu: must be 1 or more: got {options.per_gpu}"])
     more = options.until_decided or options.next is not None
-    for name, value, goes in (
-        ("--like", options.like, options.match),
-        ("--most", options.most, more),
-        ("--margin", options.margin, more),
+    for name, value, goes, beside in (
+        ("--like", options.like, options.match, "--match"),
+        ("--most", options.most, more, "--until-decided or --next"),
+        ("--margin", options.margin, more, "--until-decided or --next"),
+        ("--wandb", options.wandb or None, options.next is not None, "--next"),
     ):
         if value is not None and not goes:
-            return _usage_error([f"{name}: goes with {'--match' if name == '--like' else '--until-decided or --next'}"])
+            return _usage_error([f"{name}: goes with {beside}"])
+    if options.dry_run and options.next is not None:
+        return _usage_error(["--dry-run: --next runs no trial: leave one of them out"])
     try:
         sweep = read_sweep(options.file)
         if options.match:
@@ -114,27 +116,24 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"{sweep.name}: shard {options.shard} has {len(trials)} of {counted(len(sweep.trials), 'trial')}")
     if sweep.early_terminate:
         print(f"{options.file}: early_terminate is for W&B's server; here every trial runs to its end")
+    run = Run(sweep.name, strategy or AsListed(trials), folder, jobs, slots[:jobs])
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: shells start background jobs without it
+        signal.signal(number, _interrupt)
     try:
-        run = Run(sweep.name, strategy or AsListed(trials), folder, jobs, slots[:jobs])
+        run.run()
+    except KeyboardInterrupt:
+        run.stop()
+        left = len(run.waiting) + len(run.running)  # none while it waits for another shard
+        rest = f" with the {counted(left, 'trial')} left" if left else ""
+        print(f"\ninterrupted; the same command goes on{rest}")
+        return 130
     except UsageError as error:
+        run.stop()
         return _usage_error([str(error)])
-    if todo or strategy:
-        for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: shells start background jobs without it
-            signal.signal(number, _interrupt)
-        try:
-            run.run()
-        except KeyboardInterrupt:
-            run.stop()
-            left = len(run.waiting) + len(run.running)
-            print(f"\ninterrupted; the same command goes on with the {counted(left, 'trial')} left")
-            return 130
-        except UsageError as error:
-            run.stop()
-            return _usage_error([str(error)])
-        except OSError as error:  # the disk is full, or the folder has vanished: every other trial would fail too
-            run.stop()
-            print(f"sweep.py: {error.filename or folder}: {error.strerror}; the same command goes on", file=sys.stderr)
-            return 1
+    except OSError as error:  # the disk is full, or the folder has vanished: every other trial would fail too
+        run.stop()
+        print(f"sweep.py: {error.filename or folder}: {error.strerror}; the same command goes on", file=sys.stderr)
+        return 1
     return run.summary()
 
 
@@ -180,7 +179,7 @@ def _parser() -> OneLineParser:
     parser.add_argument("--most", type=int, help="with --until-decided: at most so many seeds of a model (default: 29)")
     parser.add_argument(
         "--margin",
-        type=float,
+        type=positive,
         help="with --until-decided: the difference that counts as none, in the units of the table (default: what the "
         "claim file says, else 0.2 points of accuracy on MNIST, 0.5 elsewhere)",
     )
@@ -229,8 +228,6 @@ def _until_decided(
 
     if sweep.method != "grid":
         raise UsageError(f"--until-decided: needs a sweep file with method: grid: got {sweep.method}")
-    if options.margin is not None and not 0 < options.margin < math.inf:
-        raise UsageError(f"--margin: must be a number above 0, such as 0.2: got {options.margin:g}")
     shard = _shard(options.shard) or (1, 1)
     share = None if shard == (1, 1) else lambda trials: _part(trials, *shard)
     return UntilDecided(sweep, MOST if options.most is None else options.most, options.margin, share, jobs, say)

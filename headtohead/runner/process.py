@@ -20,6 +20,7 @@ from headtohead.records.files import lock
 
 LOG = "log.txt"
 BUSY = 75  # exit code: another process runs this trial
+PATIENCE = 5.0  # seconds that a trial has to end kindly
 PRELOADED = [
     "headtohead.trial.command_line",
     "wandb.sdk.launch.inputs.internal",
@@ -81,16 +82,16 @@ def start(args: Sequence[str], folder: Path, environment: dict[str, str]) -> Bas
     return process
 
 
-def stop(process: BaseProcess, patience: float = 5.0) -> None:
+def stop(process: BaseProcess) -> None:
     """End a trial and what it started: kindly, then at once."""
     if not hasattr(os, "killpg"):  # Windows: its processes have no groups, and end by no signal
         process.terminate()
-        process.join(patience)
+        process.join(PATIENCE)
         return
     for number in (signal.SIGTERM, signal.SIGKILL):  # the second reaches ranks that outlived the first of them
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid or 0, number)
-        process.join(patience)
+        process.join(PATIENCE)
 
 
 def _check(command_lines: Sequence[Sequence[str]], answer: Connection, environment: dict[str, str]) -> None:

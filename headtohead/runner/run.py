@@ -35,7 +35,7 @@ BUSY_DELAY = 1.0  # seconds before a trial that another runner has is looked at 
 class Run:
     """A sweep that is being run: which trials wait, run, failed, and what is shown of them.
 
-    It asks its strategy for trials, at the start and whenever it has run all that it was given.
+    It asks its strategy for trials when it is run, and again whenever it has run all that it was given.
     """
 
     name: str
@@ -53,10 +53,11 @@ class Run:
 
     def __post_init__(self) -> None:
         self.console = Console()
-        self._ask()
 
     def run(self) -> None:
-        """Run all that wait."""
+        """Run all that its strategy gives it and that is not finished."""
+        if not self._ask():
+            return
         done = self.planned - len(self.waiting)
         print(f"{self.name}: {counted(self.planned, 'trial')}, {done} finished, {len(self.waiting)} to run", flush=True)
         columns = BarColumn(), TextColumn("{task.fields[done]}/{task.total:.0f}"), TextColumn("{task.fields[left]}")

@@ -20,11 +20,10 @@ from headtohead.report import claims
 from headtohead.report.collect import Trials, collect
 from headtohead.report.comparison import Asked, make_comparison
 from headtohead.report.sentences import sentence
-from headtohead.report.verdicts import Pair
+from headtohead.report.verdicts import ENOUGH, Pair
 from headtohead.runner.sweep_file import SEED, Sweep, Trial
 
 WAIT = 5.0  # seconds between two looks for the trials of other shards
-ENOUGH = 8  # seeds from which on it is believed that no number of them would decide a question
 
 
 class UntilDecided:

@@ -14,8 +14,8 @@ from datamodules.checks import checked
 from datamodules.sources import FIELDS, Arrays
 from headtohead.cli.errors import UsageError
 from headtohead.records.files import write_bytes
+from lit_models.facts import FACTS
 
-FACTS = ("in_channels", "image_size", "num_classes")
 FOLDER = "runs/arrays"  # where the files are, unless the trials are elsewhere
 STATISTICS = ("mean", "std")
 

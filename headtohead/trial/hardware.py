@@ -144,14 +144,14 @@ def driver() -> str:
 
 
 def repeat_exactly() -> None:
-    """Have cuDNN take no algorithm that adds up in an order of its own: one seed gives one result, to the last bit."""
+    """Make cuDNN use deterministic algorithms: one seed gives one result, to the last bit."""
     import torch
 
     torch.backends.cudnn.deterministic = True
 
 
 def lay_channels_last(net: nn.Module) -> None:
-    """Lay the weights of 2-d convolutions out as their images lie, so that no step turns them."""
+    """Store the weights of 2-d convolutions in channels-last format, like the images, so that no step converts them."""
     import torch
 
     for parameter in net.parameters():

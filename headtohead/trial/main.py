@@ -90,19 +90,6 @@ def main(args: Sequence[str] | None = None) -> int:
     return exit_code
 
 
-def check(args: Sequence[str]) -> str | None:
-    """Parse a command line and build its model and Trainer, without data.
-
-    Args:
-        args: as ``main`` takes them.
-
-    Returns:
-        What is wrong with it, in one line, or None.
-    """
-    found = resolve(args)
-    return found if isinstance(found, str) else None
-
-
 def resolve(args: Sequence[str]) -> dict[str, Any] | str:
     """Return what a command line comes to, the random seed and the resolved arguments; or what is wrong with it."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException

@@ -228,7 +228,7 @@ def _alike(one: object, other: object) -> bool:
 
 
 def check_kept(again: Callable[[], nn.Module], task: Task, data: LightningDataModule, name: str) -> None:
-    """Refuse a network that its weights and buffers do not make what it is: a checkpoint could not bring it back.
+    """Refuse a network whose output is not determined by its parameters and buffers: no checkpoint could restore it.
 
     Args:
         again: builds it anew; it draws other random numbers.

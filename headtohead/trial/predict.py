@@ -104,7 +104,9 @@ def main(args: Sequence[str]) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"train.py: --out: {error.filename}: {error.strerror}", file=sys.stderr)
+        of_image = error.filename is not None and str(error.filename) != str(options.out)
+        said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror  # none if the disk is full
+        print(f"train.py: {'--image' if of_image else '--out'}: {said}", file=sys.stderr)
         return 2
     return 0
 

@@ -43,8 +43,8 @@ def seconds_per_batch(model: nn.Module, *batch: Tensor, budget: float = 0.5) -> 
 def saturating(seconds: Callable[[int], float], first: int, most: int, budget: float = 2.5) -> tuple[int, float]:
     """Double the batch while the images per second grow by more than a tenth; return the batch and its images/s.
 
-    It ends, too, where memory runs out or a further size, of at most ten times the last one's seconds, would take
-    longer than there is time.
+    It also stops when memory runs out, or when the next size, taken to need at most ten times as long, would not fit
+    into the budget.
 
     Args:
         seconds: of a batch of so many images.

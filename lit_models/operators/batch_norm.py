@@ -25,7 +25,7 @@ def norm_relu(norm: nn.Module, x: Tensor, skip: Tensor | None = None) -> Tensor:
         skip: Of the shape of ``norm(x)``.
     """
     if isinstance(norm, nn.BatchNorm2d | GroupBatchNorm) and not _is_hooked(norm):
-        fused = _group_norm(norm, x, skip) if isinstance(norm, GroupBatchNorm) else _norm(norm, x, skip, True)
+        fused = _group_norm(norm, x, skip) if isinstance(norm, GroupBatchNorm) else _image_norm(norm, x, skip)
         if fused is not None:
             return fused
     output = norm(x)
@@ -77,7 +77,10 @@ def _is_hooked(module: nn.Module) -> bool:
 
 
 def _group_norm(norm: nn.BatchNorm3d, x: Tensor, skip: Tensor | None = None, relu: bool = True) -> Tensor | None:
-    """As :func:`_norm` on (B, C, |G|, H, W), whose planes are to it more images or, with the channels last, pixels."""
+    """Normalise (B, C, |G|, H, W), whose planes are more images or, with the channels last, more pixels.
+
+    None where the operator cannot.
+    """
     if x.dim() != 5 or not _takes(norm, x, skip):  # before anything is copied
         return None
     planes = x.transpose(1, 2)
@@ -90,9 +93,9 @@ def _group_norm(norm: nn.BatchNorm3d, x: Tensor, skip: Tensor | None = None, rel
     return output.view(pixels.shape).permute(0, 1, 4, 2, 3)
 
 
-def _norm(norm: nn.BatchNorm2d, x: Tensor, skip: Tensor | None, relu: bool) -> Tensor | None:
-    """Normalise (B, C, H, W) by the operator and keep the running statistics; None where it cannot."""
-    return _passed(norm, x, skip, relu) if x.dim() == 4 and _takes(norm, x, skip) else None
+def _image_norm(norm: nn.BatchNorm2d, x: Tensor, skip: Tensor | None) -> Tensor | None:
+    """Normalise (B, C, H, W) and cut it off below 0; None where the operator cannot."""
+    return _passed(norm, x, skip, relu=True) if x.dim() == 4 and _takes(norm, x, skip) else None
 
 
 def _takes(norm: nn.BatchNorm2d | nn.BatchNorm3d, x: Tensor, skip: Tensor | None) -> bool:

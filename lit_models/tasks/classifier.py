@@ -226,10 +226,6 @@ class Classifier(Task):
             **scalars,
             "test_images": found.shape[1],
             "confusion": confusion.tolist(),
-            "class_acc": [  # null where the test set has no image of a class
-                _share(right / count) if count else None
-                for right, count in zip(confusion.diag(), confusion.sum(1), strict=True)
-            ],
         }
         if self._swept:
             swept = self.in_order(self._swept).double().mean(1)

@@ -230,7 +230,7 @@ class Inpainter(Task):
         self.log_dict(scalars, sync_dist=True)  # equal on all ranks already: in_order() gathers
 
     def _fill(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Return the network's output in float32; what lies in the holes never reaches it, nor does it the mask."""
+        """Return the network's output in float32; it sees nothing inside the holes, and gets a copy of the mask."""
         output: Tensor = self(torch.where(mask != 0, images, 0), mask.clone())
         return output.float()
 

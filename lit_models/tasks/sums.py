@@ -1,4 +1,4 @@
-"""Metrics that add up on the device and never wait for it: torchmetrics' own look at their input, a wait per batch.
+"""Metrics that are summed on the device; torchmetrics' own validate their input, which waits for it at every batch.
 
 All take part in torchmetrics' gathering over processes, and pass over images labelled ``IGNORED``.
 """

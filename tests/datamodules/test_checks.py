@@ -114,5 +114,5 @@ def test_a_class_that_is_rare_or_absent_in_the_test_set():
 
 
 def test_colours_of_grey_images_are_refused_by_the_check_too(workplace):
-    said = train.check(["fit", "--model=EqCNN", "--data=MNIST", "--data.augment=color"])
+    said = train.resolve(["fit", "--model=EqCNN", "--data=MNIST", "--data.augment=color"])
     assert said == "--data.augment: color changes hue and saturation, and needs 3 channels: got 1"

@@ -147,4 +147,4 @@ def test_a_record_has_the_accuracy_of_each_and_tables_their_mean(workplace):
 @pytest.mark.parametrize("argument", ["label_noise=0.1", "corruptions=true"])
 def test_what_changes_nothing_of_an_inpainter_is_refused(workplace, argument):
     fills = ["fit", "--model=ConvUNet", *TINY, "--data.normalize=false", f"--data.{argument}"]
-    assert train.check(fills) == f"--data.{argument.partition('=')[0]}: changes nothing of Inpainter: leave it out"
+    assert train.resolve(fills) == f"--data.{argument.partition('=')[0]}: changes nothing of Inpainter: leave it out"

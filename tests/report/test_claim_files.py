@@ -17,13 +17,12 @@ def ask(folder, monkeypatch, text):
     (folder / "claims" / "mine.yaml").write_bytes(text.encode(errors="surrogateescape"))
 
 
-@pytest.mark.parametrize("margin", ["nan", "0", "-1", "inf"])
+@pytest.mark.parametrize("margin", ["nan", "0", "-1", "inf", "much"])
 def test_a_margin_is_a_number_above_0(tmp_path, capsys, margin):
-    assert main([str(tmp_path), f"--margin={margin}"]) == 2
-    assert (
-        capsys.readouterr().err
-        == f"report.py: --margin: must be a number above 0, such as 0.2: got {float(margin):g}\n"
-    )
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path), f"--margin={margin}"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"report.py: --margin: must be a number above 0, such as 0.2: got {margin}\n"
 
 
 def test_the_users_own_files_stand_before_the_suites(tmp_path, monkeypatch):
@@ -110,7 +109,7 @@ def test_rows_by_model_or_by_arguments(tmp_path):
     assert find_row(found, "EqCNN", "CIFAR10") == make().config_hash
     assert find_row(found, {"model": "EqCNN", "model.width": 9}, "MNIST") is None
     assert find_row(found, {"no.such": None}, "CIFAR10") is None  # what is not there is not None
-    with pytest.raises(UsageError, match=r"EqCNN on MNIST is 2 rows, which differ in model.width: name those"):
+    with pytest.raises(UsageError, match=r"EqCNN on MNIST fits 2 rows: name one by its model.width, such as"):
         find_row(found, "EqCNN", "MNIST")
     assert name_of({"model": "EqCNN", "model.width": 11}) == "EqCNN ×11"
     assert name_of({"model.width": 11}) == "×11"

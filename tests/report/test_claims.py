@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from headtohead.records import per_image
 from headtohead.records.looks import Looks
 from headtohead.report import claims
 from headtohead.report.claims import Claim, Question
@@ -132,8 +133,9 @@ def test_sizes_are_exact_even_of_one_run(tmp_path, number, value, margin, outcom
         ("test_l1_hole", [0.05, 0.051, 0.052], [0.06, 0.0611, 0.062], "-1.00", "holds"),
         ("test_l1_hole", [0.06, 0.061, 0.062], [0.05, 0.051, 0.052], "+1.00", "refuted"),
         ("test_l1_hole", [0.05, 0.08, 0.07], [0.07, 0.06, 0.071], "-0.03", "undecided"),
-        ("test_l1_hole", [0.05, 0.05001, 0.05002], [0.05001, 0.05002, 0.05], "+0.00", "refuted"),  # they are equal
-        # surely better, and by less than counts as a difference: neither
+        ("test_l1_hole", [0.05, 0.05001, 0.05002], [0.05001, 0.05002, 0.05], "+0.00", "undecided"),  # they are equal
+        # surely better, or worse, and by less than counts as a difference: neither
+        ("test_l1_hole", [0.0505, 0.05051, 0.05052], [0.05, 0.05001, 0.05002], "+0.05", "undecided"),
         ("test_l1_hole", [0.05, 0.05001, 0.05002], [0.0505, 0.05051, 0.05052], "-0.05", "undecided"),
         ("test_l1_hole", [0.05], [0.06], "-1.00", "undecided"),
         ("test_l1_hole", [0.05], [], "–", "not run"),
@@ -245,8 +247,89 @@ def test_times_of_one_run_or_of_two_machines_decide_nothing(tmp_path):
 
 def test_macs_that_nobody_could_count_are_not_compared(tmp_path):
     found = [dataclasses.replace(record, size={**record.size, "macs": 0}) for record in models([0.5], [0.5])]
-    (line,) = judge([claim("macs", of="A", times="B", at_most=4)], collect(save(tmp_path, *found)))
-    assert line.outcome == "not run"
+    said = [claim("macs", of="A", times="B", at_most=4), claim("macs", of="A", value=295_000)]
+    assert {line.outcome for line in judge(said, collect(save(tmp_path, *found)))} == {"not run"}
+
+
+@pytest.mark.parametrize("changed", [{"threads": 8}, {"precision": "bf16-mixed"}, {"device": "another"}])
+def test_times_of_other_hardware_decide_nothing(tmp_path, changed):
+    found = timed([2.0, 2.01, 2.02], [1.0, 1.01, 1.02])
+    found[3:] = [dataclasses.replace(record, hardware={**record.hardware, **changed}) for record in found[3:]]
+    (line,) = judge([claim("epoch_seconds", of="A", times="B", at_least=1.5)], collect(save(tmp_path / "a", *found)))
+    assert (line.measured, line.interval, line.outcome) == ("1.99 ×", "–", "undecided")
+
+
+def test_a_time_over_two_machines_has_no_mean(tmp_path):
+    found = timed([2.0, 2.01, 2.02], [1.0])
+    found[0] = dataclasses.replace(found[0], hardware={**found[0].hardware, "device": "another"})
+    said = claim("epoch_seconds", of="A", value=2.01, margin=1)
+    (line,) = judge([said], collect(save(tmp_path, *found)))
+    assert (line.interval, line.outcome) == ("–", "undecided")
+
+
+def test_a_target_that_some_seeds_never_reach_decides_nothing(tmp_path, monkeypatch):
+    """Two of six reach it, and fast: what the other four take is not known."""
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.yaml").write_text("metric: {name: val_acc, goal: maximize, target: 0.85}")
+    monkeypatch.chdir(tmp_path)
+
+    def reaching(record, best, seconds):
+        history = [{"epoch": 0, "val_acc": best, "seconds": seconds}]
+        return dataclasses.replace(record, history=history, quality={**record.quality, "val_acc": best})
+
+    found = models([0.9] * 6, [0.9] * 6)
+    found = [
+        reaching(record, 0.8 if record.model == "A" and record.seed > 1 else 0.9, (1 if record.model == "A" else 5))
+        for record in found
+    ]
+    found = [dataclasses.replace(r, cost={**r.cost, "epoch_seconds": 1.0 + r.seed / 100}) for r in found]
+    said = claim("target_seconds", of="A", times="B", at_most=0.5)
+    (line,) = judge([said], collect(save(tmp_path / "mine", *found)))
+    assert (line.measured, line.outcome) == ("0.2 ×", "undecided")
+
+
+def test_seeds_of_another_precision_are_of_another_row(tmp_path):
+    other = with_accuracy(0.5, 2)
+    other = dataclasses.replace(other, hardware={**other.hardware, "precision": "bf16-mixed"})
+    others = collect(save(tmp_path / "more", with_accuracy(0.97, 1), other))
+    (line,) = judge([claim(value=97.0, margin=3)], runs(tmp_path / "mine", [0.96]), [others])
+    assert (line.measured, line.n) == ("96.50", "2")
+
+
+def test_a_row_that_ran_in_two_precisions_is_compared_in_each_that_both_have(tmp_path, monkeypatch):
+    """And a claim about it is judged in that of which both have most seeds."""
+    asked = "ask: a, data: MNIST, numbers: [test_acc], pairs: [[A, B]]"
+    claimed = "of: A, data: MNIST, number: test_acc, value: 97"
+    ask(tmp_path, monkeypatch, f"{{questions: [{{{asked}}}], claims: [{{{claimed}}}]}}")
+    found = models([0.969, 0.97, 0.971, 0.5], [0.90, 0.91, 0.92])
+    found[3] = dataclasses.replace(found[3], hardware={**found[3].hardware, "precision": "bf16-mixed"})
+    comparison = make_comparison(collect(save(tmp_path / "mine", *found)))
+    (pair,) = comparison.headline[0].pairs
+    assert (pair.n, round(pair.value, 6)) == ((3, 3), 6)
+    (line,) = comparison.judged
+    assert (line.measured, line.n, line.outcome) == ("97.00", "3", "undecided")
+
+
+@pytest.mark.parametrize("apart", [0, 1])
+def test_two_numbers_of_the_same_images_are_paired_over_them(tmp_path, apart):
+    """What an invariant network makes of turned images differs on none; another's on as many images as is said."""
+    random = np.random.default_rng(0)
+    found = []
+    for seed in range(4):
+        upright = random.random(1000) < 0.9
+        turned = upright.copy()
+        turned[: apart * 5] = ~turned[: apart * 5]
+        record = with_accuracy(float(upright.mean()), seed)
+        quality = {**record.quality, "test_acc_rot90": float(turned.mean())}
+        kept = per_image.of_classifier("t", {0: upright, 90: turned})
+        found.append(dataclasses.replace(record, quality=quality, per_image=kept))
+    trials = collect(save(tmp_path, *found))
+    (line,) = judge([claim("test_acc_rot90", no_worse_than="test_acc", margin=0.2)], trials)
+    if not apart:
+        assert (line.measured, line.interval, line.outcome) == ("+0.00", "0.00 to 0.00", "holds")
+        return
+    low, high = map(float, line.interval.split(" to "))
+    assert 0 < (high - low) / 2 < 0.8  # of a thousand images a number by itself has 1.96 sqrt(0.9 0.1 / 1000) = 1.9
 
 
 def test_runs_of_the_same_configuration_count_from_other_sweeps_too(tmp_path):

@@ -258,6 +258,16 @@ def test_names_are_text_in_every_form(tmp_path):
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
+def test_copies_of_records_hide_no_trial_that_ran_later(tmp_path, monkeypatch):
+    """``report.py runs --out runs`` leaves them in the sweep's own folder."""
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "runs" / "mine", make(seed=0))
+    assert main(["runs", "--out=runs"]) == 0
+    assert [path.stem for path in (tmp_path / "runs" / "mine" / "records").glob("*.json")] == ["trial0"]
+    save(tmp_path / "runs" / "mine", make(seed=0), make(seed=1))
+    assert sorted(collect(tmp_path / "runs" / "mine").records) == ["trial0", "trial1"]
+
+
 def test_trials_that_were_tested_on_other_images_are_named(tmp_path):
     """Whatever network and recipe; of another test set that was asked for, there is no telling."""
     most, other = (per_image.of_classifier(test_set, {0: [True, False]}) for test_set in ("aa", "bb"))
@@ -267,6 +277,6 @@ def test_trials_that_were_tested_on_other_images_are_named(tmp_path):
     found += [make(per_image=other, **width), make(per_image=most, **augmented), make(per_image=other, **seed)]
     trials = collect(save(tmp_path, *found))
     (said,) = mixed_images(trials)
-    assert said.startswith("MNIST has changed: 3 trials were tested on the same images, but on others trial2, trial4: ")
+    assert said.startswith("MNIST has changed: 3 trials tested on the same images, on others trial2, trial4: ")
     assert said in make_comparison(trials).notes
     assert mixed_images(collect(save(tmp_path / "alike", *found[:2], found[3]))) == []

@@ -85,6 +85,15 @@ def test_what_never_varies_has_an_interval_without_end(apart):
         assert found.half() == np.inf
 
 
+def test_seeds_that_give_the_same_answers_say_nothing_of_others_whatever_the_images_vary():
+    """As of a sweep whose random seed changes nothing."""
+    answers = np.random.default_rng(0).random((2, 1000)) < [[0.95], [0.90]]
+    a, b = (np.repeat(one[None].astype(float), 2, axis=0) for one in answers)
+    found = difference(side(a.mean(-1), a), side(b.mean(-1), b))
+    assert found.images > 0
+    assert found.half() == np.inf
+
+
 @pytest.mark.parametrize("n", [3, 5, 6, 7, 10])
 def test_rounding_makes_no_spread_of_seeds_that_end_alike(n):
     """Some equal values have a mean that is not quite theirs: without care 93.71 thrice varies by 1e-14."""

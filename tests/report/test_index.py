@@ -61,7 +61,13 @@ def test_what_a_sweep_took_and_what_looking_early_saved(tmp_path):
     ("args", "said"),
     [
         (["nowhere", "--index"], "RUNS: no folder nowhere"),
-        (["results", "--index", "--out=x"], "--out: --claims and --index write into RUNS: leave it out: got x"),
+        (["results", "--index", "--out=x"], "--out: changes nothing with --index: leave it out"),
+        (["results", "--claims", "--margin=1"], "--margin: changes nothing with --claims: leave it out"),
+        (["results", "--claims", "--push"], "--push: changes nothing with --claims: leave it out"),
+        (["results", "--index", "--price-per-hour=1"], "--price-per-hour: changes nothing with --index: leave it out"),
+        (["results/one", "--best", "--target=0.5"], "--target: changes nothing with --best: leave it out"),
+        (["results/one", "--beside=x", "--out=x"], "--out: changes nothing with --beside: leave it out"),
+        (["team/project/sweep", "--claims"], "--claims: RUNS must be a folder of sweeps: got team/project/sweep"),
         (["team/project/sweep", "--index"], "--index: RUNS must be a folder of sweeps: got team/project/sweep"),
     ],
 )

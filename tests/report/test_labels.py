@@ -97,7 +97,11 @@ def test_a_claim_file_names_rows_everywhere(named, capsys):
     ("text", "said"),
     [
         ("labels: {New: B, Old: B}", "report.py: claims: labels: New and Old are the same row\n"),
-        ("labels: {New: A}", "report.py: claims: A on MNIST is 2 rows, which differ in model.width: name those\n"),
+        (
+            "labels: {New: A}",
+            "report.py: claims: A on MNIST fits 2 rows: name one by its model.width, such as "
+            "{model: …, model.width: …}\n",
+        ),
         ("labels: {'': A}", "labels..[key]: String should match pattern"),
         ("labels: [B]", "labels: Input should be a valid dictionary\n"),
     ],

@@ -124,5 +124,6 @@ def test_what_an_hour_costs_gives_what_trial_and_target_cost(tmp_path, capsys):
     assert (cells["price/trial"], cells["price to 90 %"]) == ("5", f"{2.5 * 21 / 3600:.3g}")
     assert "price" not in markdown_of(make_comparison(collect(tmp_path)))
     for wrong in ("0", "nan"):
-        assert main([str(tmp_path), "--price-per-hour", wrong]) == 2
-        assert f"--price-per-hour: must be a number above 0, such as 2.5: got {wrong}" in capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            main([str(tmp_path), "--price-per-hour", wrong])
+        assert f"--price-per-hour: must be a number above 0, such as 0.2: got {wrong}" in capsys.readouterr().err

@@ -109,14 +109,26 @@ def test_a_sentence_says_the_hardware_and_the_interval(tmp_path):
     comparison = make_comparison(collect(tmp_path))
     said = times.ratio([4.0, 4.4], [2.0, 2.1])
     row = dict(zip(comparison.summary.model, comparison.summary.to_dict("records"), strict=True))
-    assert row["Slow"]["epochs_seconds"] == (4.0, 4.4)
+    assert row["Slow"]["training_seconds"] == (20.0, 22.0)  # of 5 epochs
     last = comparison.verdicts[-1]
     one, two = (said, "Slow takes") if "Slow takes" in last else (times.ratio([2.0, 2.1], [4.0, 4.4]), "EqCNN takes")
     assert last.endswith(
-        f"{two} 1 × the parameters, 1 × the MACs and {one.value:.3g} × the time of an epoch ({one.low:.3g} to "
+        f"{two} 1 × the parameters, 1 × the MACs and {one.value:.3g} × the time of training ({one.low:.3g} to "
         f"{one.high:.3g}). Times on CPU (2 cores), 2 threads, precision 32-true."
     )
     assert one.in_words() in markdown_of(comparison)
+
+
+def test_where_epochs_differ_the_times_of_all_of_them_are_compared(tmp_path):
+    """A short recipe of slow epochs against a long one of fast epochs."""
+    slow = [trial(seed, 4.0 + seed / 100, None) for seed in (0, 1)]
+    fast = [other(seed, 2.0 + seed / 100, None) for seed in (0, 1)]
+    long = [dataclasses.replace(one, history=[{"epoch": epoch, "val_acc": 0.9} for epoch in range(50)]) for one in fast]
+    comparison = make_comparison(collect(save(tmp_path, *slow, *long)))
+    (grid,) = (asked.verdicts for asked in comparison.headline)
+    column = next(column for column in grid.columns if column.head == "time of training")
+    model = next(column for column in grid.columns if column.head == "model").cells[0].text
+    assert column.cells[0].text.startswith("0.2 ×" if model == "EqCNN" else "5.01 ×")
 
 
 def test_of_one_trial_each_it_says_that_there_is_no_interval(tmp_path):

@@ -272,11 +272,16 @@ def test_seeds_to_decide_by_hand():
     assert made(value=0.2).seeds_to_decide() is not None  # that it is not 0, sooner or later
     assert made(value=0.1, images=0.04).seeds_to_decide() is None
     assert sentence(CLASSIFICATION, made(value=0.1, images=0.04)).endswith(
-        "; no number of seeds would decide it: the test set alone leaves ± 0.39"
+        "; too few seeds to say how many would decide it"
+    )
+    assert sentence(CLASSIFICATION, made(value=0.1, images=0.04, n=(8, 8))).endswith(
+        "; if the difference stayed as it is, no number of seeds would decide it: the test set alone leaves ± 0.39"
     )
     slow = made(value=0.2, seeds=9.0, images=1e-6)
     assert slow.seeds_to_decide() is None
-    assert sentence(CLASSIFICATION, slow).endswith("; more than 1,000 seeds of each would be needed")
+    assert sentence(CLASSIFICATION, slow).endswith(
+        "; if the difference stayed as it is, more than 1,000 seeds of each would be needed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -290,7 +295,8 @@ def test_seeds_to_decide_by_hand():
         ),
         (
             made(),
-            "A against B upright: undecided (+0.40 points, −0.43 to +1.23); 8 seeds of each would probably decide it",
+            "A against B upright: undecided (+0.40 points, −0.43 to +1.23); if the difference stayed as it is, 8 seeds "
+            "of each would decide it",
         ),
     ],
     ids=["better", "worse", "equal", "undecided"],
@@ -326,7 +332,7 @@ def test_the_first_lines_of_a_pair_end_with_what_it_costs(tmp_path):
     assert upright.endswith("; test set not counted; n = 3.")
     assert turned.startswith("B is worse than A at 90° (−6.00 points, ")
     assert turned.endswith(
-        "n = 3. B takes 2 × the parameters, 1 × the MACs and 1 × the time of an epoch (no spread: no interval). Times "
+        "n = 3. B takes 2 × the parameters, 1 × the MACs and 1 × the time of training (no spread: no interval). Times "
         "on CPU (2 cores), 2 threads, precision 32-true."
     )
 
@@ -334,7 +340,7 @@ def test_the_first_lines_of_a_pair_end_with_what_it_costs(tmp_path):
 def test_a_cost_on_other_hardware_is_not_compared(tmp_path):
     other = make(seed=0, hardware={**make().hardware, "device": "another"}, **other_config(**{"task.lr": 0.1}))
     *_, verdict = make_comparison(collect(save(tmp_path, make(seed=0), other))).verdicts
-    assert "the time of an epoch" not in verdict
+    assert "the time of training" not in verdict
     assert "the MACs" in verdict
 
 

@@ -34,6 +34,7 @@ def test_the_runner_asks_until_the_strategy_has_no_more(workplace, monkeypatch):
     assert first.summary() == 0
     assert [records.read(workplace / "mine" / f"seed{n}" / records.FILE_NAME).seed for n in range(3)] == [0, 1, 2]
     again = runner.Run("mine", AllThree(), workplace / "mine", jobs=1)
+    again.run()  # nothing of it
     assert (again.waiting, again.planned) == ([], 3)
 
 

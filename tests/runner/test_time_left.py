@@ -45,18 +45,19 @@ def test_share_of_a_trial_by_hand(line, share):
 def test_a_line_names_a_trial_as_briefly_as_it_can(tmp_path):
     names = ["CNN-seed0-1a2b3c4d", "CNN-seed1-1a2b3c4d", "CNN-seed1-5e6f7a8b"]  # the last two of two recipes
     run = runner.Run("tiny", AsListed([Trial(name, {}, []) for name in names]), tmp_path, jobs=1)
+    run._ask()
     assert [run._label(trial) for trial in run.trials] == ["CNN-seed0", *names[1:]]
 
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_what_is_said_of_an_ended_trial_is_not_broken_into_lines(tmp_path, monkeypatch, terminal):
     reason = "error: " + "a long reason with [brackets] " * 6
-    state = runner.Run("mine", AsListed([Trial("A-Data-seed0-hash", {}, [])]), tmp_path, jobs=1)
+    state = runner.Run("mine", AsListed([]), tmp_path, jobs=1)
     state.console = Console(file=io.StringIO(), force_terminal=terminal, color_system=None, width=80)
     (tmp_path / "A-Data-seed0-hash").mkdir()
     (tmp_path / "A-Data-seed0-hash" / process.LOG).write_text(reason)
     ended = Mock(exitcode=2)
-    state.running[ended] = (state.trials[0], 0.0)
+    state.running[ended] = (Trial("A-Data-seed0-hash", {}, []), 0.0)
     state._finish(ended)
     assert state.console.file.getvalue() == f"failed A-Data-seed0: {reason.strip()}\n"
 
@@ -113,6 +114,7 @@ def test_without_a_terminal_the_log_stays_short(tmp_path, monkeypatch, capsys, s
 def test_a_running_trial_tells_how_long_all_of_its_kind_take(tmp_path, monkeypatch):
     trials = [Trial(f"{model}-{seed}", {"model": model}, []) for model in ("A", "B") for seed in (0, 1, 2)]
     state = runner.Run("mine", AsListed(trials), tmp_path, jobs=1)
+    state._ask()
     first = state.waiting.pop(0)
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
     state.running["a process"] = (first, 940.0)  # for a minute

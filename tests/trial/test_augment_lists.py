@@ -166,7 +166,7 @@ def test_a_wrong_element_ends_a_trial_with_two(capfd):
     assert line.endswith("got flp; did you mean flip?")
     assert not Path("runs").exists()
     Path("recipe.yaml").write_text("data: {class_path: tests.tiny.Tiny, init_args: {augment: [flip, flp]}}\n")
-    assert train.check(["fit", "--model=FCNet", "--config=recipe.yaml"]).endswith("got flp; did you mean flip?")
+    assert train.resolve(["fit", "--model=FCNet", "--config=recipe.yaml"]).endswith("got flp; did you mean flip?")
 
 
 def test_an_argument_belongs_to_a_class():

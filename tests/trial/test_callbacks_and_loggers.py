@@ -121,7 +121,7 @@ def test_every_one_is_in_the_table():
 def test_what_is_refused_is_refused_by_the_check_of_a_sweep_too(workplace, name, argument):
     said = f"--trainer.{argument}: {name} {REFUSED[name]}"
     if name not in ("Logger", "ThroughputMonitor"):  # which the parser refuses first
-        assert train.check(arguments(name, argument, "here")) == said
+        assert train.resolve(arguments(name, argument, "here")) == said
     assert f"| `{name}` | " in TABLE.read_text()
 
 

@@ -34,9 +34,9 @@ def test_imports_call_nothing_of_cuda():
 def test_a_trial_takes_one_device_of_many_unless_asked_for_more(workplace, monkeypatch):
     monkeypatch.setattr(CPUAccelerator, "auto_device_count", staticmethod(lambda: 8))
     fit = ["fit", "--model=SimpleCNN", "--data=tests.tiny.Few", "--data.batch_size=50", "--trainer.accelerator=cpu"]
-    assert train.check(fit) is None
+    assert isinstance(train.resolve(fit), dict)
     said = "--data.batch_size: must divide by the number of devices: got 50 for 8; 48 does"
-    assert train.check([*fit, "--trainer.devices=auto"]) == said
+    assert train.resolve([*fit, "--trainer.devices=auto"]) == said
 
 
 @pytest.mark.parametrize("strategy", ["fsdp", "ddp_fork", "ddp_notebook"])

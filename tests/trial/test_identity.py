@@ -151,4 +151,4 @@ def test_the_defaults_of_the_past_are_those_of_today():
     ],
 )
 def test_an_argument_that_changes_nothing_is_refused(args, said):
-    assert train.check([*FIT, *args]) == said
+    assert train.resolve([*FIT, *args]) == said

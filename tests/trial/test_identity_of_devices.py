@@ -7,7 +7,6 @@ import pytest
 
 from headtohead.records import record as records
 from headtohead.trial import main as train
-from headtohead.trial.command_line import TrialCLI
 
 WITH, WITHOUT = "ConvMixer", "SimpleCNN"  # batch norm
 SYNC = "--trainer.sync_batchnorm=true"
@@ -19,13 +18,10 @@ def _own_arguments(monkeypatch, workplace):
 
 
 def resolved(model, *args):
-    assert (
-        train.check(
-            ["fit", f"--model={model}", "--model.width=4", "--data=CIFAR10", "--trainer.accelerator=cpu", *args]
-        )
-        is None
-    )
-    return TrialCLI(check_only=True).resolved
+    own = ["fit", f"--model={model}", "--model.width=4", "--data=CIFAR10", "--trainer.accelerator=cpu", *args]
+    found = train.resolve(own)
+    assert isinstance(found, dict)
+    return found
 
 
 def on(devices, nodes=1):

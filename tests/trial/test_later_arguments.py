@@ -47,7 +47,7 @@ def test_the_recipe_of_a_classifier_is_that_of_an_inpainter_but_for_its_labels()
     bare = [arg for arg in FILLS if arg != "--task=Inpainter"]
     found = identity(*bare, "--task.l1=0.001", "--task.warmup=5", "--task.optimizer=rmsprop")
     assert (found["task"], found["task.l1"], found["task.warmup"]) == ("Inpainter", 0.001, 5)
-    assert train.check([*bare, "--task.label_smoothing=0.1"]) == (
+    assert train.resolve([*bare, "--task.label_smoothing=0.1"]) == (
         "--task.label_smoothing: Inpainter has no such argument; it is one of Classifier's: add --task=Classifier"
     )
     labels = identity("fit", "--model=SimpleCNN", *TINY, "--task.label_smoothing=0.1")

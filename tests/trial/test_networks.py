@@ -76,8 +76,8 @@ def test_a_network_of_another_library_is_trained(workplace, args, name, said):
 def test_timm_is_told_the_channels_too(workplace):
     """In the one channel of the other data set; it calls them in_chans."""
     args = ["fit", "--model=timm.create_model", "--model.model_name=resnet18", "--data=tests.tiny.Tiny"]
-    assert train.check([*args, "--data.val_size=100", "--trainer.accelerator=cpu"]) is None
-    wrong = train.check([*args, "--data.val_size=100", "--trainer.accelerator=cpu", "--model.nonsense=1"])
+    assert isinstance(train.resolve([*args, "--data.val_size=100", "--trainer.accelerator=cpu"]), dict)
+    wrong = train.resolve([*args, "--data.val_size=100", "--trainer.accelerator=cpu", "--model.nonsense=1"])
     assert wrong == "--model.nonsense: ResNet.__init__() got an unexpected keyword argument 'nonsense'"
 
 

@@ -47,7 +47,7 @@ def test_numbers_that_would_not_be_an_images_own_are_refused(name):
 
 @pytest.mark.parametrize("name", ["Shuffled", "Warming"])
 def test_a_network_that_no_checkpoint_could_bring_back_is_refused(name):
-    assert str(train.check([*FIT, f"--model={HERE}.{name}"])).startswith(f"--model: {name} {ANEW}")
+    assert str(train.resolve([*FIT, f"--model={HERE}.{name}"])).startswith(f"--model: {name} {ANEW}")
 
 
 @pytest.mark.parametrize("name", ["Normed", "Looks"])
@@ -89,7 +89,7 @@ def test_a_classifier_may_take_a_mask_and_a_member_of_an_enumeration():
     assert record.config["model.hue"] == "BLUE"
     assert record.quality["test_images"] == 200
     test = ["test", model[0], *TINY, "--trainer.accelerator=cpu", "--ckpt_path=here/checkpoints/best.ckpt"]
-    assert train.check(test) is None
+    assert isinstance(train.resolve(test), dict)
 
 
 def test_a_lazy_layer_begins_with_no_statistics_of_the_images_that_it_was_tried_on():

@@ -64,7 +64,7 @@ ONE_LOGIT = "OneLogit must return logits of shape (2, 10) (images, classes): got
 def test_what_cannot_work_is_refused_before_training_and_by_the_check_of_a_sweep(capfd, said):
     argument, name = said.split()[:2]
     args = ["--model=tests.trial.own_networks.Small", f"{argument[:-1]}=tests.trial.own_networks.{name}"]
-    assert str(train.check([*FIT, *args])).startswith(said)
+    assert str(train.resolve([*FIT, *args])).startswith(said)
     assert train.main([*FIT, *args]) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith(f"train.py: {said}")

@@ -107,3 +107,14 @@ def test_a_wrong_call_is_one_line(workplace, checkpoint, capsys, args, said):
     *_, line = capsys.readouterr().err.splitlines()
     assert said in line
     assert line.startswith("train.py: ")
+
+
+def test_a_folder_that_cannot_be_read_is_that_of_the_images(workplace, checkpoint, capsys, monkeypatch):
+    (workplace / "locked").mkdir()
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(workplace), "iterdir", refuse)
+    assert train.main(["predict", checkpoint, DATA, "--image=locked"]) == 2
+    assert capsys.readouterr().err == "train.py: --image: locked: Permission denied\n"

@@ -109,7 +109,7 @@ def test_a_network_that_draws_from_numpy_and_python_and_takes_a_list_resumes_ali
     assert train.main([*arguments, "--trainer.default_root_dir=broken", "--ckpt_path=last"]) == 0
     same("whole", "broken")
     assert record_in("whole")["config"]["model.widths"] == "[8]"
-    assert train.check(["test", *own, *TINY, "--ckpt_path=broken/checkpoints/last.ckpt"]) is None
+    assert isinstance(train.resolve(["test", *own, *TINY, "--ckpt_path=broken/checkpoints/last.ckpt"]), dict)
 
 
 def test_a_folder_that_was_moved_goes_on_as_if_it_had_not_been(workplace):
@@ -184,7 +184,7 @@ def test_what_the_checkpoint_has_and_nobody_gave_is_taken_from_it(trained):
 
 def test_in_a_test_what_contradicts_the_checkpoint_is_refused(trained, capfd):
     arguments = ["test", "--model=SimpleCNN", *TINY, "--ckpt_path=here/checkpoints/last.ckpt"]
-    assert train.check([*arguments, "--model.width=2"]) is None
+    assert isinstance(train.resolve([*arguments, "--model.width=2"]), dict)
     line = refused(capfd, [*arguments, "--model.width=3"])
     assert line == "--ckpt_path: here/checkpoints/last.ckpt is of another trial: model.width=2 there, 3 here"
     few = ["--data=tests.tiny.Few", "--data.val_size=20"]

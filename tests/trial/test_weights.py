@@ -46,14 +46,14 @@ def test_a_trial_starts_from_them_and_is_another_trial(saved, workplace, capsys)
     torch.save({**saved.state_dict(), "layers.0.bias": torch.ones(8)}, workplace / "start.pt")
     changed = train.resolve([*FIT, "--weights=start.pt"])["weights"]
     assert changed != named
-    assert train.check([*FIT, f"--weights={named}"]) == (
+    assert train.resolve([*FIT, f"--weights={named}"]) == (
         f"--weights: start.pt is another file: its SHA-256 begins with {changed[-8:]}: got {named[-8:]}"
     )
     # the checkpoint of a trial is such a file too
     capsys.readouterr()
-    assert train.check([*FIT, f"--weights={path.parent / 'checkpoints' / 'best.ckpt'}"]) is None
+    assert isinstance(train.resolve([*FIT, f"--weights={path.parent / 'checkpoints' / 'best.ckpt'}"]), dict)
     test = ["test", *FIT[1:], f"--ckpt_path={path.parent / 'checkpoints' / 'best.ckpt'}", "--weights=start.pt"]
-    assert train.check(test) == "--weights: changes nothing of what --ckpt_path holds: leave one of them out"
+    assert train.resolve(test) == "--weights: changes nothing of what --ckpt_path holds: leave one of them out"
 
 
 def test_the_last_layer_starts_anew_for_another_number_of_classes(workplace, capsys):
@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_refused_in_a_line(workplace, monkeypatch, content,
         (workplace / "wrong.pt").write_bytes(content)
     elif content is not None:
         torch.save(content, workplace / "wrong.pt")
-    found = train.check([*FIT, "--weights=wrong.pt"])
+    found = train.resolve([*FIT, "--weights=wrong.pt"])
     assert found.startswith("--weights: ")
     assert said in found
     assert "\n" not in found
@@ -104,7 +104,7 @@ def test_what_does_not_fit_is_refused_in_a_line(workplace, monkeypatch, content,
 def test_the_file_is_called_as_torchvision_documents_it(workplace, monkeypatch, arguments, file):
     monkeypatch.setattr("sys.argv", ["train.py"])
     given = [f"--model.{name}={value}" for name, value in arguments.items()]
-    said = train.check(["fit", "--model=VGG", "--data=tests.tiny.Few", *given, "--weights=none.pth"])
+    said = train.resolve(["fit", "--model=VGG", "--data=tests.tiny.Few", *given, "--weights=none.pth"])
     assert f"no file none.pth; torchvision calls ImageNet's {file}, and keeps it in " in said
     assert "://" not in said
 

@@ -37,7 +37,6 @@ NAMES = (
     "rotation_polar",
     *(f"pareto_{cost}" for cost in COSTS),
     "confusion",
-    *("reported", "training_loss"),  # of earlier versions
 )
 
 

@@ -67,7 +67,7 @@ def groups(trials: Trials) -> list[Group]:
     result: list[Group] = []
     for (data, main), every in found.items():
         models = {name: [record for record in some if learned(record)] or some for name, some in every.items()}
-        sign = -1 if kinds[main].metrics[main].goal == "max" else 1
+        sign = -kinds[main].metrics[main].sign
         means = {name: sign * np.mean([record.quality[main] for record in models[name]]) for name in models}
         several_kinds = sum(other == data for other, _ in found) > 1
         suffix = f"-{data}" * (len(found) > 1) + f"-{main}" * several_kinds
