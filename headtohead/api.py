@@ -22,6 +22,7 @@ import yaml
 from headtohead.cli.errors import UsageError
 from headtohead.records import files
 from headtohead.records import record as records
+from headtohead.records.metrics import COSTS
 from headtohead.report.collect import collect
 from headtohead.report.comparison import Comparison, make_comparison
 from headtohead.report.html import ENVIRONMENT
@@ -58,8 +59,14 @@ class Compared:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per network, the best first: means, spreads, intervals, sizes and times, as of ``summarize``."""
-        return self.comparison.summary
+        """A row per network, the best first: means and spreads of what is compared, sizes and times.
+
+        ``comparison.summary`` has every column.
+        """
+        summary, kinds = self.comparison.summary, [part.kind for part in self.comparison.parts]
+        numbers = [f"{name}{end}" for kind in kinds for name in kind.compared for end in ("", "_std", "_ci")]
+        names = dict.fromkeys(["data", "model", "n", "learned", "epochs", *numbers, *COSTS])
+        return summary[[name for name in names if name in summary and summary[name].notna().any()]]
 
     @property
     def figures(self) -> list[Path]:

@@ -61,6 +61,11 @@ def test_what_it_returns_is_what_the_report_says(trained, workplace, capsys):
     }
     assert found.table.model.tolist() == ["SimpleCNN", "EqCNN"]
     assert found.table.test_acc.tolist() == pytest.approx([97.1, 95.1])
+    shown = ["data", "model", "n", "learned", "epochs", "test_acc", "test_acc_std", "test_acc_ci"]
+    assert found.table.columns.tolist()[:8] == shown
+    assert set(found.table) < set(found.comparison.summary)
+    assert len(found.table.columns) <= 20
+    assert not found.table.isna().all().any()
     assert len(found.verdicts) == 2
     assert found.verdicts[0].startswith("EqCNN is worse than SimpleCNN upright (−2.00 points")
     capsys.readouterr()

@@ -291,7 +291,9 @@ def find_rows(records: Iterable[Record], row: Selector, data: str) -> dict[str, 
             found[record.config_hash] = record
             seeds[precision_of(record), record.config_hash] += 1
     differing = sorted(name for name, values in values_of(found.values()).items() if len(values) > 1)
-    if len(found) > 1 and differing != ["trainer.precision"]:
+    if len(found) > 1 and (
+        differing != ["trainer.precision"] or len({precision for precision, _ in seeds}) < len(found)
+    ):
         raise UsageError(
             f"claims: {name_of(row)} on {data} fits {len(found)} rows: name one by its {', '.join(differing)}, such as "
             f"{{model: …, {differing[0]}: …}}"
@@ -321,6 +323,8 @@ def find_pair(records: Sequence[Record], pair: tuple[Selector, Selector], data: 
         found = [(*one.values(), *other.values())]
     else:
         found = [(one[precision], other[precision]) for precision in one if precision in other]
+    seeds = Counter(record.config_hash for record in records)
+    found.sort(key=lambda both: -min(seeds[key] for key in both))
     return [(a, b) for a, b in found if a != b]
 
 

@@ -272,12 +272,13 @@ def _is_sweep(folder: Path) -> bool:
 
 
 def _trial_files(folder: Path) -> dict[str, Path]:
-    """Return the records of the trials that ran here, else those that were kept with a sweep's results.
+    """Return the records of the trials that ran here, and those that were kept with a sweep's results.
 
-    Not the other way round: ``report.py runs --out runs`` keeps copies, which know nothing of trials that ran later.
+    ``report.py runs --out runs`` leaves both: the copies know nothing of trials that ran later.
     """
+    kept = {path.stem: path for path in sorted((folder / "records").glob("*.json"))}
     ran = {path.parent.name: path for path in sorted(folder.glob(f"*/{records.FILE_NAME}"))}
-    return ran or {path.stem: path for path in sorted((folder / "records").glob("*.json"))}
+    return kept | ran
 
 
 def _unfinished(folder: Path) -> list[str]:

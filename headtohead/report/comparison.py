@@ -268,7 +268,7 @@ def _pair_notes(parts: Sequence[Part], looks: Looks | None) -> list[str]:
         lines.append(learning.RULE)
     if looks is not None:
         lines.append(
-            f"Seeds were added one by one, with a look after each from {looks.first} to at most {looks.most}, until "
+            f"Seeds were added, with a look after {looks.first} to at most {looks.most} of each, until "
             "the questions were decided or the run was stopped: the intervals of verdicts are wide enough to hold at "
             "all looks at once; those of single means and of times are not."
         )

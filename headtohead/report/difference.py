@@ -192,7 +192,7 @@ def half_of_paired(apart: npt.ArrayLike, per_image: Sequence[npt.ArrayLike] = ()
     means = [np.asarray(apart, dtype=float), *(np.asarray(table, dtype=float).mean(-2) for table in per_image)]
     ends = [special.stdtrit(x.shape[-1] - 1, 1 - level / 2) ** 2 * _variance_of_mean(x) for x in means]
     half = np.sqrt(np.sum(ends, axis=0))
-    alike = len(per_image) == 1 and not np.any(apart) and not np.any(per_image[0])
+    alike = len(per_image) == 1 and ~np.any(apart, axis=-1) & ~np.any(per_image[0], axis=(-2, -1))
     return np.asarray(np.where((half > 0) | alike, half, np.inf))
 
 

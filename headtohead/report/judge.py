@@ -14,9 +14,9 @@ import pandas as pd
 from headtohead.cli.output import counted as numbered
 from headtohead.records.looks import Looks
 from headtohead.records.metrics import COSTS, KINDS, Kind, Metric
-from headtohead.records.record import HARDWARE
+from headtohead.records.record import HARDWARE, Record
 from headtohead.report.claims import Claim, Outcome, files, find_pair, find_row, metric_of, name_of, named_rows, read
-from headtohead.report.collect import Trials, collect, find_sweeps, precision_of, recipe_of, runs_table
+from headtohead.report.collect import Trials, collect, find_sweeps, hardware_name, precision_of, recipe_of, runs_table
 from headtohead.report.difference import half_of_paired
 from headtohead.report.statistics import LEVEL, level_of_each_look, mean_interval
 from headtohead.report.times import counted, ratio
@@ -102,13 +102,13 @@ def judge(claims: Iterable[Claim], trials: Trials, pool: Iterable[Trials] = ()) 
         trials: of the sweep.
         pool: further sweeps.
     """
-    rows = {(recipe_of(record), precision_of(record)): record for record in trials.records.values()}
+    rows = {_alike(record): record for record in trials.records.values()}
     seen = {(record.config_hash, record.seed) for record in trials.records.values()}
     records = dict(trials.records)
     looks = {record.config_hash: [trials.looks] if trials.looks else [] for record in rows.values()}
     for other in pool:
         for record in other.records.values():
-            row = rows.get((recipe_of(record), precision_of(record)))
+            row = rows.get(_alike(record))
             if row is not None and (row.config_hash, record.seed) not in seen:
                 seen.add((row.config_hash, record.seed))
                 same = replace(record, config=row.config, config_hash=row.config_hash)
@@ -117,6 +117,12 @@ def judge(claims: Iterable[Claim], trials: Trials, pool: Iterable[Trials] = ()) 
     every = replace(trials, records=records)
     runs = runs_table(every)
     return [_judge(claim, every, runs, looks) for claim in claims]
+
+
+def _alike(record: Record) -> tuple[str, str]:
+    """Return what the trials of a row have in common: the recipe and the precision, as far as that is known."""
+    known = record.hardware.get("precision") is not None
+    return (recipe_of(record), precision_of(record)) if known else (record.config_hash, "")
 
 
 def in_words(found: Iterable[Judged]) -> str:
@@ -131,7 +137,8 @@ def _judge(claim: Claim, trials: Trials, runs: pd.DataFrame, looks: Mapping[str,
     one, other = find_row(found, claim.of, claim.data), None
     if claim.other is not None:
         other = find_row(found, claim.other, claim.data)
-        one, other = next(iter(find_pair(found, (claim.of, claim.other), claim.data)), (one, other))
+        if one is not None and other is not None:
+            one, other = next(iter(find_pair(found, (claim.of, claim.other), claim.data)), (one, None))
     rows = (one, claim.of), (other, claim.other)
     of, than = (trials.named.get(key or "") or name_of(row or "") for key, row in rows)
     blank = Judged(claim, trials.name, of, claim.in_words(than))
@@ -223,7 +230,7 @@ def _multiple(blank: Judged, trials: Trials, mine: pd.DataFrame, theirs: pd.Data
 def _comparable(number: str, *rows: pd.DataFrame) -> bool:
     """Tell whether times are all there and of one hardware: a target that some seeds never reach has no mean time."""
     together = pd.concat(rows)
-    return bool(together[number].notna().all()) and len(together[HARDWARE].drop_duplicates()) == 1
+    return bool(together[number].notna().all()) and together[HARDWARE].apply(hardware_name, axis=1).nunique() == 1
 
 
 def _in_one_row(blank: Judged, trials: Trials, mine: pd.DataFrame) -> Judged:
@@ -245,6 +252,8 @@ def _in_one_row(blank: Judged, trials: Trials, mine: pd.DataFrame) -> Judged:
     (these, one), (those, other) = (_images(trials, list(rows.trial), metric) for metric in metrics)
     tables = [] if one is None or other is None else [one - other] if these == those else [one, other]
     half = float(half_of_paired(values[0] - values[1], tables, _level(trials, len(rows))))
+    if half == 0:  # on no image: a difference on this share of them may have gone unseen, as all seeds may err alike
+        half = 100 * (1 - _level(trials, len(rows)) ** (1 / tables[0].shape[-1]))
     if not math.isfinite(half):
         return blank
     worse = -metrics[0].sign * value

@@ -137,7 +137,7 @@ class Pair:
 
     def seeds_to_decide(self, most: int = 1000) -> int | None:
         """Return with how many seeds of each the question would be decided if all stayed as it is; None: by none."""
-        if self.difference is None:
+        if self.difference is None or not math.isfinite(self.half):
             return None
         n = 2 / (1 / self.n[0] + 1 / self.n[1])
         one = float(self.difference.seeds + self.difference.interaction) * n

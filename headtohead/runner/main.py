@@ -13,6 +13,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -117,7 +118,9 @@ def main(args: Sequence[str] | None = None) -> int:
     if sweep.early_terminate:
         print(f"{options.file}: early_terminate is for W&B's server; here every trial runs to its end")
     run = Run(sweep.name, strategy or AsListed(trials), folder, jobs, slots[:jobs])
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: shells start background jobs without it
+    in_main = threading.current_thread() is threading.main_thread()  # no other may set them
+    # SIGINT too: shells start background jobs without it
+    for number in (signal.SIGINT, signal.SIGTERM) if in_main else ():
         signal.signal(number, _interrupt)
     try:
         run.run()

@@ -168,6 +168,7 @@ class UntilDecided:
         asked = asked or [part.others for part in comparison.parts if part.others.pairs]
         by_name = {trial.name: trial.parameters for trial in self.given}
         rows = {record.config_hash: by_name[name] for name, record in trials.records.items()}
+        asked = [replace(question, pairs=_once(question, rows)) for question in asked]
         wanted: dict[str, None] = {}
         still_open = [(question, pair) for question in asked for pair in self._open(question)]
         for question, pair in still_open:  # a model has the same name on all data
@@ -206,6 +207,16 @@ class UntilDecided:
                 self.say(f"waiting for {waited} of other shards before the next look: {left[0].name}")
                 said = True
             time.sleep(WAIT)
+
+
+def _once(question: Asked, rows: Mapping[str, dict[str, Any]]) -> list[Pair]:
+    """Return the pairs, of those that ran in two precisions the first: no trial asks for the other precision."""
+    keys = dict(zip(question.rows.model, question.rows.config_hash, strict=True))
+    first: dict[tuple[str, ...], Pair] = {}
+    for pair in question.pairs:
+        both = (json.dumps({**rows[keys[name]], SEED: None}, sort_keys=True) for name in (pair.model, pair.other))
+        first.setdefault((*both, pair.number), pair)
+    return list(first.values())
 
 
 def _distinct(values: Sequence[Any]) -> dict[str, Any]:

@@ -268,6 +268,16 @@ def test_copies_of_records_hide_no_trial_that_ran_later(tmp_path, monkeypatch):
     assert sorted(collect(tmp_path / "runs" / "mine").records) == ["trial0", "trial1"]
 
 
+def test_a_trial_beside_kept_records_hides_none_of_them(tmp_path, monkeypatch):
+    """``sweep.py --runs results`` leaves it there: the next report must lose nothing."""
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "runs" / "mine", *(make(seed=seed) for seed in range(5)))
+    assert main(["runs"]) == 0
+    records.write(make(seed=5), tmp_path / "results" / "mine" / "new")
+    assert main(["results"]) == 0
+    assert len(list((tmp_path / "results" / "mine" / "records").glob("*.json"))) == 6
+
+
 def test_trials_that_were_tested_on_other_images_are_named(tmp_path):
     """Whatever network and recipe; of another test set that was asked for, there is no telling."""
     most, other = (per_image.of_classifier(test_set, {0: [True, False]}) for test_set in ("aa", "bb"))

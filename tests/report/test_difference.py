@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headtohead.report.difference import difference, side
+from headtohead.report.difference import difference, half_of_paired, side
 
 
 def crossed(a, b):
@@ -83,6 +83,13 @@ def test_what_never_varies_has_an_interval_without_end(apart):
         assert found.value == apart
         assert found.variance == 0
         assert found.half() == np.inf
+
+
+def test_two_numbers_that_never_differ_are_told_row_by_row():
+    apart, same = np.array([[0.0, 0.0], [1.0, 2.0]]), np.zeros((2, 2, 4))
+    assert half_of_paired(apart, [same]).tolist()[0] == 0
+    assert half_of_paired(apart, [same])[1] == half_of_paired(apart[1], [same[1]]) > 0
+    assert half_of_paired([0.0, 0.0]) == np.inf
 
 
 def test_seeds_that_give_the_same_answers_say_nothing_of_others_whatever_the_images_vary():

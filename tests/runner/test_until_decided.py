@@ -1,5 +1,6 @@
 """Further seeds only where a question is undecided: which, until when, and the same after every kill."""
 
+import dataclasses
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,6 +18,7 @@ from headtohead.records.looks import FILE_NAME as LOOKS
 from headtohead.records.looks import Looks, read_looks
 from headtohead.report.collect import collect
 from headtohead.report.comparison import make_comparison
+from headtohead.report.verdicts import ENOUGH
 from headtohead.runner import main as sweep
 from headtohead.runner import until_decided
 from headtohead.runner.sweep_file import SEED, read_sweep
@@ -100,6 +103,28 @@ def test_what_is_decided_by_the_seeds_of_the_file_gets_no_more(workplace, sweep_
     assert said[1].startswith("  A is better than B upright (+40.00 points, ")
     assert said[-1] == "nothing left to run"
     assert read_looks(workplace / "mine") == Looks(3, 29)
+
+
+def test_a_seed_in_another_precision_asks_for_no_more(workplace, sweep_of):
+    """All further ones would run in the usual precision, and leave it the only one of its row."""
+
+    class Stray(Played):
+        def finish(self, trial):
+            super().finish(trial)
+            path = self.folder / trial.name
+            if trial.parameters[SEED] == 0:
+                record = records.read(path / records.FILE_NAME)
+                hardware = {**record.hardware, "precision": "bf16-mixed"}
+                records.write(dataclasses.replace(record, hardware=hardware), path)
+
+    found = Stray(workplace / "mine", spread({"A": 90, "B": 50, "C": 50}, 0.1))
+    assert found.run(UntilDecided(sweep_of(), 29)) == [FIRST]
+
+
+def test_seeds_that_all_end_alike_are_given_up(workplace, sweep_of):
+    found = Played(workplace / "mine", spread({"A": 90, "B": 50, "C": 50}, 0.0))
+    rounds = found.run(UntilDecided(sweep_of(), 29))
+    assert max(int(name[1:]) for ran in rounds for name in ran) == ENOUGH - 1
 
 
 def test_only_rows_of_an_undecided_pair_get_seeds_one_at_a_time_until_it_is_decided(workplace, sweep_of):
@@ -329,6 +354,18 @@ def test_a_dry_run_asks_for_no_next_round(workplace, sweep_of, capsys):
     sweep_of()
     assert sweep.main(["mine.yaml", "--next", "--wandb", "--dry-run"]) == 2
     assert capsys.readouterr().err == "sweep.py: --dry-run: --next runs no trial: leave one of them out\n"
+
+
+def test_a_finished_sweep_may_be_called_from_any_thread(workplace, sweep_of, capsys, monkeypatch):
+    class Nothing:
+        def next_trials(self, folder):
+            return []
+
+    sweep_of()
+    monkeypatch.setattr(sweep, "_until_decided", lambda *_: Nothing())
+    monkeypatch.setattr(sweep, "_check", lambda *_: None)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(sweep.main, ["mine.yaml", "--until-decided"]).result() == 0
 
 
 def test_interrupted_at_its_first_look_it_says_so(workplace, sweep_of, capsys, monkeypatch):
