@@ -2,10 +2,13 @@
 
 import inspect
 import math
+from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
-from lightning.pytorch import Callback
+import torch
+from lightning.pytorch import Callback, seed_everything
 
 import lit_models
 from headtohead.trial import main as train
@@ -110,3 +113,18 @@ def test_every_architecture_learns_in_an_epoch_of_real_data(workplace, real_data
     history = only_record(workplace).history
     assert len(history) == 1
     assert history[0]["train_loss"] == pytest.approx(sum(losses) / len(losses), rel=0.02)
+
+
+@pytest.mark.data
+def test_the_first_layer_of_the_seed_of_inn_that_never_learns_passes_hardly_an_image(real_data):
+    """As README says: the share of 500 test images of which anything is left after the first ReLU, at the start."""
+    pixels = np.load(Path(real_data) / "cifar10.npz")["test_images"][:500]
+    images = torch.from_numpy(pixels).float() / 255
+    left = {}
+    for seed in range(12):
+        seed_everything(seed, verbose=False)
+        net = lit_models.INN().train()
+        with torch.no_grad():
+            left[seed] = float((net.features[:2](images).flatten(1) > 0).any(1).double().mean())
+    assert round(1 - left.pop(5), 2) == 0.96
+    assert 0.29 < 1 - min(left.values()) < 0.30

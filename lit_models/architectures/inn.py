@@ -16,8 +16,8 @@ class INN(nn.Module):
     compare it with :class:`~lit_models.architectures.cnn.CNN` at equal size, give it a ``width``.
     13,074 parameters with the default arguments, 13,002 of them in the two linear layers.
 
-    At three channels one hidden unit makes all nine weights of a filter. Where these add up to less than 0 in all three
-    layers at the start, images in [0, 1] come out of the ReLUs as zeros and the network never learns: with one of six
+    At three channels one hidden unit makes all nine weights of a filter. Where the first layer's make nearly all images
+    in [0, 1] negative at the start, ReLU outputs zeros for these and the network never learns: with one of twelve
     random seeds.
 
     Source: the Keras example on involution (document 003). Start and batch norm are Keras's. Deviation: the last

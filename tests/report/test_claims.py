@@ -510,4 +510,4 @@ def test_claims_are_drawn_as_differences_with_their_margin(tmp_path):
 def test_inn_at_60_is_refuted_by_the_committed_seeds():
     trials = collect(ROOT / "results" / "conv_vs_involution")
     (line,) = judge([claim(of="INN", data="CIFAR10", value=60.0, margin=1)], trials)
-    assert (line.n, line.outcome) == ("5 of 6 that learnt", "refuted")
+    assert (line.n, line.outcome) == ("11 of 12 that learnt", "refuted")
