@@ -154,7 +154,7 @@ def test_what_is_no_claim_is_refused(said, why):
 
 
 def test_the_suites_own_claim_is_read():
-    found = [said for said in read("reproduce").claims if said.no_worse_than]
+    found = [said for said in read("inpainting").claims if said.no_worse_than]
     assert [(said.of, said.number, said.no_worse_than) for said in found] == [("PConvUNet", LARGE, SMALL)]
 
 
