@@ -28,6 +28,11 @@ from tests.tiny import Tiny, a_sweep, bars
 ACCURACIES = {"SimpleCNN": [0.97, 0.971, 0.972], "EqCNN": [0.95, 0.951, 0.952]}
 
 
+def code_of_the_notebook():
+    cells = json.loads((ROOT / "examples" / "compare.ipynb").read_text())["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
 @pytest.fixture
 def trained(workplace, monkeypatch):
     """Trials that end at once, with these accuracies; yields what the sweep was started with."""
@@ -66,6 +71,8 @@ def test_what_it_returns_is_what_the_report_says(trained, workplace, capsys):
     assert set(found.table) < set(found.comparison.summary)
     assert len(found.table.columns) <= 20
     assert not found.table.isna().all().any()
+    asked = next(cell for cell in code_of_the_notebook() if "found.table[[" in cell)
+    assert set(re.findall(r'"(\w+)"', asked)) <= set(found.table)
     assert len(found.verdicts) == 2
     assert found.verdicts[0].startswith("EqCNN is worse than SimpleCNN upright (−2.00 points")
     capsys.readouterr()
@@ -197,14 +204,14 @@ def test_its_trials_and_verdicts_are_those_of_a_sweep_file(workplace, capsys):
 
 def verdicts(screen):
     """Return the sentences of a last screen without their costs in time, which differ."""
-    return [re.sub(r" (FCNet|SimpleCNN)( ×\d+)? takes .*", "", line) for line in screen.split("\n\n")[0].splitlines()]
+    sentences = screen.split("\n\n")[0].replace("\n    ", " ").splitlines()  # a sentence goes on in a deeper line
+    return [re.sub(r" (FCNet|SimpleCNN)( ×\d+)? takes .*", "", sentence) for sentence in sentences]
 
 
 @pytest.mark.slow
 @pytest.mark.data
 def test_the_notebook(workplace, real_data):
-    cells = json.loads((ROOT / "examples" / "compare.ipynb").read_text())["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    code = code_of_the_notebook()
     (workplace / "data").symlink_to(real_data)
     script = [  # each cell as a notebook runs it: the value of one line is shown
         f"exec(compile({cell!r}, 'cell', {'exec' if len(cell.splitlines()) > 1 else 'single'!r}))" for cell in code
