@@ -38,7 +38,11 @@ class RandomCropFlip(AugmentationBase2D):
             raise ValueError(f"images must be (B, C, H, W): got {tuple(input.shape)}")
 
     def generate_parameters(self, batch_shape: tuple[int, ...]) -> dict[str, Tensor]:
-        """Draw for each image the row and column of its window, and whether it is mirrored."""
+        """Draw for each image the row and column of its window, and whether it is mirrored.
+
+        On the CPU, so that a seed gives the same images on every device; two small copies of a step, for which nothing
+        waits. Drawn for a whole epoch at once they would depend on how many images an epoch has.
+        """
         count = batch_shape[0]
         return {
             "corner": torch.randint(2 * self.padding + 1, (2, count)),

@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# A W&B agent for each GPU of this machine, of those in CUDA_VISIBLE_DEVICES where that is set:
+# A W&B agent for each GPU of this machine, or for each of those in CUDA_VISIBLE_DEVICES; of a divided card (MIG), for each part:
 #   examples/agents.sh ENTITY/PROJECT/SWEEP
 set -u
 
-gpus=${CUDA_VISIBLE_DEVICES:-$(nvidia-smi --query-gpu=index --format=csv,noheader)} || exit 2
+bin=${BIN:-.venv/bin}
+gpus=$("$bin/python" -c 'from headtohead.trial.hardware import gpus; print(*gpus())') || exit 2
+[[ $gpus ]] || { echo "agents.sh: nvidia-smi and CUDA_VISIBLE_DEVICES name no GPU" >&2; exit 2; }
+TRIALS_ON_MACHINE=$(wc -w <<< "$gpus") # they share its cores
+export TRIALS_ON_MACHINE
 agents=()
-for gpu in ${gpus//,/ }; do
-    CUDA_VISIBLE_DEVICES=$gpu "${WANDB:-.venv/bin/wandb}" agent --forward-signals "$1" &
+for gpu in $gpus; do
+    CUDA_VISIBLE_DEVICES=$gpu "$bin/wandb" agent --forward-signals "$1" &
     agents+=($!)
 done
 trap 'kill -TERM "${agents[@]}"' INT TERM # each passes it on to its trial, which is then queued again

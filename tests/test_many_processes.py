@@ -21,6 +21,7 @@ from tests.tiny import TINY, a_sweep
 
 CPU = "--trainer.accelerator=cpu"
 PROBE = '''
+import ctypes
 import dataclasses
 import torch
 from lit_models import Classifier
@@ -47,6 +48,26 @@ class Greedy(Classifier):
     def training_step(self, batch, batch_idx):
         if self.global_rank == 1 and batch_idx == 1:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().training_step(batch, batch_idx)
+
+class Stuck(Classifier):
+    """Waits for ever in the second epoch, on one rank and where no Python runs, as in NCCL; counts broadcasts."""
+    def __init__(self, *args, rank: int = 0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.rank, self.asked = rank, 0
+    def on_train_epoch_start(self):
+        if self.current_epoch == 0:
+            def count(*args, broadcast=torch.distributed.broadcast, **kwargs):
+                self.asked += 1
+                return broadcast(*args, **kwargs)
+            torch.distributed.broadcast = count
+    def training_step(self, batch, batch_idx):
+        if self.current_epoch == 1 and self.global_rank == self.rank:
+            library, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+            library.pthread_mutex_lock(lock)
+            with open("stuck", "w") as file:
+                file.write(str(self.asked))
+            library.pthread_mutex_lock(lock)
         return super().training_step(batch, batch_idx)
 
 class Same(Tiny):
@@ -183,6 +204,25 @@ def test_a_signal_ends_all_ranks_and_the_trial_goes_on_later(place, whom, number
     epochs = 1 + torch.load(last, weights_only=True)["epoch"]
     assert train.main([*(arg for arg in fit if "devices" not in arg), f"--trainer.max_epochs={epochs + 1}"]) == 0
     assert len(records.read(Path("here") / records.FILE_NAME).history) == epochs + 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the probe waits in glibc")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_ends_a_trial_of_which_a_rank_runs_no_python(place, rank):
+    fit = ["fit", "--model=SimpleCNN", *TINY, CPU, "--task=probe.Stuck", f"--task.rank={rank}", "--trainer.devices=2"]
+    command = [sys.executable, ROOT / "train.py", *fit, "--trainer.max_epochs=3", "--trainer.default_root_dir=here"]
+    process = subprocess.Popen(command, process_group=0, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_until(lambda: Path("stuck").is_file() and Path("stuck").read_text())
+        assert Path("stuck").read_text() == "0"  # no step asked whether the first rank was told to end
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(30) == 143
+        _wait_until(lambda: not _group_lives(process.pid), 20)
+        assert torch.load("here/checkpoints/last.ckpt", weights_only=True)["epoch"] == 0
+    finally:
+        if _group_lives(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture

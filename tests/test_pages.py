@@ -12,12 +12,15 @@ import tomllib
 import pytest
 import wandb.cli.cli
 
+from benchmarks import __main__ as benchmarks
+from datamodules import __main__ as datamodules
 from headtohead.pictures import main as pictures
 from headtohead.report import main as report
 from headtohead.runner import main as sweep
 from headtohead.runner.sweep_file import read_sweep
 from headtohead.trial.main import main as train
 from headtohead.trial.main import resolve
+from lit_models import __main__ as lit_models
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -75,6 +78,20 @@ def check_make(*args):
     assert done.returncode == 0, done.stderr
 
 
+def check_module(module, args):
+    match module:
+        case "lit_models":
+            assert lit_models.main(["CNN" if arg == "NETWORK" else arg for arg in args]) == 0
+        case "datamodules":  # a small data set in place of the one named: what is tried is all that follows it
+            assert datamodules.main(["tests.tiny.Few", *args[1:], "--to=drawn.png"]) == 0
+        case "benchmarks":
+            own = {"verdicts": benchmarks.verdicts, "widths": benchmarks.widths}  # with options of their own
+            check_options(own.get(args[0], benchmarks), args)
+            assert {arg for arg in args if arg.isalpha()} <= {"all", "verdicts", "widths", *benchmarks.NAMES}
+        case _:
+            assert importlib.util.find_spec(module)
+
+
 def check(words):
     """Fail if a command is not one that works."""
     while re.fullmatch(r"\w+=[^ ]*", words[0]):  # environment variables
@@ -85,8 +102,7 @@ def check(words):
     if program == "python" and args[0] == "-m" and args[1] == "headtohead":
         return check([args[2], *args[3:]])
     if program == "python" and args[0] == "-m":
-        assert importlib.util.find_spec(args[1])
-        return None
+        return check_module(args[1], args[2:])
     if program == "python":
         program, *args = args
     match program.removesuffix(".py"):

@@ -11,6 +11,7 @@ import wandb
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from torch import nn
 from torchmetrics import MeanMetric
 
@@ -38,6 +39,7 @@ PRIVATE = {
     "_is_avx512_bf16_supported": (torch.cpu, "the same"),
     "_wandb_init": (WandbLogger(offline=True), "what Lightning gives to wandb.init"),
     "_experiment": (WandbLogger(offline=True), "the run, which the suite starts itself"),
+    "_broadcast_sigterm_tensor": (_TrainingEpochLoop, "left out: before each step it waits for the GPU"),
     "_attach_id": (inspect.getsource(WandbLogger), "whether another process has started it"),
     "_defaults": (MeanMetric(), "with what metrics begin: kept in float32 when a task is converted"),
     "_service_api": (inspect.getsource(wandb.Api), "a query that the public client has no word for"),

@@ -20,7 +20,7 @@ from benchmarks.augment import Random, ready, seen
 from benchmarks.gpu_check.findings import Findings
 from benchmarks.gpu_check.networks import Case, cases, loss_of
 from datamodules.crop import RandomCropFlip
-from headtohead.trial.hardware import fuse, lay_channels_last, repeat_exactly
+from headtohead.trial.hardware import fix_arithmetic, fuse, lay_channels_last
 from lit_models.facts import takes_mask
 
 CROP_FLIP = RandomCropFlip(padding=4)
@@ -206,7 +206,7 @@ FIRST = (
 def whole_steps(found: Findings) -> None:
     """Images per second of a whole step as one CUDA graph, of the network as it is and compiled, by batch."""
     every = cases(found.tiny)
-    repeat_exactly()
+    fix_arithmetic()
     for name, batches in {"CifarCNN": (128, 1024), "SimpleCNN": (64, 1024), "ResNet-8 conv": (128, 1024)}.items():
         for batch in batches:
             if name not in every or found.left < 12:
@@ -227,7 +227,7 @@ def whole_steps(found: Findings) -> None:
 def training(found: Findings) -> None:
     """Images per second of training: in the Trainer, in a bare loop, as a CUDA graph, and of the data path alone."""
     every = cases(found.tiny)
-    repeat_exactly()  # as a trial does
+    fix_arithmetic()  # as a trial does
     names = [name for name in FIRST if name in every] + [name for name in every if name not in FIRST]
     names = names[:2] if found.tiny else names
     for precision in ("bf16-mixed", "32-true") if found.cuda else ("32-true",):
@@ -246,7 +246,7 @@ def training(found: Findings) -> None:
                 if name in ("CifarCNN", "ResNet-8 conv"):
                     torch.backends.cudnn.deterministic = False
                     rates["CUDA graph, not repeatable"] = one.batch / graphed(step_of(one, precision, found), found)
-                    repeat_exactly()
+                    fix_arithmetic()
             except Exception as error:  # the others are worth having
                 found.right(f"training {name} in {precision}", False, f"{type(error).__name__}: {error}"[:300])
             busy = rates.get("Trainer", math.nan) / rates.get("CUDA graph", math.nan)
@@ -263,7 +263,7 @@ def training(found: Findings) -> None:
 def compiled(found: Findings) -> None:
     """Images per second in the Trainer with ``--compile``."""
     every = cases(found.tiny)
-    repeat_exactly()
+    fix_arithmetic()
     for name in ("CifarCNN", "SimpleCNN", "ResNet-8 involution", "CNN", "ConvMixer", "ResNet-8 conv"):
         for mode in ("reduce-overhead", "default"):
             if name not in every or found.left < 25 or (found.tiny and mode != "default"):

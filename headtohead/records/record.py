@@ -98,7 +98,7 @@ else:
         return made
 
     Epoch = dict[str, Number]
-    Shares = _dict_of("Shares", {"load": Amount, "others": Share, "stolen": Share})
+    Shares = _dict_of("Shares", {"load": Amount, "others": Share, "stolen": Share, "cpus": Amount})
     Contention = _dict_of("Contention", {"epochs": list[Shares], "inference": Shares})
     Hardware = _dict_of("Hardware", {**dict.fromkeys(HARDWARE, Scalar), "versions": dict[str, Any] | None})
     Sizes = _dict_of("Sizes", {name: Size for name, cost in COSTS.items() if cost.size}, total=True)
@@ -134,7 +134,7 @@ class Record:
         per_image: what the test found of every image; None in records of schema 1.
         contention: who else used the CPUs while it was timed: of each of ``epochs``, and while ``inference`` was
             measured, ``load`` (average of the last minute) and the shares of the CPU time that ``others`` took and that
-            was ``stolen``, null where the system does not tell; None in earlier records.
+            was ``stolen``, of how many ``cpus``, null where the system does not tell; None in earlier records.
         schema: version of this schema.
 
     Raises:

@@ -77,6 +77,8 @@ def main(args: Sequence[str] | None = None) -> int:
             print(matched_file(options.file, options.match, options.like or "SimpleCNN"), end="")
             return 0
         slots = _slots(sweep, options.per_gpu)
+        if options.per_gpu > 1 and not (slots or options.dry_run):
+            raise SweepError(["--per-gpu: no trial of this sweep gets a GPU to itself on this machine: leave it out"])
         most, what = (len(slots), "GPUs times --per-gpu") if slots else (cores(), "the number of cores")
         jobs = (len(slots) or 1) if options.jobs is None else options.jobs
         if not 1 <= jobs <= most:
@@ -278,10 +280,10 @@ def _slots(sweep: Sweep, per_gpu: int) -> list[str]:
 
     There is none where every trial runs on the CPU, nor where one asks for several devices: it then has them all.
     """
-    trials = [trial.parameters for trial in (*sweep.trials, *sweep.corners)]
-    if any(str(trial.get("trainer.devices", 1)) != "1" for trial in trials):
+    trials = [*sweep.trials, *sweep.corners]
+    if any(str(trial.of_the_trainer("devices") or 1) != "1" for trial in trials):
         return []
-    if trials and all(trial.get("trainer.accelerator") in ("cpu", "mps") for trial in trials):
+    if trials and all(trial.of_the_trainer("accelerator") in ("cpu", "mps") for trial in trials):
         return []
     return gpus() * per_gpu
 

@@ -50,6 +50,7 @@ class Run:
     failed: dict[str, str] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
     seconds: dict[str, list[float]] = field(default_factory=dict)  # of finished trials, by model and data
+    forecasts: dict[str, float] = field(default_factory=dict)  # of running ones, which in their test say nothing more
 
     def __post_init__(self) -> None:
         self.console = Console()
@@ -184,12 +185,13 @@ class Run:
         Of a model of which neither is known yet, a trial is taken to last as long as those of the others do.
         """
         # once for each kind, not for each of what may be thousands of trials
-        expected = {kind: statistics.fmean(times) for kind, times in self.seconds.items()}
+        measured = {kind: statistics.fmean(times) for kind, times in self.seconds.items()}
         now = time.monotonic()
         ahead = {trial.name: _seconds_left(_last_line(self.folder / trial.name)) for trial, _ in self.running.values()}
         for trial, started in self.running.values():
             if (left := ahead[trial.name]) is not None:
-                expected.setdefault(kind_of(trial), now - started + left)
+                self.forecasts[kind_of(trial)] = now - started + left
+        expected = {**self.forecasts, **measured}
         if not expected:
             return "time left: known after the first steps"
         usual = statistics.fmean(expected.values())

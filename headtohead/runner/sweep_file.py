@@ -48,6 +48,23 @@ class Trial:
     parameters: dict[str, Any]
     args: list[str]
 
+    def of_the_trainer(self, name: str) -> Any:
+        """Return what the command line asks of the Trainer, in a file that it names too; None where it leaves it open.
+
+        Args:
+            name: of the argument, such as ``devices``.
+        """
+        asked = None
+        for word, following in zip(self.args, [*self.args[1:], ""], strict=False):
+            key, equals, value = word.partition("=")
+            value = value if equals else following
+            if key == f"--trainer.{name}":
+                asked = value
+            elif key == "--config":
+                trainer = _said(value).get("trainer")
+                asked = trainer.get(name, asked) if isinstance(trainer, dict) else asked
+        return asked
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -264,3 +281,16 @@ def _yaml_of(path: Path) -> str:
         return json.dumps(yaml.safe_load(text), sort_keys=True, default=str)
     except (yaml.YAMLError, TypeError, RecursionError):
         return text  # train.py says what is wrong with it
+
+
+def _said(config: str) -> dict[str, Any]:
+    """Return what a configuration file, or a text in its place, says; nothing where train.py will refuse it."""
+    try:
+        text = Path(config).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):  # no file, or a text that is too long for the name of one
+        text = config
+    try:
+        said = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -1,11 +1,9 @@
-"""Callbacks of a trial: random seeds per epoch, early ends (SIGTERM, a loss that is NaN), progress lines."""
+"""Callbacks of a trial: random seeds per epoch, the end of one whose loss is NaN, progress lines."""
 
 from __future__ import annotations
 
 import math
-import os
 import random
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -20,7 +18,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from datamodules import ImageDataModule
 from datamodules.streams import DRAWS, stream_seed
 from headtohead.cli.errors import one_line
-from headtohead.trial.errors import Terminated, TrialFailed
+from headtohead.trial.errors import TrialFailed
 from headtohead.trial.networks import LAYOUTS, facts_of, left_as_it_is
 from lit_models import Classifier, Inpainter, Task
 
@@ -44,31 +42,6 @@ class EpochSeed(Callback):
         torch.manual_seed(seed)
         np.random.seed([seed % 2**32, seed >> 32])  # which takes words of 32 bits
         random.seed(seed)
-
-
-class Termination(Callback):
-    """Ends a trial on all its ranks at SIGTERM, whoever of them gets it; the last checkpoint stays.
-
-    Lightning's own handler, which this one replaces, talks to the other ranks from within: when a scheduler sends the
-    signal to all of them, as Slurm does, each waits for the others for ever.
-
-    Raises:
-        Terminated: on the first rank, wherever it is. The others write nothing and end at once.
-    """
-
-    def _install(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        def end(*_: object) -> None:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: an agent and a scheduler may both send it
-            if trainer.strategy.launcher is not None:
-                trainer.strategy.launcher.kill(signal.SIGTERM)
-            if not trainer.is_global_zero:
-                os._exit(0)  # 0, or Lightning would kill the first rank before it has ended its run
-            raise Terminated
-
-        signal.signal(signal.SIGTERM, end)
-
-    # Lightning installs its own before each of these; a fit begins with a validation, to check that it works
-    on_validation_start = on_train_start = on_test_start = _install
 
 
 class FiniteLoss(Callback):

@@ -35,7 +35,7 @@ from headtohead.trial.arguments import (
     whole_numbers_first,
 )
 from headtohead.trial.augmentation import wrong_augmentation, wrong_element
-from headtohead.trial.callbacks import EpochSeed, FiniteLoss, Labelled, LastBatch, LineProgress, Termination, TestShare
+from headtohead.trial.callbacks import EpochSeed, FiniteLoss, Labelled, LastBatch, LineProgress, TestShare
 from headtohead.trial.checkpoints import (
     SafeCheckpointIO,
     check_facts,
@@ -55,10 +55,10 @@ from headtohead.trial.errors import (
 )
 from headtohead.trial.hardware import (
     cores,
+    fix_arithmetic,
     fuse,
     keep_freed_memory,
     lay_channels_last,
-    repeat_exactly,
     trials_on_machine,
 )
 from headtohead.trial.help import TRAINER_DEFAULTS
@@ -75,6 +75,7 @@ from headtohead.trial.networks import (
 )
 from headtohead.trial.recording import Recorder, scalars
 from headtohead.trial.saving import Best, History
+from headtohead.trial.termination import Termination
 from headtohead.trial.weights import Weights, fill, find_weights
 from lit_models import Classifier, Inpainter, Task
 
@@ -228,7 +229,7 @@ class TrialCLI(LightningCLI):
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(threads)
         keep_freed_memory()
-        repeat_exactly()
+        fix_arithmetic()
 
     def instantiate_classes(self) -> None:
         """Build data, network, task and Trainer; an argument that one of them refuses becomes one line."""

@@ -20,12 +20,14 @@ class Look:
         busy: of all processes.
         stolen: what a hypervisor gave to other machines.
         own: of this trial: its processes and all that they started.
+        cpus: how many CPUs these are; 1 where the system counts them as one.
     """
 
     total: int
     busy: int
     stolen: int
     own: int
+    cpus: int
 
 
 def look(proc: Path = Path("/proc")) -> Look | None:
@@ -40,7 +42,7 @@ def look(proc: Path = Path("/proc")) -> Look | None:
     except (OSError, ValueError, IndexError, KeyError):
         return None
     sums = {name: sum(cpu[name] for cpu in cpus) for name in FIELDS}
-    return Look(sum(sums.values()), sum(sums[name] for name in BUSY), sums["steal"], own)
+    return Look(sum(sums.values()), sum(sums[name] for name in BUSY), sums["steal"], own, len(cpus))
 
 
 def between(before: Look | None, after: Look | None) -> dict[str, float | None]:
@@ -48,15 +50,16 @@ def between(before: Look | None, after: Look | None) -> dict[str, float | None]:
 
     Returns:
         ``load``, the load average of the last minute; ``others`` and ``stolen``, the shares of the CPU time that other
-        processes and a hypervisor took. Null is what the system does not tell.
+        processes and a hypervisor took; ``cpus``, of how many. Null is what the system does not tell.
     """
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     if before is None or after is None or after.total <= before.total:
-        return {"load": load, "others": None, "stolen": None}
+        return {"load": load, "others": None, "stolen": None, "cpus": None}
     total = after.total - before.total
     others = (after.busy - before.busy) - (after.own - before.own)
     shares = {"others": others, "stolen": after.stolen - before.stolen}
-    return {"load": load} | {name: round(min(max(ticks / total, 0), 1), 4) for name, ticks in shares.items()}
+    shown = {name: round(min(max(ticks / total, 0), 1), 4) for name, ticks in shares.items()}
+    return {"load": load, **shown, "cpus": after.cpus}
 
 
 def _cpus(text: str) -> list[dict[str, int]]:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -110,9 +111,12 @@ def _count(name: str, default: int) -> int:
 def gpus() -> list[str]:
     """Return the GPUs of NVIDIA's that processes may use, by names that ``CUDA_VISIBLE_DEVICES`` takes.
 
-    Those that it names already, or all that the driver knows; of a card that is divided (MIG), its parts. CUDA is not
-    asked: it would stay with this process, and those that are forked from it could not use it.
+    Those that it names already, or all that the driver knows; of a card that is divided (MIG), its parts; none with a
+    PyTorch that was built for CPUs. CUDA is not asked: it would stay with this process, and those that are forked from
+    it could not use it.
     """
+    if version("torch").endswith("+cpu"):
+        return []
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
         names = [name.strip() for name in given.split(",")]
@@ -143,11 +147,15 @@ def driver() -> str:
     return found[0] if found else ""
 
 
-def repeat_exactly() -> None:
-    """Make cuDNN use deterministic algorithms: one seed gives one result, to the last bit."""
+def fix_arithmetic() -> None:
+    """Fix how a GPU computes: cuDNN repeats itself to the last bit; convolutions take TF32, matrix products do not.
+
+    That of TF32 is PyTorch's own choice, made here so that no other library's changes what a trial learns.
+    """
     import torch
 
-    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.deterministic = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def lay_channels_last(net: nn.Module) -> None:

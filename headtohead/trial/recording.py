@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import statistics
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -92,8 +93,9 @@ class Recorder(Callback):
             latency = seconds_per_batch(model, *example)
             batch, throughput = saturating(seconds, THROUGHPUT_BATCH, largest)
         shares = contention.between(before, contention.look())
-        warms_up = device.type != "cpu" or model.net._compiled_call_impl is not None
-        epoch_seconds = seconds_of_an_epoch(self.history.seconds, warms_up)
+        compiled = model.net._compiled_call_impl is not None
+        warm_ups = self.history.starts if compiled or device.type != "cpu" else []
+        epoch_seconds = seconds_of_an_epoch(self.history.seconds, warm_ups, compiled)
         images = _images_per_epoch(trainer, data) if hasattr(data, "train") else float("nan")
         score = self.best.score
         quality = {model.monitor: float("nan") if score is None else round(score, 6), **model.test_report}
@@ -136,9 +138,19 @@ def _per_image(model: Task, data: Any) -> per_image.PerImage | None:
     return per_image.of_inpainter(test_set, found[0].numpy(), groups)
 
 
-def seconds_of_an_epoch(seconds: Sequence[float], warms_up: bool) -> float:
-    """Return the median seconds of an epoch, without the first where that compiles or loads what others find ready."""
-    return statistics.median(seconds[1:] if warms_up and len(seconds) > 1 else seconds)
+def seconds_of_an_epoch(seconds: Sequence[float], warm_ups: Collection[int], compiled: bool) -> float:
+    """Return the median seconds of an epoch, without those that compiled or loaded what others found ready.
+
+    Args:
+        seconds: of each epoch.
+        warm_ups: which began a start of the trial.
+        compiled: whether these compiled the network. Where there are no others the time of an epoch is then unknown,
+            NaN; otherwise theirs is taken.
+    """
+    others = [one for epoch, one in enumerate(seconds) if epoch not in warm_ups]
+    if others or not compiled:
+        return statistics.median(others or seconds)
+    return math.nan
 
 
 def _images_per_epoch(trainer: Trainer, data: Any) -> int:
@@ -173,7 +185,8 @@ def _hardware(trainer: Trainer, model: Task, data: Any) -> dict[str, Any]:
         "driver": driver() if device.type == "cuda" else "",
         "tf32": device.type == "cuda"
         and (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) != (False, False),
-        "deterministic": device.type != "cuda" or torch.backends.cudnn.deterministic,
+        # cuDNN always repeats itself here; on a GPU other operations do if asked, by --trainer.deterministic
+        "deterministic": device.type != "cuda" or torch.are_deterministic_algorithms_enabled(),
         "versions": {
             "python": platform.python_version(),
             "torch": str(torch.__version__),

@@ -110,6 +110,7 @@ class History(Checkpoint):
         self.epochs: list[dict[str, float | None]] = []
         self.data: str | None = None  # fingerprint of all images and labels
         self.contention: list[dict[str, float | None]] = []  # of each epoch, its validation included
+        self.starts: list[int] = []  # the epochs with which the trial began, or went on after an interruption
         self._start = time.perf_counter()
         self._earlier_seconds = 0.0
         self.peak_memory_mb = 0.0  # of this process, up to the last epoch's end
@@ -143,8 +144,9 @@ class History(Checkpoint):
         self.data = data
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget what was allocated before, on a GPU."""
+        """Note where the trial begins; forget what was allocated before, on a GPU."""
         super().on_train_start(trainer, pl_module)
+        self.starts.append(len(self.epochs))
         if pl_module.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(pl_module.device)
 
@@ -193,7 +195,7 @@ class History(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the checkpoint keeps."""
-        measured = {"epochs": self.epochs, "contention": self.contention}
+        measured = {"epochs": self.epochs, "contention": self.contention, "starts": self.starts}
         return {**measured, "data": self.data, "seconds": self.total_seconds, "memory": self.peak_memory_mb}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -204,3 +206,4 @@ class History(Checkpoint):
         self.data = state_dict.get("data")
         self.peak_memory_mb = state_dict.get("memory", 0.0)
         self.contention = list(state_dict.get("contention", [{}] * len(self.epochs)))
+        self.starts = list(state_dict.get("starts", [0]))

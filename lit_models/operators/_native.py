@@ -108,9 +108,11 @@ def vectors() -> str:
 @functools.cache
 def _say_slow() -> None:
     """Say once in a process that the times of operators mean little."""
+    compiled = any(Path(__file__).parent.glob("_passes.*"))
+    cure = "they fit neither this version nor this PyTorch's OpenMP; install again" if compiled else "install again"
     logging.getLogger("lit_models").warning(
         "involution, depthwise convolution and batch norm run without their compiled passes: times are not the "
-        "operators' best; install again with a C compiler"
+        f"operators' best; {cure} with a C compiler"
     )
 
 

@@ -126,5 +126,6 @@ def test_a_running_trial_tells_how_long_all_of_its_kind_take(tmp_path, monkeypat
     state.waiting = [trial for trial in state.waiting if trial.parameters["model"] == "A"]
     assert state._time_left() == "0:07:00 left"
     (tmp_path / first.name / process.LOG).write_text("testing · step 4/40\n")
+    assert state._time_left() == "0:07:00 left"  # its test says nothing of all: what its training said still holds
     state.seconds[runner.kind_of(first)] = [70.0]
     assert state._time_left() == "0:02:30 left"  # 10 s of this one and 70 s of each of the others

@@ -40,15 +40,15 @@ def test_the_shares_are_those_of_the_ticks(tmp_path, monkeypatch):
     nothing = [0] * 8
     proc(tmp_path, dict.fromkeys(("cpu", "cpu0", "cpu1", "cpu2"), nothing), {1: (0, 0, 0, 0, 0), 10: (1, 5, 5, 0, 0)})
     before = contention.look(tmp_path)
-    assert before == contention.Look(0, 0, 0, 10)
+    assert before == contention.Look(0, 0, 0, 10, cpus=2)
     # user, nice, system, idle, iowait, irq, softirq, steal; CPU 1 is not ours
     cpus = {"cpu0": [60, 0, 10, 20, 5, 1, 1, 3], "cpu1": [100, *nothing[1:]], "cpu2": [50, 10, 10, 30, 0, 0, 0, 0]}
     processes = {1: (0, 900, 0, 0, 0), 10: (1, 50, 10, 0, 10), 11: (10, 20, 0, 0, 0), 12: (11, 0, 10, 0, 0)}
     proc(tmp_path, {"cpu": nothing, **cpus}, {**processes, 13: (1, 500, 0, 0, 0)})
     after = contention.look(tmp_path)
-    assert after == contention.Look(total=200, busy=142, stolen=3, own=100)
+    assert after == contention.Look(total=200, busy=142, stolen=3, own=100, cpus=2)
     found = contention.between(before, after)
-    assert (found["others"], found["stolen"]) == ((142 - 90) / 200, 3 / 200)
+    assert (found["others"], found["stolen"], found["cpus"]) == ((142 - 90) / 200, 3 / 200, 2)
     monkeypatch.setattr(os, "getpid", lambda: 11)
     monkeypatch.setattr(os, "getppid", lambda: 10)
     assert contention.look(tmp_path).own == 30
@@ -64,7 +64,7 @@ def test_the_shares_are_those_of_the_ticks(tmp_path, monkeypatch):
 def test_where_the_system_tells_nothing_it_is_null(tmp_path, monkeypatch):
     assert contention.look(tmp_path) is None
     monkeypatch.delattr(os, "getloadavg", raising=False)
-    assert contention.between(None, None) == {"load": None, "others": None, "stolen": None}
+    assert contention.between(None, None) == {"load": None, "others": None, "stolen": None, "cpus": None}
     (tmp_path / "stat").write_text("cpu  of another system\n")
     assert contention.look(tmp_path) is None
 
@@ -114,6 +114,27 @@ def trial(epochs, inference=(0.0, 0.0), seconds=(4.0, 4.0, 4.0)):
     ],
 )
 def test_the_rule(record, expected):
+    assert contended(record) is expected
+
+
+@pytest.mark.parametrize(
+    ("others", "stolen", "cpus", "devices", "expected"),
+    [
+        (7 / 64, 0.0, 64, 1, False),  # seven trials on the other GPUs, each with a CPU busy
+        (0.9, 0.0, 64, 1, False),  # 6.4 CPUs are left
+        (0.999, 0.0, 64, 1, True),
+        (0.95, 0.0, 64, 1, False),
+        (0.95, 0.0, 64, 2, True),  # of two GPUs eight must be
+        (0.06, 0.0, 4, 1, True),  # none to spare
+        (0.06, 0.0, None, 1, True),  # a record of before
+        (0.1, 0.06, 64, 1, True),  # a hypervisor takes from all of them
+    ],
+)
+def test_beside_a_trial_on_a_gpu_others_may_have_the_cpus_that_it_leaves(others, stolen, cpus, devices, expected):
+    shares = {"load": 1.0, "others": others, "stolen": stolen, "cpus": cpus}
+    hardware = {**make().hardware, "accelerator": "cuda", "devices": devices}
+    history = [{"epoch": epoch, "seconds": 4.0} for epoch in range(3)]
+    record = make(history=history, contention={"epochs": [shares] * 3, "inference": shares}, hardware=hardware)
     assert contended(record) is expected
 
 

@@ -1,5 +1,6 @@
 """What a trial does for a GPU, as far as it shows without one."""
 
+import math
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -66,11 +67,44 @@ def test_a_compiled_maximum_has_a_gradient_in_half_precision():
     assert all(p.grad.isfinite().all() for p in net.parameters())
 
 
-def test_the_first_epoch_is_no_time_where_it_warms_up():
-    epochs = [9.0, 1.0, 2.0, 3.0]
-    assert seconds_of_an_epoch(epochs, warms_up=True) == 2.0
-    assert seconds_of_an_epoch(epochs, warms_up=False) == 2.5
-    assert seconds_of_an_epoch(epochs[:1], warms_up=True) == 9.0
+def test_how_a_gpu_computes_does_not_depend_on_what_was_set_before():
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32
+    try:
+        cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = False, False, True
+        hardware.fix_arithmetic()
+        assert (cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32) == (True, True, False)
+    finally:
+        cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = before
+
+
+@pytest.mark.parametrize(
+    ("seconds", "warm_ups", "compiled", "expected"),
+    [
+        ([9.0, 1.0, 2.0, 3.0], [0], False, 2.0),
+        ([9.0, 1.0, 2.0, 3.0], [], False, 2.5),
+        ([9.0, 1.0, 8.0, 3.0], [0, 2], True, 2.0),  # it went on after two epochs, and compiled again
+        ([9.0], [0], False, 9.0),
+        ([9.0], [0], True, math.nan),  # most of it was compiling
+        ([9.0, 8.0], [0, 1], True, math.nan),
+    ],
+)
+def test_an_epoch_that_warms_up_is_no_time(seconds, warm_ups, compiled, expected):
+    assert seconds_of_an_epoch(seconds, warm_ups, compiled) == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_trial_that_goes_on_knows_where_it_began(tmp_path):
+    history = saving.History(tmp_path)
+    trainer, device = SimpleNamespace(), SimpleNamespace(device=torch.device("cpu"))
+    history.on_train_start(trainer, device)
+    history.epochs, history.contention = [{"seconds": 9.0}, {"seconds": 1.0}], [{}, {}]
+    kept = history.state_dict()
+    again = saving.History(tmp_path)
+    again.load_state_dict(kept)
+    again.on_train_start(trainer, device)
+    assert again.starts == [0, 2]
+    again.load_state_dict({name: value for name, value in kept.items() if name != "starts"})  # of an earlier version
+    assert again.starts == [0]
 
 
 def test_an_epoch_is_timed_with_the_device_done(monkeypatch, tmp_path):
