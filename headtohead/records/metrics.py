@@ -215,11 +215,13 @@ INPAINTING = Kind(
         "test_images": Metric(),
     },
     unit="points of L1 error",
-    closer="the error in holes by their share of the image, and by whether they reach its edge",
+    closer="the error in holes, mean over images, by their share of the image, and by whether they reach its edge",
     note="Test images with holes that cover 10 to 50 % of each (task.hole_min to task.hole_max), the same for all; "
-    "mean ± standard deviation over n seeds. L1: mean absolute error in per cent of the range of the pixels, in the "
-    "holes and elsewhere. PSNR (of the mean squared error over all images) and SSIM: of the images whose holes alone "
-    "are filled. Interval: Student's t.",
+    "mean ± standard deviation over n seeds. L1: mean absolute error in per cent of the range of the pixels, over all "
+    "pixels in holes, so that an image counts by the size of its hole, and over all others. By group of holes, and in "
+    "the test set's part of an interval, each image counts once: such a mean is lower where small holes are filled "
+    "better. PSNR (of the mean squared error over all images) and SSIM: of the images whose holes alone are filled. "
+    "Interval: Student's t.",
 )
 KINDS = (CLASSIFICATION, INPAINTING)
 

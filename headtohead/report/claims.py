@@ -247,6 +247,11 @@ def name_of(row: Selector) -> str:
     return short(str(row.get("model", "")), {key: value for key, value in row.items() if key != "model"})
 
 
+def short_name(row: Selector) -> str:
+    """Return a row's name in words without the arguments that it leaves at their default."""
+    return name_of(row if isinstance(row, str) else {name: value for name, value in row.items() if value != DEFAULT})
+
+
 def named_rows(labels: Mapping[str, Selector], trials: Trials) -> dict[str, str]:
     """Return the names that a claim file gives to rows, by ``config_hash``, without those of rows that did not run.
 

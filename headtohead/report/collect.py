@@ -20,7 +20,7 @@ from headtohead.records.metrics import KINDS, Kind, kind_of, sizes, times
 from headtohead.records.record import HARDWARE, Record, RecordError
 from headtohead.report.labels import label_rows
 from headtohead.report.learning import by_chance, learned
-from headtohead.report.target import common_level, seconds_to, stated
+from headtohead.report.target import seconds_to, stated
 from headtohead.report.times import Again, read_again
 
 LEFT_OUT = "left_out.txt"
@@ -90,8 +90,8 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
 
     Args:
         trials: of a sweep.
-        target: share that validation must reach for ``target_seconds``; by default that of the sweep's file, else the
-            best whole per cent that every trial of that kind and data reached, if that is more than chance gives.
+        target: share that validation must reach for ``target_seconds``; by default that of the sweep's file. Without
+            either, ``target`` and ``target_seconds`` are empty.
 
     Raises:
         UsageError: chance gives ``target`` on one of the data sets.
@@ -107,16 +107,15 @@ def runs_table(trials: Trials, target: float | None = None) -> pd.DataFrame:
     )
     columns = ["model", "data", "seed", *sizes(), *metrics, *times(), "learned", "target", "epochs"]
     columns += [*HARDWARE, "contended", "config_hash", "commit", "trial"]
-    levels = _levels(trials)
-    given, target = target, stated(trials.name) if target is None else target
+    levels = stated(trials.name) if target is None else {kind.monitor: target for kind in KINDS}
     rows = []
     for (name, record), kind in zip(trials.records.items(), kinds, strict=True):
-        if target is not None and target <= by_chance(record):
+        level = levels.get(kind.monitor, math.nan) if kind else math.nan
+        if level <= by_chance(record):
             least = f"{by_chance(record):.3f}, which chance may give on {record.data}"
-            where = "--target" if given is not None else f"sweeps/{trials.name}.yaml: metric.target"
-            raise UsageError(f"{where}: must be more than {least}: got {target:g}")
-        level = levels.get((record.data, kind.main if kind else ""), math.nan)
-        rows.append({**_row(record, kind, level if target is None else target), "trial": name})
+            where = "--target" if target is not None else f"sweeps/{trials.name}.yaml: metric.target"
+            raise UsageError(f"{where}: must be more than {least}: got {level:g}")
+        rows.append({**_row(record, kind, level), "trial": name})
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(["data", "model", "config_hash", "seed"], kind="stable", ignore_index=True)
 
@@ -232,17 +231,6 @@ def _name_precisions(trials: Trials) -> None:
             ran = {"trainer.precision": precision_of(record)}
             key = records.config_hash({"recipe": recipe, **ran})
             trials.records[name] = replace(record, config={**record.config, **ran}, config_hash=key)
-
-
-def _levels(trials: Trials) -> dict[tuple[str, str], float]:
-    """Return the target of the trials of each data set and main metric, of those that learnt."""
-    groups: dict[tuple[str, str], list[Record]] = {}
-    for record in trials.records.values():
-        if (kind := kind_of(record.quality)) and learned(record):
-            groups.setdefault((record.data, kind.main), []).append(record)
-    kinds = {kind.main: kind for kind in KINDS}
-    levels = {key: common_level(alike, kinds[key[1]]) for key, alike in groups.items()}
-    return {key: level for key, level in levels.items() if not any(level <= by_chance(r) for r in groups[key])}
 
 
 def _row(record: Record, kind: Kind | None, level: float) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from functools import cached_property
 import pandas as pd
 
 from headtohead.records.looks import Looks
-from headtohead.records.metrics import Kind
+from headtohead.records.metrics import KINDS, Kind
 from headtohead.report import claims, judge, learning, scaling, times, tuning
-from headtohead.report.collect import Trials, mixed_hardware, mixed_images, runs_table
+from headtohead.report.collect import Trials, labels, mixed_hardware, mixed_images, runs_table
 from headtohead.report.ranks import Ranks, mean_ranks
 from headtohead.report.sentences import sentences
 from headtohead.report.summary import best_rows, by_kind, by_table, notes, summarize
@@ -120,6 +120,7 @@ class Comparison:
         judged: the claims about this sweep and what became of them.
         searches: what a search over recipes found for each architecture, if the sweep is one.
         curves: architectures over widths or shares of the data, where these vary.
+        not_run: a line for each stated question of which a pair has not run, with the names of those pairs.
     """
 
     trials: Trials
@@ -131,6 +132,7 @@ class Comparison:
     judged: list[judge.Judged] = field(default_factory=list)
     searches: Sequence[tuning.Search] = ()
     curves: Sequence[scaling.Family] = ()
+    not_run: Sequence[str] = ()
 
     @cached_property
     def csv(self) -> str:
@@ -151,12 +153,12 @@ class Comparison:
 
     @cached_property
     def verdicts(self) -> list[str]:
-        """The sentences of what the sweep is about, each question before its own."""
+        """The sentences of what the sweep is about, each question before its own; last what has not run yet."""
         lines = []
         for asked in self.headline:
             lines += [asked.ask] if asked.ask else []
             lines += asked.sentences
-        return lines
+        return [*lines, *self.not_run]
 
 
 def make_comparison(
@@ -172,7 +174,7 @@ def make_comparison(
         trials: with at least one record.
         target: see :func:`headtohead.report.collect.runs_table`.
         margin: what counts as equal in every question, instead of what stands in the claim file.
-        price: of an hour of the hardware, for the price of a trial and of the target.
+        price: of an hour of the hardware, for the price of a trial and, where one is stated, of the target.
         begin: is given the trials that are shown, before anything is compared.
 
     Raises:
@@ -204,7 +206,10 @@ def make_comparison(
     searches, curves = tuning.searches(trials), scaling.families(trials)
     parts = [_with_extra(part, searches, curves) for part in parts]
     said += tuning.notes(searches) + [scaling.sentence(f, one) for f in curves for one in f.crossings]
-    return Comparison(trials, runs, shown, summary, parts, said, judged, searches, curves)
+    not_run = _not_run(trials, runs, file)
+    if runs.target.isna().all():
+        runs = runs.drop(columns=["target", "target_seconds"])
+    return Comparison(trials, runs, shown, summary, parts, said, judged, searches, curves, not_run)
 
 
 def _with_extra(part: Part, searches: Sequence[tuning.Search], curves: Sequence[scaling.Family]) -> Part:
@@ -254,16 +259,36 @@ def find_pairs(trials: Trials, question: claims.Question) -> list[tuple[str, str
     return [found for pair in question.pairs for found in claims.find_pair(records, pair, question.data)]
 
 
+def _not_run(trials: Trials, runs: pd.DataFrame, file: claims.ClaimFile) -> list[str]:
+    """Return a line for each question of which a pair has no result yet, and which pairs these are."""
+    if not file.questions:
+        return []
+    records, names = list(trials.records.values()), labels(trials)
+    numbers = [name for kind in KINDS for name in kind.shown if name in runs]
+    measured = {name: set(runs.config_hash[runs[name].notna()]) for name in numbers}
+
+    def called(row: claims.Selector, data: str) -> str:
+        given = (name for name, one in file.labels.items() if one == row)
+        return names.get(claims.find_row(records, row, data) or "") or next(given, claims.short_name(row))
+
+    lines = []
+    for question in file.questions:
+        missing = []
+        for pair in question.pairs:
+            found = claims.find_pair(records, pair, question.data)
+            if not all(any(set(keys) <= measured.get(name, set()) for keys in found) for name in question.numbers):
+                missing.append(" against ".join(called(row, question.data) for row in pair))
+        if missing:
+            lines.append(f"{question.data}: {question.ask} Not run yet: {'; '.join(missing)}.")
+    return lines
+
+
 def _pair_notes(parts: Sequence[Part], looks: Looks | None) -> list[str]:
     pairs = [pair for part in parts for asked in (*part.questions, part.others) for pair in asked.pairs]
     if not pairs:
         return []
     lines = list(PAIR_NOTES)
-    if any(pair.difference is not None and not pair.difference.counted for pair in pairs):
-        lines.append(
-            "Test set not counted: these records do not keep every image's answer, so that the interval is over seeds "
-            "alone (Welch) and too narrow for a claim about new images."
-        )
+    lines += _not_counted(parts)
     if any(any(pair.never) for pair in pairs):
         lines.append(learning.RULE)
     if looks is not None:
@@ -274,4 +299,25 @@ def _pair_notes(parts: Sequence[Part], looks: Looks | None) -> list[str]:
         )
     if any(part.others.pairs and part.questions for part in parts):
         lines.append("Pairs that no question names are exploratory: a family of their own, to find what to ask next.")
+    return lines
+
+
+def _not_counted(parts: Sequence[Part]) -> list[str]:
+    """Name the numbers in which the test set is not counted, and say why."""
+    never: dict[str, None] = {}
+    some: dict[str, None] = {}
+    for part in parts:
+        for pair in (pair for asked in (*part.questions, part.others) for pair in asked.pairs):
+            if pair.difference is not None and not pair.difference.counted:
+                metric = part.kind.metrics[pair.number]
+                (some if metric.per_image else never)[metric.head] = None
+    end = "the interval is over seeds alone (Welch) and too narrow for a claim about new images."
+    lines = []
+    if never:
+        lines.append(f"Test set not counted in {', '.join(never)}: it is not kept of every image, so that {end}")
+    if some:
+        lines.append(
+            f"Test set not counted in {', '.join(some)} of pairs without ± test set: not all their records keep the "
+            f"answer to every image of one test set, so that {end}"
+        )
     return lines

@@ -11,7 +11,7 @@ from headtohead.records import files
 from headtohead.report import judge
 from headtohead.report.comparison import Comparison
 from headtohead.report.html import ENVIRONMENT, TEMPLATES, lead, sha256_of
-from headtohead.report.table import markdown
+from headtohead.report.table import markdown, plain
 
 
 def write_index(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
@@ -37,6 +37,7 @@ def write_index(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
         parts.append(f"## [{name}]({name}/table.md)\n\n{said}{' ' + judged if judged else ''}")
         if comparison.headline:
             parts.append(markdown([asked.verdicts for asked in comparison.headline], [], []).strip())
+        parts += [plain(line) for line in comparison.not_run]
     return [
         files.write_text(folder / "index.html", page + "\n"),
         files.write_text(folder / "README.md", "\n\n".join(parts) + "\n"),

@@ -10,7 +10,7 @@ from headtohead.records.record import Record
 
 RULE = (
     "A seed never learns if no epoch's validation accuracy is more than three standard errors above that of a network "
-    "that names one class for all images. Means, verdicts and times to a target are those of the seeds that learnt."
+    "that names one class for all images. Means and verdicts are those of the seeds that learnt."
 )
 FALLBACK = 5_000  # validation images, where the record does not say
 

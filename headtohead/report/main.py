@@ -74,8 +74,8 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--target",
         type=float,
-        help="share that validation must reach for the time to a target, such as 0.95 (default: metric.target "
-        "of the sweep's file, else the best whole per cent that all trials on the same data reach)",
+        help="share that validation must reach, such as 0.95: the table of costs says in how many seconds of training "
+        "it did (default: metric.target of the sweep's file; without either there is no such column)",
     )
     parser.add_argument(
         "--margin",
@@ -87,7 +87,7 @@ def _parser() -> OneLineParser:
         "--price-per-hour",
         type=positive,
         metavar="PRICE",
-        help="of the hardware, in any currency: the table of costs says the price of a trial and of the target",
+        help="of the hardware, in any currency: the table of costs says the price of a trial, and of a target",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(

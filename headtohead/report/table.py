@@ -101,11 +101,11 @@ def costs(data: str, rows: pd.DataFrame, narrow: bool = False) -> Grid:
     """Return the table of what the same rows cost; arguments as for :func:`quality`."""
     columns = [words("model", rows.model)]
     for name, cost in COSTS.items():
-        if narrow and not cost.narrow:
+        if (narrow and not cost.narrow) or (name == "target_seconds" and rows.target.isna().all()):
             continue
         texts = [_cost(name, row, narrow) for _, row in rows.iterrows()]
         head = cost.narrow if narrow else cost.head
-        if name == "target_seconds" and not math.isnan(rows.target.iloc[0]):
+        if name == "target_seconds":
             head = f"s to {rows.target.iloc[0]:.4g} %"
         comparable = cost.size or rows.hardware.nunique() == 1  # no model wins by a faster machine
         columns.append(_column(head, texts, rows[name], cost.goal if comparable else None))
@@ -235,12 +235,12 @@ def markdown(grids: Sequence[Grid], verdicts: Sequence[str], notes: Sequence[str
     parts = []
     for grid in grids:
         texts = [[_marked(cell) for cell in row] for row in grid.rows]
-        frame = pd.DataFrame(texts, columns=[_plain(column.head) for column in grid.columns])
+        frame = pd.DataFrame(texts, columns=[plain(column.head) for column in grid.columns])
         align = ["left" if column.words else "right" for column in grid.columns]
-        parts += [_plain(grid.title), frame.to_markdown(index=False, disable_numparse=True, colalign=align)]
+        parts += [plain(grid.title), frame.to_markdown(index=False, disable_numparse=True, colalign=align)]
     if verdicts:
-        parts.append("\n".join(f"- {_plain(line)}" for line in verdicts))
-    return "\n\n".join([*parts, "\n".join(f"{_plain(line)}  " for line in notes)]) + "\n"
+        parts.append("\n".join(f"- {plain(line)}" for line in verdicts))
+    return "\n\n".join([*parts, "\n".join(f"{plain(line)}  " for line in notes)]) + "\n"
 
 
 def latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
@@ -318,14 +318,14 @@ def _column(head: str, texts: Iterable[str], values: Iterable[float], goal: str 
 
 
 def _marked(cell: Cell) -> str:
-    return f"**{_plain(cell.text)}**" if cell.best else _plain(cell.text)
+    return f"**{plain(cell.text)}**" if cell.best else plain(cell.text)
 
 
 def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text in one line that Markdown does not take for a table's edge or for HTML."""
     return _line(text).replace("|", "\\|").replace("<", "&lt;")
 
@@ -343,8 +343,8 @@ def _interval(mean: float, half: float, digits: int) -> str:
 def _cost(name: str, row: pd.Series, narrow: bool) -> str:
     """Return a cost of a row of a summary."""
     cost, value = COSTS[name], float(row[name])
-    if name == "target_seconds" and row.reached < row.n and not math.isnan(row.target):
-        return f"{row.reached} of {row.n}" + ("" if narrow else " reach it")
+    if name == "target_seconds" and row.reached < row.n:
+        return f"{row.reached} of {row.n}" + ("" if narrow else " reached it")
     if math.isnan(value):
         return "–"
     text = _in_digits(cost, value)

@@ -67,7 +67,7 @@ def show(comparison: Comparison, paths: list[Path]) -> None:
     lines = comparison.verdicts or [alone if len(comparison.summary) == 1 else unasked]
     if comparison.judged:
         lines = [judge.in_words(comparison.judged), *lines]
-    questions = {asked.ask for asked in comparison.headline}
+    questions = {*(asked.ask for asked in comparison.headline), *comparison.not_run}
     for line in lines:
         indent = "" if line in questions else "  "
         print(textwrap.fill(line, min(WIDTH, console.width), initial_indent=indent, subsequent_indent=2 * indent))

@@ -1,27 +1,35 @@
 """The report in a headless Chromium: it opens from disk, sorts, shows every figure, and can be read by everyone.
 
-With ``SUITE_SCREENSHOTS=1`` the screenshots that are committed are made anew.
+With ``SUITE_SCREENSHOTS=1`` the screenshots that are committed are made anew. Each holds the hash of the page that
+it shows; tests/report/test_report.py compares that with the committed page.
 """
 
 import dataclasses
+import hashlib
+import io
 import os
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from headtohead.report.collect import collect
 from headtohead.report.comparison import make_comparison
 from headtohead.report.figures import draw_all
 from headtohead.report.html import html
+from headtohead.report.index import write_index
 from tests.conftest import ROOT
 from tests.records.examples import filled, make, other_config, save, with_accuracy
 
 COMMITTED = ROOT / "results" / "plain_vs_equivariant"
 DESKTOP, PHONE, NARROW = ({"width": width, "height": height} for width, height in ((1280, 900), (390, 844), (320, 640)))
-SCREENSHOTS = {
-    "report-desktop": {"viewport": DESKTOP},
-    "report-phone": {"viewport": PHONE},
-    "report-dark": {"viewport": DESKTOP, "color_scheme": "dark"},
+REPORT, INDEX = COMMITTED / "report.html", ROOT / "results" / "index.html"
+LOOKS = {
+    "desktop": {"viewport": DESKTOP},
+    "phone": {"viewport": PHONE},
+    "dark": {"viewport": DESKTOP, "color_scheme": "dark"},
 }
+SCREENSHOTS = {page.with_name(f"{page.stem}-{look}.png"): (page, look) for page in (REPORT, INDEX) for look in LOOKS}
 
 pytestmark = pytest.mark.slow
 
@@ -48,20 +56,26 @@ def texts(page, table, column):
     return page.locator(f"table[aria-labelledby={table}] tbody tr > :nth-child({column})").all_inner_texts()
 
 
-@pytest.mark.parametrize("name", SCREENSHOTS)
-def test_it_opens_and_looks_as_on_the_screenshots(open_page, tmp_path, name):
-    page = open_page(COMMITTED / "report.html", **SCREENSHOTS[name])
-    folder = COMMITTED if os.environ.get("SUITE_SCREENSHOTS") else tmp_path
-    page.screenshot(path=folder / f"{name}.png")
-    for path in (folder / f"{name}.png", COMMITTED / f"{name}.png"):
-        size = path.read_bytes()[16:24]  # width and height in a PNG's header
-        viewport = SCREENSHOTS[name]["viewport"]
-        assert size == viewport["width"].to_bytes(4, "big") + viewport["height"].to_bytes(4, "big")
+def hash_of(page):
+    return hashlib.sha256(page.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("path", SCREENSHOTS, ids=lambda path: path.stem)
+def test_it_opens_and_looks_as_on_the_screenshots(open_page, tmp_path, path):
+    shown, look = SCREENSHOTS[path]
+    page = open_page(shown, **LOOKS[look])
+    path = path if os.environ.get("SUITE_SCREENSHOTS") else tmp_path / path.name
+    of = PngInfo()
+    of.add_text("page", hash_of(shown))
+    Image.open(io.BytesIO(page.screenshot())).save(path, pnginfo=of, optimize=True)
+    with Image.open(path) as taken:
+        assert taken.size == tuple(LOOKS[look]["viewport"].values())
+        assert taken.text == {"page": hash_of(shown)}
     assert page.complaints == []
 
 
 def test_it_loads_nothing_and_shows_every_figure(open_page, several):
-    for path in (COMMITTED / "report.html", several):
+    for path in (REPORT, several):
         page = open_page(path)
         assert [url for url in page.asked if not url.startswith("data:")] == [path.resolve().as_uri()]
         assert page.complaints == []
@@ -70,7 +84,10 @@ def test_it_loads_nothing_and_shows_every_figure(open_page, several):
         assert min(widths) > 100
         assert page.evaluate("[...document.images].every((image) => image.alt.length > 0)")
     shown = len([path for path in COMMITTED.glob("*.png") if not path.name.startswith("report-")])
-    assert open_page(COMMITTED / "report.html").locator("figure img").count() == shown
+    assert open_page(REPORT).locator("figure img").count() == shown
+    page = open_page(INDEX)
+    assert page.asked == [INDEX.resolve().as_uri()]
+    assert page.complaints == []
 
 
 def test_a_click_sorts_and_another_turns_the_order(open_page, several):
@@ -99,7 +116,7 @@ def test_a_click_sorts_and_another_turns_the_order(open_page, several):
 
 
 def test_without_javascript_everything_but_sorting_is_there(open_page):
-    page = open_page(COMMITTED / "report.html", java_script_enabled=False)
+    page = open_page(REPORT, java_script_enabled=False)
     assert page.locator("th button").count() == 0
     best = make_comparison(collect(COMMITTED)).headline[0].sentences[0]
     assert page.locator("table[aria-labelledby=verdict-1]").is_visible()
@@ -111,25 +128,40 @@ def test_without_javascript_everything_but_sorting_is_there(open_page):
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE, NARROW], ids=["desktop", "phone", "narrow"])
 def test_nothing_sticks_out_of_the_page(open_page, several, viewport):
-    for path in (COMMITTED / "report.html", several):
+    for path in (REPORT, INDEX, several):
         page = open_page(path, viewport=viewport)
         page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
-def test_dark_is_dark(open_page):
+def test_on_a_desktop_no_table_of_verdicts_is_cut_off(open_page, tmp_path):
+    """Of the page as it is made now, of the committed sweeps with the longest names."""
+    sweeps = [make_comparison(collect(ROOT / "results" / name)) for name in (COMMITTED.name, "conv_vs_involution")]
+    pages = [write_index(sweeps, tmp_path)[0]]
+    for sweep in sweeps:
+        pages.append(tmp_path / f"{sweep.trials.name}.html")
+        pages[-1].write_text(html(sweep))
+    for path in pages:
+        page = open_page(path, viewport=DESKTOP)
+        tables = page.locator("h3[id^=verdict] + .scroll")
+        assert tables.count() >= 2
+        assert tables.evaluate_all("(all) => all.filter((one) => one.scrollWidth > one.clientWidth).length") == 0
+
+
+@pytest.mark.parametrize("path", [REPORT, INDEX], ids=lambda path: path.stem)
+def test_dark_is_dark(open_page, path):
     def light(page):
         return page.evaluate("getComputedStyle(document.body).backgroundColor")
 
-    assert light(open_page(COMMITTED / "report.html", color_scheme="light")) == "rgb(255, 255, 255)"
-    assert light(open_page(COMMITTED / "report.html", color_scheme="dark")) == "rgb(20, 23, 27)"
+    assert light(open_page(path, color_scheme="light")) == "rgb(255, 255, 255)"
+    assert light(open_page(path, color_scheme="dark")) == "rgb(20, 23, 27)"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing(open_page, several, scheme, viewport):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    for path in (COMMITTED / "report.html", several):
+    for path in (REPORT, INDEX, several):
         page = open_page(path, color_scheme=scheme, viewport=viewport)
         page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true; })")
         found = axe.run(page)

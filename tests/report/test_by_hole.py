@@ -18,6 +18,7 @@ from headtohead.report.write import markdown_of
 from tests.records.examples import filled, make, save
 
 SMALL, LARGE = "test_l1_hole_10_20", "test_l1_hole_40_50"
+OTHER = {"model": "ConvUNet", "config": {"model": "ConvUNet", "data": "CIFAR10"}, "config_hash": "1" * 8}
 GROUPS = {"10_20": [1, 1, 1, 0, 0, 0, 0], "40_50": [0, 0, 0, 1, 1, 1, 0]}
 
 
@@ -187,6 +188,26 @@ def test_a_table_of_its_own_folded_away(tmp_path):
         for shown in terminal("x", comparison.summary)
         for column in shown.renderables[1].columns
     )
+
+
+def test_notes_say_which_mean_is_which_and_what_is_kept_of_every_image(tmp_path):
+    """L1 in holes is kept of every image, L1 elsewhere of none: the note must not say that nothing is."""
+    errors = 0.05 + 0.01 * np.random.default_rng(0).random((2, 3, 40))
+    found = [
+        dataclasses.replace(
+            filled(seed, float(row.mean()), **(OTHER if index else {})), per_image=of_inpainter("t", row)
+        )
+        for index, rows in enumerate(errors)
+        for seed, row in enumerate(rows)
+    ]
+    comparison = make_comparison(collect(save(tmp_path, *found)))
+    counted = {pair.number: pair.difference.counted for pair in comparison.parts[0].others.pairs}
+    assert counted == {"test_l1_hole": True, "test_l1_valid": False}
+    (note,) = (note for note in comparison.notes if note.startswith("Test set not counted"))
+    assert note.startswith("Test set not counted in L1 valid: it is not kept of every image, so that")
+    text = markdown_of(comparison)
+    assert "over all pixels in holes, so that an image counts by the size of its hole" in text
+    assert "By group of holes, and in the test set's part of an interval, each image counts once" in text
 
 
 def test_records_without_them_have_no_such_table(tmp_path):

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from headtohead.report import claims
 from headtohead.report.collect import collect, labels
@@ -17,8 +18,7 @@ from headtohead.report.html import command, commands, html
 from headtohead.report.write import show
 from tests.conftest import ROOT
 from tests.records.examples import make, other_config, save, with_accuracy
-
-COMMITTED = ROOT / "results" / "plain_vs_equivariant"
+from tests.report.test_browser import COMMITTED, SCREENSHOTS, hash_of
 
 
 class Tables(HTMLParser):
@@ -63,7 +63,8 @@ def test_numbers_equal_runs_csv():
     mean, std = by_label.mean(numeric_only=True), by_label.std(numeric_only=True)
     alone = (runs.trials_at_once == 1) & ~runs.contended.eq(True)
     times = runs[alone].groupby("label").median(numeric_only=True)
-    (reached,) = (head for head in tables["table-1-2"][0] if head.startswith("s to "))
+    (seconds_to,) = (head for head in tables["table-1-2"][0] if head.startswith("s to "))
+    reached = by_label.target_seconds.count()
     quality = {row[0]: dict(zip(tables["table-1-1"][0], row, strict=True)) for row in tables["table-1-1"][1:]}
     costs = {row[0]: dict(zip(tables["table-1-2"][0], row, strict=True)) for row in tables["table-1-2"][1:]}
     assert list(quality) == list(costs) == mean.test_acc.sort_values(ascending=False).index.tolist()  # the best first
@@ -71,8 +72,10 @@ def test_numbers_equal_runs_csv():
         for head, name in {"0° %": "test_acc", "90° %": "test_acc_rot90", "calibration error %": "test_ece"}.items():
             assert quality[model][head] == f"{mean[name][model]:.2f} ± {std[name][model]:.2f}"
         assert costs[model]["parameters"] == f"{mean['params'][model]:,.0f}"
-        for head, name in {"s/epoch": "epoch_seconds", reached: "target_seconds"}.items():
-            if model in times.index:
+        for head, name in {"s/epoch": "epoch_seconds", seconds_to: "target_seconds"}.items():
+            if head == seconds_to and reached[model] < len(runs[runs.label == model]):
+                assert costs[model][head] == f"{reached[model]} of {len(runs[runs.label == model])} reached it"
+            elif model in times.index:
                 median = costs[model][head].partition(" (")[0].replace(",", "")  # the range beside it
                 assert float(median) == pytest.approx(times[name][model], rel=5e-3)
             else:
@@ -149,3 +152,10 @@ def test_the_report_is_linked_from_the_readme():
     readme = (ROOT / "README.md").read_text()
     assert "(results/plain_vs_equivariant/report.html)" in readme
     assert "(results/plain_vs_equivariant/report-desktop.png)" in readme
+
+
+@pytest.mark.parametrize("path", SCREENSHOTS, ids=lambda path: path.stem)
+def test_a_committed_screenshot_is_of_the_committed_page(path):
+    """Made by ``SUITE_SCREENSHOTS=1 pytest -m slow tests/report/test_browser.py`` after the pages are."""
+    with Image.open(path) as taken:
+        assert taken.text.get("page") == hash_of(SCREENSHOTS[path][0])

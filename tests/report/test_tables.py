@@ -21,7 +21,7 @@ COLUMNS = """model data seed params macs bytes
     val_acc test_acc test_acc_rot90 test_acc_rot180 test_acc_rot270 test_acc_rotation_sweep test_ece
     test_loss test_invariance_error test_images
     epoch_seconds total_seconds train_images_per_second inference_images_per_second latency_seconds peak_memory_mb
-    target_seconds learned target epochs
+    learned epochs
     device accelerator devices nodes host precision tf32 memory_format compiled images_on operators threads
     trials_at_once
     contended config_hash commit trial"""
@@ -155,7 +155,7 @@ def test_filled_holes_by_hand(tmp_path):
     assert cells["SSIM"] == "0.8123 ± 0.0000"
     assert cells["95 % interval, L1 hole"] == "5.52 to 10.48"
     assert "accuracy" not in text
-    assert any("in the holes" in note for note in notes(table))
+    assert any("over all pixels in holes" in note for note in notes(table))
 
 
 def test_the_smallest_error_in_holes_comes_first_and_is_bold(tmp_path):

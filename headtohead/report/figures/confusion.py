@@ -40,8 +40,9 @@ def confusion_matrices(group: Group) -> Iterator[Picture]:
     columns = min(COLUMNS, len(matrices))
     rows = math.ceil(len(matrices) / columns)
     room = 0.08 * min(LONGEST_NAME, max(map(len, names)))  # for the names of classes
+    named = 2 if rows > 1 and len(matrices) % columns else 1  # rows with names below: two where the last is not full
     with style(), matplotlib.rc_context({"axes.grid": False}):
-        canvas = Canvas(figsize=(1.4 + room + 2.9 * columns, 1.4 + room + 3.1 * rows), layout="constrained")
+        canvas = Canvas(figsize=(1.4 + room + 2.9 * columns, 1.4 + room * named + 3.1 * rows), layout="constrained")
         canvas.suptitle(textwrap.fill(title, 14 + 34 * columns))
         panels = list(canvas.subplots(rows, columns, squeeze=False).flat)
         for index, (axes, label) in enumerate(zip(panels, matrices, strict=False)):

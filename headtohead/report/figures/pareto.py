@@ -29,6 +29,8 @@ from headtohead.report.figures.groups import Floats, Group, band, has_numbers
 from headtohead.report.figures.style import COLORS, HEIGHT, LINES, MARKERS, WIDTH, Picture, Spot, log_ticks, style
 
 COSTS = {"params": "parameters", "macs": "MACs for one image", "time": "seconds per epoch"}
+FAR = 12  # points from a point to its name, from which on a line joins them
+CLEARER = 1.5  # times as far from a name as its own point every other is to be; else a line joins the two
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def pareto_fronts(group: Group) -> Iterator[Picture]:
         )
         title = f"{capital(called)} against {what}, {group.data}"
         with style():
-            canvas = Canvas(figsize=(WIDTH, HEIGHT + 0.05 * len(points.label)), layout="constrained")
+            canvas = Canvas(figsize=(WIDTH, HEIGHT + 0.12 * len(points.label)), layout="constrained")
             axes = canvas.subplots()
             axes.set_title(title, y=1)
             stairs = _scatter(axes, points, fronts, group)
@@ -218,7 +220,10 @@ def _scatter(axes: Axes, points: Points, fronts: Sequence[Front], group: Group) 
 
 
 def _name_points(canvas: Canvas, axes: Axes, points: Points, stairs: Sequence[Floats], share: Floats) -> None:
-    """Write each model's name, and how often it is on its front, near its point, where it covers nothing."""
+    """Write each model's name, and how often it is on its front, near its point, where it covers nothing.
+
+    A line joins the two where they are far apart, or where the name could be taken for another point's.
+    """
     often = ["" if math.isnan(of) else f" ({100 * of:.0f}\N{NO-BREAK SPACE}%)" for of in share]
     canvas.draw_without_rendering()  # sets where the axes lie, in pixels
     canvas.set_layout_engine("none")  # names are written where there is room, and move nothing
@@ -233,6 +238,7 @@ def _name_points(canvas: Canvas, axes: Axes, points: Points, stairs: Sequence[Fl
     for front in stairs:
         for (x, y), (next_x, next_y) in itertools.pairwise(axes.transData.transform(front)):
             taken += [Bbox([(x, y), (next_x, y)]).padded(scale), Bbox([(next_x, y), (next_x, next_y)]).padded(scale)]
+    names: list[Bbox] = []
     # the most crowded first: the others find a place more easily
     crowd = [float(np.sort(np.hypot(*(places - place).T))[1:4].sum()) for place in places]
     for i in sorted(range(len(places)), key=lambda i: crowd[i]):
@@ -243,42 +249,93 @@ def _name_points(canvas: Canvas, axes: Axes, points: Points, stairs: Sequence[Fl
             textcoords="offset points",
             fontsize=8,
             linespacing=1.0,
-            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3},
+            arrowprops={"arrowstyle": "-", "color": "#777777", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3},
         )
         text.set_in_layout(False)
         extent = Text.get_window_extent(text)  # an annotation's own counts its arrow
-        dx, dy, box = _free_place(places[i], extent.width, extent.height, frame, taken, scale)
-        taken.append(box.padded(scale))
+        others = np.delete(places, i, axis=0)
+        crossed = [*(Bbox([place, place]).padded(4 * scale) for place in others), *names]
+        dx, dy, box = _free_place(places[i], others, (extent.width, extent.height), frame, taken, crossed, scale)
+        names.append(box.padded(scale))
+        taken.append(names[-1])
         text.set_position((dx, dy))
         text.set_horizontalalignment(("right", "center", "left")[_sign(dx) + 1])
         text.set_verticalalignment(("top", "center", "bottom")[_sign(dy) + 1])
-        if math.hypot(dx, dy) < 12 and text.arrow_patch is not None:
-            text.arrow_patch.set_visible(False)
+        joined = _needs_line(dx, dy, box, places[i], others)
+        if joined:
+            taken += [Bbox([spot, spot]).padded(scale) for spot in _line(places[i], box)]
+        if text.arrow_patch is not None:
+            text.arrow_patch.set_visible(joined)
+
+
+def clearly_of(box: Bbox, own: Floats, others: Floats) -> bool:
+    """Tell whether a name is clearly nearer to its own point than to any other.
+
+    Args:
+        box: of the name.
+        own: the point, ``(2,)``.
+        others: all others, ``(n, 2)``.
+    """
+    points = np.vstack([own, others])
+    off = np.maximum(0, np.maximum(box.min - points, points - box.max))
+    far = np.hypot(*off.T)
+    return bool((far[1:] >= CLEARER * far[0]).all())
+
+
+def _needs_line(dx: float, dy: float, box: Bbox, own: Floats, others: Floats) -> bool:
+    return math.hypot(dx, dy) >= FAR or not clearly_of(box, own, others)
+
+
+def _line(own: Floats, box: Bbox) -> Floats:
+    """Return points of the line that joins a point and the middle of its name, but for those under the name."""
+    middle: Floats = np.asarray([box.min, box.max]).mean(0)
+    line: Floats = own + np.linspace(0, 1, 30)[:, None] * (middle - own)
+    return line[((line < box.min) | (line > box.max)).any(1)]
 
 
 def _free_place(
-    place: Floats, width: float, height: float, frame: Bbox, taken: list[Bbox], scale: float
+    place: Floats,
+    others: Floats,
+    size: tuple[float, float],
+    frame: Bbox,
+    taken: Sequence[Bbox],
+    crossed: Sequence[Bbox],
+    scale: float,
 ) -> tuple[float, float, Bbox]:
-    """Return the nearest offset in points from ``place``, and the box there, that overlaps least with what is taken."""
-    corners = np.array([box.extents for box in taken])
-    best: tuple[float, float, float, Bbox] | None = None
+    """Return the nearest offset in points from ``place``, and the box there, that overlaps least with what is taken.
+
+    Of those that overlap as little, the nearest that needs no line to its point. Other points and names, which are
+    ``crossed`` too, count for more, and a line through one of them as if a quarter of the box overlapped.
+    """
+    (width, height), corners, over = size, *(np.array([box.extents for box in boxes]) for boxes in (taken, crossed))
+    best: tuple[tuple[float, bool], float, float, Bbox] | None = None
     for distance in (7, 11, 16, 24, 34, 46, 60):
         for angle in np.deg2rad([0, 90, 270, 180, 45, 135, 225, 315, 20, 160, 200, 340, 70, 110, 250, 290]):
             dx, dy = distance * math.cos(angle), distance * math.sin(angle)
             left = place[0] + dx * scale - width * (1 - _sign(dx)) / 2
             bottom = place[1] + dy * scale - height * (1 - _sign(dy)) / 2
             box = Bbox.from_bounds(left, bottom, width, height)
-            across = np.minimum(box.x1, corners[:, 2]) - np.maximum(box.x0, corners[:, 0])
-            along = np.minimum(box.y1, corners[:, 3]) - np.maximum(box.y0, corners[:, 1])
-            covered = float((across.clip(min=0) * along.clip(min=0)).sum())
+            covered = _overlap(box, corners) + 10 * _overlap(box, over)
             if not (frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1):
                 covered += width * height
-            if best is None or covered < best[0]:
-                best = covered, dx, dy, box
-        if best is not None and best[0] == 0:
+            joined = _needs_line(dx, dy, box, place, others)
+            if joined:
+                spots = _line(place, box)[:, None]
+                through = (spots > over[:, :2]) & (spots < over[:, 2:])
+                covered += width * height / 4 * bool(through.all(2).any())
+            key = covered, joined
+            if best is None or key < best[0]:
+                best = key, dx, dy, box
+        if best is not None and (best[0] == (0, False) or (best[0][0] == 0 and distance >= FAR)):
             break
     assert best is not None
     return best[1:]
+
+
+def _overlap(box: Bbox, corners: Floats) -> float:
+    """Return how much of a box others cover, whose corners are ``(n, 4)``."""
+    sides = np.minimum(box.max, corners[:, 2:]) - np.maximum(box.min, corners[:, :2])
+    return float(sides.clip(min=0).prod(1).sum())
 
 
 def _sign(offset: float) -> int:

@@ -5,10 +5,14 @@ import itertools
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
+from headtohead.report.collect import collect
+from headtohead.report.comparison import make_comparison
 from headtohead.report.figures.frontier import pareto_front
 from headtohead.report.figures.groups import groups
-from headtohead.report.figures.pareto import cost_points
+from headtohead.report.figures.pareto import clearly_of, cost_points, pareto_fronts
+from tests.conftest import ROOT
 from tests.report.figures.trials import sweep, trial
 
 
@@ -83,3 +87,39 @@ def test_of_fifteen_models_no_name_covers_another(fifteen):
         assert not one.overlaps(other)
     frame = axes.get_window_extent()
     assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 + 1 for box in boxes)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "clear"),
+    [
+        ([-10, 5], [[135, 5]], True),  # 10 to the left of it, the other 15 to the right of it
+        ([-10, 5], [[134, 5]], False),
+        ([-10, 5], [[60, 16]], False),  # 6 above it
+        ([-10, 5], [[60, 5]], False),  # under it
+        ([-6, -8], [[60, 25], [126, -12]], False),  # 10 away by a corner, the others 15 and 13.4
+        ([-6, -8], [[60, 25], [129, -12]], True),  # the others 15 and 15
+        ([-10, 5], np.empty((0, 2)), True),
+    ],
+)
+def test_a_name_is_clearly_of_its_point_by_hand(own, others, clear):
+    assert clearly_of(Bbox([[0, 0], [120, 10]]), np.array(own), np.array(others)) is clear
+
+
+@pytest.fixture(scope="module")
+def committed():
+    """The fronts of a committed sweep with many points close together."""
+    (group,) = groups(make_comparison(collect(ROOT / "results" / "plain_vs_equivariant")).shown)
+    return list(pareto_fronts(group))
+
+
+def test_a_name_is_joined_to_its_point_unless_none_is_nearer(fifteen, committed, pair):
+    for picture in (fifteen["pareto_params"], *committed, pair["pareto_params"]):
+        picture.canvas.draw_without_rendering()
+        (axes,) = picture.canvas.axes
+        places = axes.transData.transform([text.xy for text in axes.texts])
+        assert len(places) == len(axes.texts) > 1
+        for index, text in enumerate(axes.texts):
+            box = Text.get_window_extent(text)
+            far = np.hypot(*np.maximum(0, np.maximum(box.min - places, places - box.max)).T)
+            assert far.argmin() == index or text.arrow_patch.get_visible(), (picture.name, text.get_text())
+    assert not any(text.arrow_patch.get_visible() for text in pair["pareto_params"].canvas.axes[0].texts)
