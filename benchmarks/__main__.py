@@ -49,6 +49,9 @@ def main(args: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--list", action="store_true", help="say what each measures, and stop")
     parser.add_argument("--device", default="cpu", help="of augmentations: where kornia works, such as cuda")
+    parser.add_argument(
+        "--page", type=Path, metavar="CSV", help="of augmentations: make their page of a table that was kept, no times"
+    )
     options = parser.parse_args(args)
     if options.list:
         for name in NAMES:
@@ -62,6 +65,8 @@ def main(args: Sequence[str] | None = None) -> int:
         given = " ".join(options.names)
         print(f"python -m benchmarks: --device: goes with augmentations alone: got {given}", file=sys.stderr)
         return 2
+    if options.page is not None:
+        return _page_of(options.page, names)
     try:
         torch.empty(0, device=options.device)
     except (RuntimeError, AssertionError) as error:
@@ -110,6 +115,45 @@ def keep(name: str, rows: Sequence[Row], commit: str, folder: Path = FOLDER) -> 
     return write_text(path, table.to_csv(index=False))
 
 
+def kept(path: Path, name: str) -> tuple[list[Row], str]:
+    """Return the rows of a benchmark in a file that :func:`keep` wrote, and on what hardware they were measured."""
+    table = pd.read_csv(path, keep_default_na=False, dtype=str)
+    table = table[table.benchmark == name]
+    rows = [
+        Row(
+            case=row["case"],
+            unit=row["unit"],
+            ours=float(row["ours"]),
+            peer=float(row["peer"]),
+            ratio=float(row["ratio"]),
+            low=float(row["low"]),
+            high=float(row["high"]),
+            target=row["target"],
+            met={"True": True, "False": False}.get(row["met"]),
+            note=row["note"],
+        )
+        for row in table.to_dict("records")
+    ]
+    return rows, "".join(table.hardware[:1])
+
+
+def _page_of(path: Path, names: Sequence[str]) -> int:
+    """Write the page of augmentations anew from a table; return the exit code."""
+    said = ""
+    if list(names) != ["augmentations"]:
+        said = f"goes with augmentations alone: got {' '.join(names)}"
+    elif not path.is_file():
+        said = f"no file {path}"
+    elif not (found := kept(path, "augmentations"))[0]:
+        said = f"{path} has no rows of augmentations"
+    else:
+        page = importlib.import_module("benchmarks.augmentations").page
+        print(write_text(FOLDER / "augmentations.md", page(*found)))
+    if said:
+        print(f"python -m benchmarks: --page: {said}", file=sys.stderr)
+    return 2 if said else 0
+
+
 def _benchmark(name: str, commit: str, **options: str) -> bool:
     """Run one benchmark, print and keep its rows; return whether it went well."""
     start = time.perf_counter()
@@ -127,7 +171,7 @@ def _benchmark(name: str, commit: str, **options: str) -> bool:
     path = keep(name, rows, commit)
     if page := getattr(module, "page", None):
         on = options.get("device", "cpu")
-        write_text(FOLDER / f"{name}{'-' + slug(on) if on != 'cpu' else ''}.md", page(rows, hardware()))
+        write_text(FOLDER / f"{name}{'-' + slug(on) if on != 'cpu' else ''}.md", page(*kept(path, name)))
     for row in rows:
         print(f"{name:<12} {in_words(row)}", flush=True)
     print(f"{'':<12} {time.perf_counter() - start:.0f} s; {path}", flush=True)

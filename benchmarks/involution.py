@@ -140,8 +140,10 @@ def run(tiny: bool = False) -> list[Row]:
         busy.start()
         time.sleep(0 if tiny else 3)  # it has to start
         beside = [milliseconds(ours) for _ in range(rounds)]
+        both = alternate(ours, peer, rounds)
         busy.kill()
         rows.append(compare(f"{case}, beside a busy process over alone", "ms", beside, alone, "share", 1 / 0.6))
+        rows.append(compare(f"{case}, over F.unfold, both beside a busy process", "ms", *both, "less", 1.0))
     rows.append(resnet_step("involution", 34, 3.5, tiny))
     if not tiny and Path("/proc/self/clear_refs").exists():
         peaks = [[peak_memory(name, shape)] for name in ("ours", "peer")]

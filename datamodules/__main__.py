@@ -1,6 +1,7 @@
 """Draws training images of a data set, as they are and as an augmentation makes them, each time anew.
 
 python -m datamodules CIFAR10 --augment=crop_flip
+python -m datamodules ImageFolder --root=flowers
 python -m datamodules mine.Own --augment='[flip, {class_path: kornia.augmentation.RandomErasing}]' --to=images.png
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -23,7 +25,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import datamodules
-from datamodules.augmentation import Augment
+from datamodules.augmentation import Augment, mixes
 from datamodules.image import ImageDataModule
 from datamodules.sources import DataUnavailable
 
@@ -51,12 +53,19 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("data", help="the name of a data set, or a class of yours by its dotted name")
     parser.add_argument("--augment", default="default", help="as --data.augment of a trial (default: the data set's)")
     parser.add_argument("--data_dir", default="data", help="where data sets are kept (default: data)")
+    parser.add_argument("--root", help="of ImageFolder: the folder of the images, as --data.root of a trial")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
     parser.add_argument("--to", type=Path, help="the PNG file (default: DATA-augmented.png)")
     options = parser.parse_args(args)
     try:
         kind = data_set(options.data)
-        data = kind(data_dir=options.data_dir, augment=parsed(options.augment))
+        root = inspect.signature(kind).parameters.get("root")
+        if root is None and options.root is not None:
+            raise ValueError(f"--root: is for ImageFolder: leave it out of {kind.__name__}")
+        if root is not None and root.default is root.empty and options.root is None:
+            raise ValueError(f"--root: {kind.__name__} needs the folder of its images, such as --root=flowers")
+        folder = {} if options.root is None else {"root": options.root}
+        data = kind(data_dir=options.data_dir, augment=parsed(options.augment), **folder)
         images = torch.from_numpy(data.loaded().train_images[:COLUMNS])
         torch.manual_seed(options.seed)
         picture = grid(data, images)
@@ -128,7 +137,12 @@ def grid(data: ImageDataModule, images: Tensor) -> Image.Image:
     Args:
         data: whose augmentation it is.
         images: ``(B, C, H, W)`` uint8.
+
+    Raises:
+        ValueError: the augmentation is none that a trial takes.
     """
+    if mixing := mixes(data.augment):
+        raise ValueError(f"--augment: {mixing} mixes images, and would have to mix their labels too")
     floats = images.float() / 255
     rows = [floats, *(data.augment(floats.clone()).clamp(0, 1) for _ in range(DRAWS))]  # clamped to be shown
     if any(row.shape != floats.shape for row in rows):

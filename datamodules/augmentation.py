@@ -67,6 +67,14 @@ def joined(parts: Sequence[Augment | nn.Module]) -> nn.Module:
     return modules[0] if modules else nn.Identity()
 
 
+def mixes(augment: nn.Module) -> str | None:
+    """Return the name of the part of an augmentation that mixes images with one another, whose labels would change."""
+    for part in augment.children() if type(augment) is K.AugmentationSequential else [augment]:
+        if any(isinstance(of, K.MixAugmentationBaseV2) and not isinstance(of, K.RandomJigsaw) for of in part.modules()):
+            return type(part).__name__
+    return None
+
+
 def move(augment: nn.Module, device: torch.device) -> None:
     """Move an augmentation's tensors to a device, where they are elsewhere.
 

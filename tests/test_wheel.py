@@ -1,5 +1,6 @@
 """The suite as a wheel: whole, and at work in an environment and a folder that know nothing of the repository."""
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import pytest
 import lit_models
 from tests.conftest import ROOT
 from tests.test_own_page import blocks
+from tests.tiny import COMMAND, a_sweep
 
 OPERATORS = "lit_models/operators"
 ROOMS = ("datamodules", "headtohead", "lit_models")
@@ -59,9 +61,14 @@ def test_the_wheel_holds_every_module_and_what_they_read(wheel):
 
 USE = """
 import torch
-from lit_models.operators import _native, involution2d
-kernel = torch.ones(1, 1, 9, 4, 4)
-print(_native.vectors() or "none", involution2d(torch.ones(1, 2, 4, 4), kernel).sum().item())
+from lit_models.operators import DepthwiseConv2d, _native, involution2d
+images, kernel = (torch.ones(shape, requires_grad=True) for shape in ((1, 2, 4, 4), (1, 1, 9, 4, 4)))
+layer = DepthwiseConv2d(2, 3, padding=1)
+torch.nn.init.ones_(layer.weight)
+torch.nn.init.zeros_(layer.bias)
+print(_native.vectors() or "none")
+for output, weight in ((involution2d(images, kernel), kernel), (layer(images), layer.weight)):
+    print(output.sum().item(), *(t.sum().item() for t in torch.autograd.grad(output.sum(), (images, weight))))
 """
 
 
@@ -72,10 +79,12 @@ def test_operators_of_a_wheel_run_with_and_without_a_compiler(tmp_path_factory, 
     place = tmp_path_factory.mktemp("unpacked")
     zipfile.ZipFile(path).extractall(place)
     compiled = list((place / OPERATORS).glob("_passes*.so"))
-    vectors, total = call(
+    vectors, *sums = call(
         sys.executable, "-c", f"import sys; sys.path.insert(0, {str(place)!r})\n{USE}", cwd=place
     ).split()
-    assert float(total) == 2 * 100  # two channels; the windows of a row of four hold 2 + 3 + 3 + 2 pixels
+    # two channels; the windows of a row of four hold 2 + 3 + 3 + 2 pixels: so many products are in all outputs, each of
+    # one pixel and one weight
+    assert [float(one) for one in sums] == [2 * 100] * 6
     if compiler is None and shutil.which(sysconfig.get_config_var("CC").split()[0]):
         assert len(compiled) == 1
         assert vectors in ("plain", "avx2", "avx512")
@@ -112,3 +121,19 @@ def test_installed_from_its_wheel_the_suite_runs_outside_the_repository(wheel, t
     (record,) = here.glob("runs/train/*/record.json")
     assert '"commit": ""' in record.read_text()
     assert (here / "results" / "train" / "report.html").read_text().endswith("</html>\n")
+
+    sweep = a_sweep(
+        model="{value: mine.Linear}", data="{value: my_data.Stripes}", data__val_size="{value: 500}",
+        trainer__devices="{value: 2}",
+    )  # fmt: skip
+    command = '["${env}", "${interpreter}", "-m", headtohead, train, fit, "${args}"]'
+    (here / "two.yaml").write_text(sweep.replace(COMMAND, command))
+    call(headtohead, "sweep", "two.yaml", cwd=here)
+    (path,) = here.glob("runs/two/*/record.json")
+    found = json.loads(path.read_text())
+    assert found["hardware"]["devices"] == 2
+    assert found["quality"]["test_images"] == 500
+    assert found["quality"]["test_acc"] > 0.9  # both ranks learnt, and from the user's files
+
+    # python -m looks in the current folder first; with -P it does not, and the user's own is found all the same
+    assert call(python, "-P", "-m", "datamodules", "my_data.Stripes", cwd=here) == "Stripes-augmented.png\n"

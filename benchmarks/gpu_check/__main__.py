@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -18,12 +18,13 @@ import torch
 from benchmarks.gpu_check import findings, involutions, right, speed, trials, waits
 from benchmarks.gpu_check.findings import Findings
 from benchmarks.timing import quiet
-from headtohead.cli.arguments import OneLineParser
+from headtohead.cli.arguments import OneLineParser, positive
 from headtohead.cli.output import lasting_output
 from headtohead.records.files import write_text
 from headtohead.trial.hardware import cores
 
 KEPT = 5.0  # seconds of the limit that are kept for the report
+LONGER = 4  # times as long: a CPU, which may be busy, only tries the check
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,23 @@ STAGES = {
     "involution-blocks": Stage(involutions.involution_blocks, 30, alone=True),
     "whole-steps": Stage(speed.whole_steps, 55, alone=True),
     "speed": Stage(speed.training, 80, alone=True),
-    "real": Stage(trials.real, 110, alone=True),
+    "real": Stage(trials.real, 80, alone=True),
     "compiled-speed": Stage(speed.compiled, 75, alone=True),
     "augmentations": Stage(speed.augmentations, 15, alone=True),
 }
+
+
+def whole(at_once: int) -> float:
+    """Return the seconds that all stages take where each takes all that it may, and so many run side by side."""
+    ends = [0.0] * at_once
+    for name in _longest_first(STAGES):
+        ends[ends.index(min(ends))] += STAGES[name].seconds  # the first that is free takes it
+    return max(ends) + sum(stage.seconds for stage in STAGES.values() if stage.alone) + KEPT
+
+
+def _longest_first(names: Iterable[str]) -> list[str]:
+    """Return those that run side by side; the long ones are not to begin last."""
+    return sorted((name for name in names if not STAGES[name].alone), key=lambda name: -STAGES[name].seconds)
 
 
 @lasting_output()
@@ -73,7 +87,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"all by default: {', '.join(STAGES)}")
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the check itself (default: cuda)")
     parser.add_argument("--tiny", action="store_true", help="sizes that prove nothing but that the check works")
-    parser.add_argument("--limit", type=float, default=360.0, help="seconds that all may take (default: 360)")
+    parser.add_argument("--limit", type=positive, help="seconds that all may take (default: what their own come to)")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu-check"), help="folder (default: runs/gpu-check)")
     options = parser.parse_args(args)
     for name in options.stages:
@@ -88,10 +102,10 @@ def main(args: Sequence[str] | None = None) -> int:
     for old in ("findings.jsonl", "log.txt"):
         (out / old).unlink(missing_ok=True)
     names = [name for name in STAGES if name in (options.stages or STAGES)]
-    check = Check(out, torch.device(options.device), options.tiny, begun + options.limit - KEPT)
-    side_by_side = [name for name in names if not STAGES[name].alone]
-    side_by_side.sort(key=lambda name: -STAGES[name].seconds)  # the long ones are not to begin last
-    check.run(side_by_side, at_once=max(1, cores() // 2) if options.device == "cuda" else 1)
+    at_once = max(1, cores() // 2) if options.device == "cuda" else 1
+    limit = options.limit or whole(at_once) * (1 if options.device == "cuda" else LONGER)
+    check = Check(out, torch.device(options.device), options.tiny, begun + limit - KEPT)
+    check.run(_longest_first(names), at_once)
     check.run([name for name in names if STAGES[name].alone], at_once=1)
     return check.report()
 
@@ -123,7 +137,7 @@ class Check:
         while waiting or running:
             while waiting and len(running) < at_once:
                 name = waiting.pop(0)
-                longer = 1 if self.device.type == "cuda" else 4  # a CPU, which may be busy, only tries the check
+                longer = 1 if self.device.type == "cuda" else LONGER
                 seconds = min(longer * STAGES[name].seconds, self.end - time.monotonic())
                 if seconds < 5:
                     self._findings(name, 0).note("Left out: no time was left.")

@@ -15,13 +15,13 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from datamodules.augmentation import mixes
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.trial.errors import is_out_of_memory
 from lit_models import Task, architectures
 from lit_models.facts import FACTS, NAMES, taken_by, takes_mask
 
 FROM_THE_DATA = frozenset(name for names in NAMES.values() for name in names)  # nobody needs to type these
-MIXES = K.MixAugmentationBaseV2  # but for one, they need more than the images
 ROUNDING = 1e-3  # of the largest output: float32 leaves less, what is wrong more
 OTHER_SEED = 20_260  # a trial's own is hardly ever this one
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -153,11 +153,11 @@ def _try_augmentation(augment: object, images: Tensor) -> None:
     """
     if not isinstance(augment, nn.Module):
         return
+    if mixer := mixes(augment):
+        raise UsageError(f"--data.augment: {mixer} mixes images, and would have to mix their labels too")
     shape, made, resizes = tuple(images.shape), images.clone(), ""
     for part in augment.children() if type(augment) is K.AugmentationSequential else [augment]:
         name, given = type(part).__name__, tuple(made.shape)
-        if any(isinstance(inner, MIXES) and not isinstance(inner, K.RandomJigsaw) for inner in part.modules()):
-            raise UsageError(f"--data.augment: {name} mixes images, and would have to mix their labels too")
         try:
             with _always(part):
                 made = part(made)

@@ -21,7 +21,7 @@ import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import torch
 import yaml
@@ -125,14 +125,14 @@ def _by_imagenet(options: argparse.Namespace, of_the_network: Sequence[str]) -> 
     if options.model is None or not options.image:
         raise CheckpointError(f"--{'image' if options.model else 'model'}: is needed with --weights")
     class_path = options.model if "." in options.model else f"lit_models.{options.model}"
-    given = [arg.removeprefix("--model.").partition("=") for arg in of_the_network]
-    arguments = {name: yaml.safe_load(value) for name, _, value in given}
+    arguments = dict(_argument(arg) for arg in of_the_network)
     weights = published(class_path, arguments)
     if weights is None:
-        raise CheckpointError(f"--model: torchvision has no weights of {options.model} as it is given here")
+        as_given = " ".join([options.model, *of_the_network])
+        raise CheckpointError(f"--model: torchvision has no weights of {as_given}")
     try:
         network: nn.Module = named(class_path)(**arguments).eval()
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # of anybody's constructor
         raise CheckpointError(f"--model: {options.model}: {one_line(error)}") from None
     if said := fill(network, find_weights(options.weights, class_path, arguments), options.model):
         raise CheckpointError(f"--weights: {said}")
@@ -146,6 +146,20 @@ def _by_imagenet(options: argparse.Namespace, of_the_network: Sequence[str]) -> 
             raise CheckpointError(f"--image: {path}: {reason}") from None
         print(f"{path}: {_in_words(network(pixels.unsqueeze(0)).softmax(1)[0], weights.meta['categories'])}")
     return 0
+
+
+def _argument(given: str) -> tuple[str, Any]:
+    """Return name and value of an argument of the network, ``--model.NAME=VALUE``.
+
+    Raises:
+        CheckpointError: the value is no YAML.
+    """
+    name, _, text = given.partition("=")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):  # the second of what looks like a date and is none
+        raise CheckpointError(f"{name}: must be a value in YAML, such as A or 10: got {text!r}") from None
+    return name.removeprefix("--model."), value
 
 
 def read_image(path: Path, data: ImageDataModule) -> Tensor:

@@ -70,7 +70,7 @@ def published(class_path: str, arguments: Mapping[str, Any]) -> WeightsEnum | No
     """
     module, _, name = class_path.rpartition(".")
     if name == "VGG" and module.partition(".")[0] == "lit_models":
-        layers = {"A": 11, "B": 13, "D": 16, "E": 19}.get(arguments.get("configuration", "D"))
+        layers = {"A": 11, "B": 13, "D": 16, "E": 19}.get(str(arguments.get("configuration", "D")))
         name = f"vgg{layers}{'_bn' if arguments.get('batch_norm') else ''}"
     elif not module.startswith("torchvision.models"):
         return None

@@ -2,13 +2,17 @@
 
 import importlib
 import math
+import os
+import re
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from benchmarks import NAMES, __main__, augmentations, group, involution
 from benchmarks.timing import Missing, Row, compare, rate
+from tests.conftest import ROOT
 
 SLOW = {"sweep", "ddp", "group"}  # they start processes, or import e2cnn, which computes its bases
 LONG = SLOW | {"train", "equivariant"}  # they train for seconds
@@ -41,6 +45,14 @@ def test_it_runs(name):
             assert row.ours > 0
             assert row.ratio > 0
         assert (row.target == "") == (row.met is None)
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="a busy process needs a core of its own")
+def test_involution_beside_a_busy_process_is_compared_with_unfolding_beside_it():
+    rows = {row.case.partition("fp32, ")[2]: row for row in involution.run(tiny=True)}
+    row = rows["over F.unfold, both beside a busy process"]
+    assert (row.target, row.unit) == ("at least 1×", "ms")
+    assert row.ratio == pytest.approx(row.peer / row.ours)
 
 
 @pytest.mark.slow
@@ -110,17 +122,69 @@ def test_what_is_not_installed_is_left_out_and_said(monkeypatch, capsys, workpla
     assert not list(workplace.iterdir())
 
 
-def test_the_documents_table_has_a_line_for_each_operation():
-    rows = [
-        compare(f"{name}, batch {batch}, {peer}", "ms/image", [ours], [theirs], "less")
+def augmentation_rows(peers=("torchvision", "albumentations")):
+    """The same times for each operation: kornia's by batch, those of a peer by batch, deviations in the note."""
+    times = {"torchvision": (4.0, 3.5, 3.0), "albumentations": (1.5, 1.5, 1.0)}
+    return [
+        compare(
+            f"{name}, batch {batch}, {peer}", "ms/image", [ours], [theirs], "less",
+            note=f"± {ours / 10} and ± {theirs / 100:.3f}; the document has 1 and 2",
+        )
         for name in augmentations.OPERATIONS
-        for batch, ours in zip(augmentations.BATCHES, (3.0, 2.0, 0.5), strict=True)
-        for peer, theirs in (("torchvision", 4.0), ("albumentations", 1.5))
+        for peer in peers
+        for batch, ours, theirs in zip(augmentations.BATCHES, (3.0, 2.0, 0.5), times[peer], strict=True)
+    ]  # fmt: skip
+
+
+def test_the_documents_table_has_a_line_for_each_operation():
+    lines = augmentations.page(augmentation_rows(), "some processor").splitlines()
+    crops = [line for line in lines if line.startswith("| RandomCrop |")]
+    kornia = "3 ± 0.3 (3.84 ± 3.07) | 2 ± 0.2 (0.16 ± 1.17) | 0.5 ± 0.05 (0.08 ± 9.42)"
+    assert crops == [
+        f"| RandomCrop | 4 ± 0.04 (4.09 ± 3.41) | 1.5 ± 0.015 (4.03 ± 4.94) | {kornia} |",
+        # 4 / 3, 3.5 / 2 and 3 / 0.5 at equal batch; 4 / 0.5 of one image against 128, as 4.09 / 0.08
+        "| RandomCrop | 1.33 | 1.75 | 6 | 0.5 | 0.75 | 2 | 8 (51.1) |",
     ]
-    lines = augmentations.page(rows, "some processor").splitlines()
-    assert "| RandomCrop | 4 (4.09) | 1.5 (4.03) | 3 (3.84) | 2 (0.16) | 0.5 (0.08) | 8 (51.1) |" in lines
-    alone = [row for row in rows if "albumentations" not in row.case]
-    assert "| RandomCrop | 4 (4.09) | 3 (3.84) | 2 (0.16) | 0.5 (0.08) | 8 (51.1) |" in augmentations.page(alone, "x")
+    heads = [line for line in lines if line.startswith("| operation |")]
+    assert heads == [
+        "| operation | torchvision, batch 1 | albumentations, batch 1 "
+        "| kornia, batch 1 | kornia, batch 32 | kornia, batch 128 |",
+        "| operation | torchvision, batch 1 | torchvision, batch 32 | torchvision, batch 128 | albumentations, batch 1 "
+        "| albumentations, batch 32 | albumentations, batch 128 | torchvision, batch 1, over kornia, batch 128 |",
+    ]
+    alone = augmentations.page(augmentation_rows(["torchvision"]), "x")
+    assert f"| RandomCrop | 4 ± 0.04 (4.09 ± 3.41) | {kornia} |" in alone
+    assert "| RandomCrop | 1.33 | 1.75 | 6 | 8 (51.1) |" in alone
+
+
+def test_the_page_of_augmentations_is_made_of_the_table_that_was_kept(monkeypatch, capsys, workplace):
+    path = __main__.keep("augmentations", augmentation_rows(), "abc", workplace)
+    assert __main__.main(["augmentations", f"--page={path}"]) == 0
+    page = __main__.FOLDER / "augmentations.md"
+    assert capsys.readouterr().out == f"{page}\n"
+    assert page.read_text() == augmentations.page(augmentation_rows(), __main__.hardware())
+
+
+def test_the_committed_page_is_that_of_the_committed_table():
+    page = (ROOT / __main__.FOLDER / "augmentations.md").read_text()
+    tables = [__main__.kept(path, "augmentations") for path in (ROOT / __main__.FOLDER).glob("*.csv")]
+    assert page in [augmentations.page(*table) for table in tables if table[0]]
+    assert "| RandomPerspective | 1.68 ± 0.34 (4.88 ± 1.82) |" in page
+    assert re.search(r"\| RandomPerspective .* 19\.1 \|.* 38\.9 \(24\.4\) \|", page)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["overhead", "--page=a.csv"], "goes with augmentations alone: got overhead"),
+        (["augmentations", "--page=a.csv"], "no file a.csv"),
+        (["augmentations", "--page=empty.csv"], "empty.csv has no rows of augmentations"),
+    ],
+)
+def test_a_page_that_cannot_be(args, said, capsys, workplace):
+    Path("empty.csv").write_text("benchmark,hardware\n")
+    assert __main__.main(args) == 2
+    assert capsys.readouterr().err == f"python -m benchmarks: --page: {said}\n"
 
 
 @pytest.mark.parametrize(

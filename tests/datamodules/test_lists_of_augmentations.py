@@ -61,11 +61,21 @@ REFUSED = {  # what the command line says of them
     "RandomDissolving": "RandomDissolving: No module named 'diffusers'",
     "RandomFisheye": "RandomFisheye needs center_x, center_y, gamma",
 }
+OTHERS = {  # policies, and what takes tensors, which a function gives it
+    "AutoAugment": {"class_path": "kornia.augmentation.auto.AutoAugment", "init_args": {"policy": "cifar10"}},
+    "RandAugment": {"class_path": "kornia.augmentation.auto.RandAugment", "init_args": {"n": 2, "m": 10}},
+    "TrivialAugment": {"class_path": "kornia.augmentation.auto.TrivialAugment"},
+    "RandomFisheye": {"class_path": f"{__name__}.fisheye"},
+}
 MIXES = ["RandomMixUpV2", "RandomCutMixV2", "RandomMosaic", "RandomTransplantation", "PatchMix"]
 BASES = {"AugmentationBase2D", "GeometricAugmentationBase2D", "IntensityAugmentationBase2D"}
 BASES |= {"RigidAffineAugmentationBase2D"}
 KINDS = {name: kind for name, kind in vars(K).items() if inspect.isclass(kind)}
 SINGLE = [n for n, k in KINDS.items() if issubclass(k, K.AugmentationBase2D) and n not in BASES] + ["RandomJigsaw"]
+
+
+def fisheye() -> nn.Module:
+    return K.RandomFisheye(*(torch.tensor(pair) for pair in ([-0.3, 0.3], [-0.3, 0.3], [0.9, 1.0])), p=1.0)
 
 
 def parsed(*elements):
@@ -115,6 +125,25 @@ def test_each_takes_a_batch_and_changes_each_image_in_its_own_way(name):
         assert made.isfinite().all()
         differ |= not torch.equal(made[0], made[1])
     assert differ == (name not in SAME_FOR_ALL)
+
+
+@pytest.mark.parametrize("before", [[], ["flip"]])
+@pytest.mark.parametrize("name", OTHERS)
+def test_policies_and_what_a_function_builds_change_images_too(name, before):
+    torch.manual_seed(1)
+    data = training(parsed(*before, OTHERS[name]))
+    assert type([*data.augment.children()][1] if before else data.augment).__name__ == name
+    _try_augmentation(data.augment, images().float() / 255)
+    changed = differ = 0
+    for _ in range(30):
+        made = seen(data, images(4))
+        assert made.shape == (4, 3, 32, 32)
+        assert not made.requires_grad  # kornia keeps parameters for those who learn a policy
+        assert 0 <= made.min() <= made.max() <= 1
+        changed += not torch.equal(made, images(4) / 255)
+        differ += len({image.numpy().tobytes() for image in made}) > 1
+    assert changed > 20
+    assert differ > 5  # strengths and signs are drawn for each image
 
 
 @pytest.mark.parametrize("name", RESIZES)
@@ -214,7 +243,7 @@ def test_tensors_move_and_draws_do_not():
 
 def test_every_element_in_the_table_of_the_docs_works():
     table = re.findall(r"^\| ([^|-]+?) \| (.+) \|$", (ROOT / "docs" / "augmentation.md").read_text(), re.MULTILINE)[1:]
-    assert len(table) == 15
+    assert len(table) == 18
     for operation, said in table:
         elements = [yaml.safe_load(one) for one in re.findall(r"`([^`]+)`", said)]
         together = [elements] if "then" in said else [[one] for one in elements]

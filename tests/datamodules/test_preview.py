@@ -1,10 +1,17 @@
 """``python -m datamodules``: a picture of images before and after augmentation."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from datamodules.__main__ import COLUMNS, DRAWS, GAP, main
+from datamodules.__main__ import COLUMNS, DRAWS, GAP, main, parsed
+from headtohead.cli.errors import UsageError
+from headtohead.trial.networks import _try_augmentation
+from tests.datamodules.test_lists_of_augmentations import MIXES, NEEDS
 from tests.tiny import Few, Tiny
 
 
@@ -30,9 +37,25 @@ def test_the_first_row_is_the_images_and_those_below_are_flipped_or_not(workplac
     assert 0 < sum(flipped) < len(flipped)
 
 
+def test_a_folder_of_images_is_drawn(workplace, capsys):
+    bright = {"dark": 20, "light": 230}
+    for name, value in bright.items():
+        Path("mine", name).mkdir(parents=True)
+        for index in range(12):
+            Image.new("RGB", (80, 80), (value, value, index)).save(f"mine/{name}/{index:02}.png")
+    assert main(["ImageFolder", "--root=mine", "--augment=none"]) == 0
+    assert capsys.readouterr().out == "ImageFolder-augmented.png\n"
+    rows = drawn("ImageFolder-augmented.png", 64)
+    assert all((one == other).all() for row in rows[1:] for one, other in zip(rows[0], row, strict=True))
+    assert {int(image[0, 0, 0]) for image in rows[0]} == {20}  # the first of the training images, which are in order
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
+        (["ImageFolder"], "--root: ImageFolder needs the folder of its images, such as --root=flowers"),
+        (["ImageFolder", "--root=nowhere"], "root must be a folder: there is no nowhere"),
+        (["tests.tiny.Few", "--root=."], "--root: is for ImageFolder: leave it out of Few"),
         (
             ["CIFAR"],
             "DATA: no data set is named 'CIFAR'; there are CIFAR10, CIFAR100, FashionMNIST, ImageFolder, MNIST",
@@ -60,3 +83,17 @@ def test_what_cannot_be_is_said_in_one_line(workplace, capsys, args, said):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"datamodules: {said}")
     assert not list(workplace.iterdir())
+
+
+@pytest.mark.parametrize("name", [*MIXES, "RandomJigsaw"])
+def test_what_mixes_images_is_refused_in_the_words_of_a_trial(workplace, capsys, name):
+    given = f"[flip, {{class_path: kornia.augmentation.{name}, init_args: {json.dumps(NEEDS.get(name, {}))}}}]"
+    try:
+        _try_augmentation(Few(augment=parsed(given)).augment, torch.rand(2, 3, 32, 32))
+        trials = ""
+    except UsageError as refused:
+        trials = str(refused)
+    code = main(["tests.tiny.Few", f"--augment={given}"])
+    said = capsys.readouterr().err.strip()
+    assert (code, said) == ((2, trials.replace("--data.augment", "datamodules: --augment")) if trials else (0, ""))
+    assert bool(trials) == (name in MIXES)

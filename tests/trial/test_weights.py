@@ -170,10 +170,24 @@ def test_imagenets_classes_by_vgg_as_by_torchvisions(kitten, capsys):
         ([], "--model: is needed with --weights"),
         (["--model=VGG"], "--image: is needed with --weights"),
         (["--model=VGG", "--image=kitten.png", "--data=MNIST"], "--data: is for a checkpoint: leave it out"),
-        (["--model=CNN", "--image=kitten.png"], "--model: torchvision has no weights of CNN as it is given here"),
+        (["--model=CNN", "--image=kitten.png"], "--model: torchvision has no weights of CNN"),
+        *(
+            (
+                ["--model=VGG", f"--model.configuration={value}", "--image=kitten.png"],
+                f"--model: torchvision has no weights of VGG --model.configuration={value}",
+            )
+            for value in ("C", "[A]", "{A: 1}", "")
+        ),
+        *(
+            (
+                ["--model=VGG", f"--model.configuration={value}", "--image=kitten.png"],
+                f"--model.configuration: must be a value in YAML, such as A or 10: got '{value}'",
+            )
+            for value in ("[A", "2001-99-99", "!!python/name:os.system")
+        ),
         (
-            ["--model=VGG", "--model.configuration=C", "--image=kitten.png"],
-            "--model: torchvision has no weights of VGG",
+            ["--model=torchvision.models.squeezenet1_1", "--model.num_classes=-1", "--image=kitten.png"],
+            "--model: torchvision.models.squeezenet1_1: ",
         ),
         (
             ["--model=torchvision.models.squeezenet1_1", "--image=kitten.png"],

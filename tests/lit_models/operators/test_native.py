@@ -161,7 +161,14 @@ def test_the_same_bits_for_any_number_of_threads(batch, channels_last):
         assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
 
 
-def test_without_a_compiler_the_same_comes_out_and_it_is_said_once(monkeypatch, caplog):
+@pytest.mark.parametrize(
+    ("there", "cure"),
+    [
+        (None, "install again with a C compiler"),
+        ("_passes.so", "they fit neither this version nor this PyTorch's OpenMP; install again with a C compiler"),
+    ],
+)
+def test_without_a_compiler_the_same_comes_out_and_it_is_said_once(monkeypatch, caplog, tmp_path, there, cure):
     def results():
         x, kernel = arguments(6, 2, 3, 2, 7, 8, dtype=torch.float32)
         weight, bias = torch.ones(6, 1, 3, 3), torch.zeros(6)
@@ -172,12 +179,15 @@ def test_without_a_compiler_the_same_comes_out_and_it_is_said_once(monkeypatch, 
 
     before = results()
     monkeypatch.setattr(_native, "_library", lambda: None)
+    monkeypatch.setattr(_native, "__file__", str(tmp_path / "_native.py"))
+    if there:
+        (tmp_path / there).touch()
     _native._say_slow.cache_clear()
     with caplog.at_level(logging.WARNING, "lit_models"):
         after = results()
     assert _native.vectors() == ""
     assert [record.getMessage().count("\n") for record in caplog.records] == [0]
-    assert "times are not the operators' best; install again with a C compiler" in caplog.text
+    assert f"times are not the operators' best; {cure}" in caplog.text
     for one, two in zip(before, after, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5)
 
