@@ -64,7 +64,7 @@ def test_a_row_of_a_sweep_each_is_timed_and_the_ratio_printed(trained, monkeypat
     kept = json.loads((trained / times.FILE).read_text())
     assert sorted(kept["rows"]) == ["FCNet-0", "SimpleCNN-0"]  # a trial of each row
     assert all(len(row[name]) == 3 for row in kept["rows"].values() for name in times.AGAIN)
-    assert (kept["left_out"], set(kept["contention"])) == ({}, {"load", "others", "stolen"})
+    assert (kept["left_out"], set(kept["contention"])) == ({}, {"load", "others", "stolen", "cpus"})
     out = capsys.readouterr().out
     said = f"on {re.escape(kept['hardware'])} on {kept['date']}(, while others .*)?: ratios with 95 % intervals"
     assert re.search(said, out)
