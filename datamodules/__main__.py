@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import datamodules
-from datamodules.augmentation import Augment, mixes
+from datamodules.augmentation import Augment, mixing
 from datamodules.image import ImageDataModule
 from datamodules.sources import DataUnavailable
 
@@ -141,8 +141,8 @@ def grid(data: ImageDataModule, images: Tensor) -> Image.Image:
     Raises:
         ValueError: the augmentation is none that a trial takes.
     """
-    if mixing := mixes(data.augment):
-        raise ValueError(f"--augment: {mixing} mixes images, and would have to mix their labels too")
+    if said := mixing(data.augment):
+        raise ValueError(f"--augment: {said}")
     floats = images.float() / 255
     rows = [floats, *(data.augment(floats.clone()).clamp(0, 1) for _ in range(DRAWS))]  # clamped to be shown
     if any(row.shape != floats.shape for row in rows):

@@ -67,11 +67,11 @@ def joined(parts: Sequence[Augment | nn.Module]) -> nn.Module:
     return modules[0] if modules else nn.Identity()
 
 
-def mixes(augment: nn.Module) -> str | None:
-    """Return the name of the part of an augmentation that mixes images with one another, whose labels would change."""
+def mixing(augment: nn.Module) -> str | None:
+    """Say which part of an augmentation mixes images with one another, whose labels would change; None if none does."""
     for part in augment.children() if type(augment) is K.AugmentationSequential else [augment]:
         if any(isinstance(of, K.MixAugmentationBaseV2) and not isinstance(of, K.RandomJigsaw) for of in part.modules()):
-            return type(part).__name__
+            return f"{type(part).__name__} mixes images, and would have to mix their labels too"
     return None
 
 

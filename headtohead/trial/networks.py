@@ -15,7 +15,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from datamodules.augmentation import mixes
+from datamodules.augmentation import mixing
 from headtohead.cli.errors import UsageError, one_line
 from headtohead.trial.errors import is_out_of_memory
 from lit_models import Task, architectures
@@ -153,8 +153,8 @@ def _try_augmentation(augment: object, images: Tensor) -> None:
     """
     if not isinstance(augment, nn.Module):
         return
-    if mixer := mixes(augment):
-        raise UsageError(f"--data.augment: {mixer} mixes images, and would have to mix their labels too")
+    if said := mixing(augment):
+        raise UsageError(f"--data.augment: {said}")
     shape, made, resizes = tuple(images.shape), images.clone(), ""
     for part in augment.children() if type(augment) is K.AugmentationSequential else [augment]:
         name, given = type(part).__name__, tuple(made.shape)

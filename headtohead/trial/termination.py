@@ -45,6 +45,7 @@ class Termination(Callback):
         if trainer.world_size > 1 and not self._watched:
             self._watched = True
             self._watch(trainer)
+            # ignored: of this one loop alone the method is replaced; a loop of our own would need all of its settings
             trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
 
     # Lightning installs its own before each of these; a fit begins with a validation, to check that it works

@@ -130,3 +130,30 @@ def test_the_seed_of_inn_that_never_learns():
     )
     assert len(others) == 11
     assert said in (ROOT / "README.md").read_text()
+
+
+def test_the_one_seed_of_each_operator():
+    """Ten epochs of ResNet-8, which no verdict is about yet: what two pages say of them, beside the first edition's."""
+    summary = committed("conv_vs_involution").summary.set_index("model")
+    conv, separable, involution = (
+        summary.loc[f"ResNet {name}"] for name in ("conv ×16", "separable ×46", "involution ×34")
+    )
+    then = (
+        summary.loc["ResNet involution ×34, 3 epochs"].epoch_seconds
+        / summary.loc["ResNet conv ×16, 3 epochs"].epoch_seconds
+    )
+    said = (
+        f"convolution {conv.test_acc:.1f} %, separable {separable.test_acc:.1f} %, "
+        f"involution {involution.test_acc:.1f} %, "
+        f"at {conv.epoch_seconds:.0f}, {separable.epoch_seconds:.0f} and {involution.epoch_seconds:.0f} s an epoch"
+    )
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert said in readme
+    slower = involution.epoch_seconds / conv.epoch_seconds
+    assert (
+        f"involution takes {slower:.1f} times as long as convolution, where the first edition's took {then:.1f} times"
+        in readme
+    )
+    page = (ROOT / "results" / "benchmarks" / "README.md").read_text()
+    assert f"| {involution.epoch_seconds:.0f} | {slower:.2f} × |" in page
+    assert f"| {separable.epoch_seconds:.0f} | {separable.epoch_seconds / conv.epoch_seconds:.2f} × |" in page

@@ -103,6 +103,10 @@ def test_a_trial_that_goes_on_knows_where_it_began(tmp_path):
     again.load_state_dict(kept)
     again.on_train_start(trainer, device)
     assert again.starts == [0, 2]
+    third = saving.History(tmp_path)
+    third.load_state_dict({**again.state_dict(), "epochs": [{"seconds": 1.0}] * 3})
+    third.on_train_start(trainer, device)
+    assert third.starts == [0, 2, 3]
     again.load_state_dict({name: value for name, value in kept.items() if name != "starts"})  # of an earlier version
     assert again.starts == [0]
 
