@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from lit_models.architectures._choices import Activation, Pooling, activations, poolings
-from lit_models.operators import _check
+from lit_models.operators import Dropout, _check
 
 
 class CifarCNN(nn.Module):
@@ -62,12 +62,12 @@ class CifarCNN(nn.Module):
             *_block(4 * width, 8 * width, 8 * width, acted, pooled),
         )
         self.head = nn.Sequential(
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(8 * width * (image_size // 8) ** 2, hidden),
             acted(),
             nn.Linear(hidden, hidden // 2),
             acted(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(hidden // 2, num_classes),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from lit_models.architectures._choices import Activation, Pooling, activations, poolings
-from lit_models.operators import _check
+from lit_models.operators import Dropout, _check
 
 
 class ConvNet(nn.Module):
@@ -60,7 +60,7 @@ class ConvNet(nn.Module):
             pooled(2),
         )
         self.head = nn.Sequential(
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(2 * width * (image_size // 4) ** 2, hidden),
             nn.Linear(hidden, num_classes),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lit_models.operators import GroupBatchNorm, GroupMaxPool2d, GroupPool, P4ConvP4, P4ConvZ2, _check
+from lit_models.operators import Dropout, GroupBatchNorm, GroupMaxPool2d, GroupPool, P4ConvP4, P4ConvZ2, _check
 from lit_models.operators.batch_norm import NormedSequential
 
 
@@ -48,10 +48,10 @@ class P4CNN(nn.Module):
         _check.below_one(dropout=dropout, hint="the authors' code has 0")
         self.features = NormedSequential(
             *_layer(P4ConvZ2(in_channels, width, 3)),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             *_layer(P4ConvP4(width, width, 3)),
             GroupMaxPool2d(2),
-            *(part for _ in range(4) for part in (*_layer(P4ConvP4(width, width, 3)), nn.Dropout(dropout))),
+            *(part for _ in range(4) for part in (*_layer(P4ConvP4(width, width, 3)), Dropout(dropout))),
         )
         self.top = P4ConvP4(width, num_classes, 4)
         self.pool = GroupPool()

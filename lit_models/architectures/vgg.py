@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from lit_models.architectures._choices import Activation, Pooling, activations, poolings
-from lit_models.operators import _check
+from lit_models.operators import Dropout, _check
 
 # Per stage, each of which ends in a pooling: the kernel sizes of its convolutions (table 1 of the paper).
 CONFIGURATIONS = {
@@ -109,10 +109,10 @@ class VGG(nn.Module):
             self.classifier = nn.Sequential(
                 nn.Linear(channels * 7 * 7, 4096),
                 acted(),
-                nn.Dropout(dropout),
+                Dropout(dropout),
                 nn.Linear(4096, 4096),
                 acted(),
-                nn.Dropout(dropout),
+                Dropout(dropout),
                 nn.Linear(4096, num_classes),
             )
         else:

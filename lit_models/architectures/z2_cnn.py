@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lit_models.operators import _check
+from lit_models.operators import Dropout, _check
 from lit_models.operators.batch_norm import NormedSequential
 
 
@@ -41,10 +41,10 @@ class Z2CNN(nn.Module):
         _check.below_one(dropout=dropout, hint="the authors' code has 0.3")
         self.features = NormedSequential(
             *_layer(in_channels, width),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             *_layer(width, width),
             nn.MaxPool2d(2, ceil_mode=True),
-            *(part for _ in range(4) for part in (*_layer(width, width), nn.Dropout(dropout))),
+            *(part for _ in range(4) for part in (*_layer(width, width), Dropout(dropout))),
         )
         self.top = nn.Conv2d(width, num_classes, 4)
 

@@ -6,6 +6,7 @@ Each is a plain ``nn.Module`` (and, where it helps, a function) that needs PyTor
 from lit_models.operators._native import vectors
 from lit_models.operators.batch_norm import GroupBatchNorm
 from lit_models.operators.depthwise import DepthwiseConv2d
+from lit_models.operators.dropout import Dropout
 from lit_models.operators.group_conv import (
     GroupMaxPool2d,
     GroupPool,
@@ -23,6 +24,7 @@ from lit_models.operators.separable import DepthwiseSeparableConv2d
 __all__ = [
     "DepthwiseConv2d",
     "DepthwiseSeparableConv2d",
+    "Dropout",
     "GroupBatchNorm",
     "GroupMaxPool2d",
     "GroupPool",
