@@ -73,23 +73,16 @@ def first_edition() -> Iterator[None]:
             os.environ["OPERATOR_VECTORS"] = before
 
 
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    """Have PyTorch use so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def on_threads(number: int, function: Callable[[], None]) -> Callable[[], None]:
-    """Return the function, run on so many threads."""
+    """Return the function, run on so many threads of PyTorch's."""
 
     def run() -> None:
-        with threads(number):
+        before = torch.get_num_threads()
+        torch.set_num_threads(number)
+        try:
             function()
+        finally:
+            torch.set_num_threads(before)
 
     return run
 

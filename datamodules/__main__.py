@@ -112,7 +112,7 @@ def parsed(text: str) -> Any:
     """
     try:
         given = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the second of what looks like a date and is none
         raise ValueError(f"--augment: not valid YAML: {error}") from None
     made = []
     for element in given if isinstance(given, list) else [given]:

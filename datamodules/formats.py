@@ -50,16 +50,6 @@ def read_pixels(path: Path | str, channels: int, size: int) -> Bytes:
     return np.ascontiguousarray(pixels.reshape(size, size, channels).transpose(2, 0, 1))
 
 
-def read_file(path: Path) -> bytes:
-    """Read a file, decompressed if it is a .gz.
-
-    Raises:
-        ValueError: it is too large.
-    """
-    with path.open("rb") as file:
-        return unpack(file) if path.suffix == ".gz" else _at_most(file)
-
-
 def unpack(file: BinaryIO) -> bytes:
     """Decompress a .gz.
 
@@ -78,8 +68,13 @@ def _at_most(file: Readable) -> bytes:
 
 
 def read_idx(field: str, path: Path) -> dict[str, Bytes]:
-    """Read one field of a data set from a file in the format of MNIST's authors, which may end in .gz."""
-    return {field: from_idx(read_file(path))}
+    """Read one field of a data set from a file in the format of MNIST's authors, which may end in .gz.
+
+    Raises:
+        ValueError: it is no such file, or too large.
+    """
+    with path.open("rb") as file:
+        return {field: from_idx(unpack(file) if path.suffix == ".gz" else _at_most(file))}
 
 
 def from_idx(data: bytes) -> Bytes:

@@ -101,7 +101,7 @@ def arguments(given: Sequence[str]) -> dict[str, Any]:
             raise ValueError(f"{arg}: arguments are those of the network, such as --model.width=16")
         try:
             found[name.removeprefix("--model.")] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # the second of what looks like a date and is none
             raise ValueError(f"{name}: not a value: got {value}") from None
     return found
 

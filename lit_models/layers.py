@@ -112,7 +112,9 @@ def receptive_fields(model: nn.Module, *example: Tensor) -> dict[str, tuple[int,
 
 def _touched(model: nn.Module, names: dict[nn.Module, str], images: Tensor, others: list[Tensor]) -> dict[str, Tensor]:
     """Return for each layer and image which units are NaN, (images, units), any of the channels of a pixel."""
-    alone = any(batch != 2 for batch in _batches(model, names, images[:2], others))
+    batches: set[int] = set()
+    _run(model, names, images[:2], others, lambda _, output: batches.add(len(output)))
+    alone = bool(batches - {2})  # of a network that makes several images of one, each goes alone
     found: dict[str, list[Tensor]] = {}
     for chunk in images.split(1 if alone else CHUNK):
         seen: dict[str, Tensor] = {}
@@ -125,12 +127,6 @@ def _touched(model: nn.Module, names: dict[nn.Module, str], images: Tensor, othe
         for name, bad in seen.items():
             found.setdefault(name, []).append(bad)
     return {name: torch.cat(parts) for name, parts in found.items()}
-
-
-def _batches(model: nn.Module, names: dict[nn.Module, str], images: Tensor, others: list[Tensor]) -> set[int]:
-    sizes: set[int] = set()
-    _run(model, names, images, others, lambda _, output: sizes.add(len(output)))
-    return sizes
 
 
 def _run(

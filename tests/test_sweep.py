@@ -200,7 +200,9 @@ def test_what_train_refuses_is_refused_before_anything_runs(workplace, capfd):
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1/0", "-1/2", "1", "/", "a/b", "1/2/3", "1.0/2", ""])
 def test_a_wrong_shard_is_told_in_one_line(workplace, capsys, shard):
     write(workplace)
-    assert sweep.main(["tiny.yaml", f"--shard={shard}"]) == 2
+    with pytest.raises(SystemExit) as ended:
+        sweep.main(["tiny.yaml", f"--shard={shard}"])
+    assert ended.value.code == 2
     assert f"--shard: must be one of 1/N to N/N, such as 1/8: got {shard}\n" in capsys.readouterr().err
 
 

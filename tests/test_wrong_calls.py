@@ -218,6 +218,7 @@ CHANGED = (
     ("{value: 100}", "{value: !!python/object/apply:os.system [touch pwned]}", "not valid YAML"),
     ("  data:", "\tdata:", "not valid YAML"),
     ("program:", "\0program:", "not valid YAML"),
+    ("{value: 100}", "{value: 2026-13-01}", "not valid YAML: month must be in 1..12"),
 )  # fmt: skip
 # the same, where train.py's own parser is asked
 ASKED = (

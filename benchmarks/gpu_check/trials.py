@@ -101,9 +101,7 @@ def sweep(found: Findings) -> None:
         "trainer.limit_train_batches": {"value": 4 if found.tiny else 100},
         "trainer.accelerator": {"value": _accelerator(found)},
     }
-    command = ["${env}", "${interpreter}", "${program}", "fit", "${args}"]
-    file = found.folder / "two.yaml"
-    file.write_text(json.dumps({"program": "train.py", "method": "grid", "parameters": values, "command": command}))
+    file = _sweep_file("two.yaml", values, found)
     words = ["sweep.py", str(file), f"--runs={found.folder}", "--jobs=2", *(["--per-gpu=2"] if found.cuda else [])]
     start = time.monotonic()
     code, said = _command(words, found)
@@ -137,9 +135,7 @@ def real(found: Findings) -> None:
         "trainer.accelerator": {"value": _accelerator(found)},
     }
     values |= {"trainer.limit_train_batches": {"value": 5}} if found.tiny else {}
-    command = ["${env}", "${interpreter}", "${program}", "fit", "${args}"]
-    file = found.folder / "mnist.yaml"
-    file.write_text(json.dumps({"program": "train.py", "method": "grid", "parameters": values, "command": command}))
+    file = _sweep_file("mnist.yaml", values, found)
     shared = [f"--per-gpu={at_once}"] if found.cuda else []
     code, said = _command(["sweep.py", str(file), f"--runs={found.folder}", *shared], found)
     found_records = [records.read(path) for path in sorted(found.folder.glob("mnist/*/record.json"))]
@@ -157,6 +153,13 @@ def real(found: Findings) -> None:
 
 def _accelerator(found: Findings) -> str:
     return "gpu" if found.cuda else "cpu"
+
+
+def _sweep_file(name: str, parameters: dict[str, Any], found: Findings) -> Path:
+    command = ["${env}", "${interpreter}", "${program}", "fit", "${args}"]
+    file = found.folder / name
+    file.write_text(json.dumps({"program": "train.py", "method": "grid", "parameters": parameters, "command": command}))
+    return file
 
 
 def _check_record(name: str, record: records.Record, found: Findings) -> None:

@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError, from_json, to_json
 from typing_extensions import TypedDict
 
 from headtohead.records.files import write_text
-from headtohead.records.metrics import COSTS, KINDS, is_number
+from headtohead.records.metrics import KINDS, is_number, sizes, times
 from headtohead.records.migration import from_schema_1, with_augmentation_named
 from headtohead.records.per_image import PerImage
 
@@ -101,9 +101,8 @@ else:
     Shares = _dict_of("Shares", {"load": Amount, "others": Share, "stolen": Share, "cpus": Amount})
     Contention = _dict_of("Contention", {"epochs": list[Shares], "inference": Shares})
     Hardware = _dict_of("Hardware", {**dict.fromkeys(HARDWARE, Scalar), "versions": dict[str, Any] | None})
-    Sizes = _dict_of("Sizes", {name: Size for name, cost in COSTS.items() if cost.size}, total=True)
-    times = {name: Amount for name, cost in COSTS.items() if not cost.size}
-    Costs = _dict_of("Costs", {**times, "inference_batch": Amount})
+    Sizes = _dict_of("Sizes", dict.fromkeys(sizes(), Size), total=True)
+    Costs = _dict_of("Costs", dict.fromkeys([*times(), "inference_batch"], Amount))
     Quality = _dict_of(
         "Quality",
         {name: Share if metric.share else Number for kind in KINDS for name, metric in kind.metrics.items()}

@@ -42,7 +42,7 @@ def name_of(spec: dict[str, Any]) -> Any:
         return "constant"
     if "values" in spec:
         return "categorical_w_probabilities" if "probabilities" in spec else "categorical"
-    return "int_uniform" if all(_is_whole(spec.get(key)) for key in ("min", "max")) else "uniform"
+    return "int_uniform" if all(is_whole(spec.get(key)) for key in ("min", "max")) else "uniform"
 
 
 def problems_of(spec: dict[str, Any], at: str) -> list[str]:
@@ -89,17 +89,21 @@ def value_at(spec: dict[str, Any], share: float) -> Any:
         # four digits tell trials apart and can be read in a table
         return min(max(float(f"{value:.4g}"), spec.get("min", -math.inf)), spec.get("max", math.inf))
     step = spec.get("q", 1)
-    return round(value / step) * step if _is_whole(step) else float(f"{round(value / step) * step:.10g}")
+    return round(value / step) * step if is_whole(step) else float(f"{round(value / step) * step:.10g}")
 
 
-def steps_of(spec: dict[str, Any]) -> Sequence[float]:
-    """Return the values of a range that a grid can go through: whole numbers, or steps of ``q`` from ``min`` on."""
+def values_of(spec: dict[str, Any]) -> Sequence[Any]:
+    """Return the values that a grid goes through: those listed, whole numbers, or steps of ``q`` from ``min`` on."""
+    if "value" in spec:
+        return [spec["value"]]
+    if "values" in spec:
+        return list(spec["values"])
     if name_of(spec) == "int_uniform":
         return range(spec["min"], spec["max"] + 1)
     step = spec.get("q", 1)
     count = math.floor((spec["max"] - spec["min"]) / step + 1e-9) + 1
     values = [spec["min"] + index * step for index in range(min(count, 10**6))]
-    return values if all(map(_is_whole, values)) else [float(f"{value:.10g}") for value in values]
+    return values if all(map(is_whole, values)) else [float(f"{value:.10g}") for value in values]
 
 
 def read_as_text(value: Any, at: str) -> list[str]:
@@ -138,7 +142,7 @@ def _out_of_range(name: str, spec: dict[str, Any], at: str) -> list[str]:
         problems.append(f"{at}: min must be less than max: got {spec['min']} and {spec['max']}")
     if "log_uniform" in name and spec["min"] <= 0:
         problems.append(f"{at}.min: must be more than 0 for {name}: got {spec['min']}")
-    if name == "int_uniform" and not (_is_whole(spec["min"]) and _is_whole(spec["max"])):
+    if name == "int_uniform" and not (is_whole(spec["min"]) and is_whole(spec["max"])):
         problems.append(f"{at}: int_uniform needs whole numbers as min and max; uniform takes others")
     if spec.get("sigma", 0) < 0:
         problems.append(f"{at}.sigma: must be 0 or more: got {spec['sigma']}")
@@ -155,5 +159,6 @@ def _out_of_range(name: str, spec: dict[str, Any], at: str) -> list[str]:
     return problems
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
+    """Tell whether a value is a whole number, which True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool)

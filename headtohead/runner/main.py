@@ -55,9 +55,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     forget_the_rank()  # several runners may be tasks of one job, each with trials of its own
     options = _parser().parse_args(args)
-    shard = _shard(options.shard)
-    if shard is None:
-        return _usage_error([f"--shard: must be one of 1/N to N/N, such as 1/8: got {options.shard}"])
+    shard = options.shard
     if options.per_gpu < 1:
         return _usage_error([f"--per-gpu: must be 1 or more: got {options.per_gpu}"])
     more = options.until_decided or options.next is not None
@@ -116,14 +114,14 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"nothing is wrong with it; wandb sweep {options.file} can run it")
         return 0
     if shard != (1, 1):
-        print(f"{sweep.name}: shard {options.shard} has {len(trials)} of {counted(len(sweep.trials), 'trial')}")
+        print(f"{sweep.name}: shard {shard[0]}/{shard[1]} has {len(trials)} of {counted(len(sweep.trials), 'trial')}")
     if sweep.early_terminate:
         print(f"{options.file}: early_terminate is for W&B's server; here every trial runs to its end")
     run = Run(sweep.name, strategy or AsListed(trials), folder, jobs, slots[:jobs])
     in_main = threading.current_thread() is threading.main_thread()  # no other may set them
     # SIGINT too: shells start background jobs without it
     for number in (signal.SIGINT, signal.SIGTERM) if in_main else ():
-        signal.signal(number, _interrupt)
+        signal.signal(number, signal.default_int_handler)
     try:
         run.run()
     except KeyboardInterrupt:
@@ -163,6 +161,7 @@ def _parser() -> OneLineParser:
     parser.add_argument("--per-gpu", type=int, default=1, help="trials that share a GPU (default: 1)")
     parser.add_argument(
         "--shard",
+        type=_shard,
         default="1/1",
         metavar="I/N",
         help="run the I-th of N parts, the same on every machine (default: 1/1)",
@@ -233,8 +232,7 @@ def _until_decided(
 
     if sweep.method != "grid":
         raise UsageError(f"--until-decided: needs a sweep file with method: grid: got {sweep.method}")
-    shard = _shard(options.shard) or (1, 1)
-    share = None if shard == (1, 1) else lambda trials: _part(trials, *shard)
+    share = None if options.shard == (1, 1) else lambda trials: _part(trials, *options.shard)
     return UntilDecided(sweep, MOST if options.most is None else options.most, options.margin, share, jobs, say)
 
 
@@ -288,15 +286,15 @@ def _slots(sweep: Sweep, per_gpu: int) -> list[str]:
     return gpus() * per_gpu
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def _shard(text: str) -> tuple[int, int]:
+    """Return I and N of ``I/N``.
 
-
-def _shard(text: str) -> tuple[int, int] | None:
-    """Return I and N of ``I/N``, or None if these are no part and number of parts."""
+    Raises:
+        ArgumentTypeError: these are no part and number of parts.
+    """
     index, slash, count = text.partition("/")
     if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-        return None
+        raise argparse.ArgumentTypeError(f"must be one of 1/N to N/N, such as 1/8: got {text}")
     return int(index), int(count)
 
 

@@ -9,6 +9,7 @@ import yaml
 
 from headtohead.cli.errors import UsageError
 from headtohead.cli.sweep_text import sweep_text
+from headtohead.runner.distributions import values_of
 
 if TYPE_CHECKING:
     from headtohead.trial.matching import Matched, Measure
@@ -43,10 +44,10 @@ def matched_file(path: Path, measure: Measure, like: str) -> str:
         raise UsageError(
             f"--match: parameters.{others[0]}: write it into each model's init_args, for which it is sized"
         )
-    batch = _values(parameters.get(BATCH, {"value": 64}))
+    batch = values_of(parameters.get(BATCH, {"value": 64}))
     if measure in ("seconds", "memory") and len(batch) > 1:
         raise UsageError(f"--match: parameters.{BATCH}: a step must be of one size: got {batch}")
-    models, data = _values(parameters["model"]), [str(name) for name in _values(parameters["data"])]
+    models, data = values_of(parameters["model"]), [str(name) for name in values_of(parameters["data"])]
     found = {tuple(names): match(models, like, names, measure, batch[0]) for names in alike(data)}
     parameters = _with_widths(parameters, found)
     config = {**config, "name": f"{path.stem}_{measure}", "parameters": parameters}
@@ -79,8 +80,3 @@ def _with_widths(parameters: dict[str, Any], found: dict[tuple[str, ...], list[M
         for name, spec in parameters.items()
         if name != "data"
     }
-
-
-def _values(spec: dict[str, Any]) -> list[Any]:
-    """Return the values of a parameter of a sweep file."""
-    return list(spec["values"]) if "values" in spec else [spec["value"]]

@@ -157,7 +157,8 @@ class Run:
             time.sleep(BUSY_DELAY)
         elif process.exitcode == 0 and is_finished(folder):
             self._note_seconds(trial)
-            self._say(f"done  {self._label(trial)}: {_result(folder)}, {time.monotonic() - started:.0f} s")
+            result = in_words(records.read(folder / records.FILE_NAME).quality)
+            self._say(f"done  {self._label(trial)}: {result}, {time.monotonic() - started:.0f} s")
         else:
             code = process.exitcode or 0
             reason = _last_line(folder) if code >= 0 else f"ended by signal {-code}"
@@ -221,10 +222,6 @@ def is_finished(folder: Path) -> bool:
     except records.RecordError:
         return False
     return True
-
-
-def _result(folder: Path) -> str:
-    return in_words(records.read(folder / records.FILE_NAME).quality)
 
 
 def _last_line(folder: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from headtohead.cli.errors import did_you_mean
 from headtohead.records.metrics import KINDS
-from headtohead.runner.distributions import name_of, problems_of, read_as_text
+from headtohead.runner.distributions import is_whole, name_of, problems_of, read_as_text
 
 TOP_KEYS = (
     "program", "command", "name", "description", "method", "metric", "parameters",
@@ -20,19 +20,8 @@ TOP_KEYS = (
 )  # fmt: skip
 METHODS = ("grid", "random", "bayes")
 PARAMETER_KEYS = (
-    "value",
-    "values",
-    "distribution",
-    "min",
-    "max",
-    "mu",
-    "sigma",
-    "a",
-    "b",
-    "q",
-    "probabilities",
-    "parameters",
-)
+    "value", "values", "distribution", "min", "max", "mu", "sigma", "a", "b", "q", "probabilities", "parameters",
+)  # fmt: skip
 MODULE = ["${env}", "${interpreter}", "-m", "headtohead", "train", "fit", "${args}"]  # the command without a program
 VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")  # stands for what the environment has under a name
 MACROS = ("${env}", "${interpreter}", "${program}", "${args}", "${args_no_boolean_flags}")
@@ -66,7 +55,7 @@ def check_top(config: dict[str, Any]) -> list[str]:
         problems += _check_metric(metric, _has_a_task_of_its_own(config.get("parameters")))
     elif method == "bayes" or "early_terminate" in config:
         problems.append("metric: missing; method bayes and early_terminate go by it: {name: val_acc, goal: maximize}")
-    if (cap := config.get("run_cap")) is not None and (not isinstance(cap, int) or isinstance(cap, bool) or cap < 1):
+    if (cap := config.get("run_cap")) is not None and not (is_whole(cap) and cap >= 1):
         problems.append(f"run_cap: must be a whole number, 1 or more: got {cap!r}")
     elif cap is None and method in ("random", "bayes"):
         problems.append(f"run_cap: missing; without it, method {method} has no end")
@@ -102,7 +91,7 @@ def _check_early_terminate(stop: Any) -> list[str]:
         return [f"{at}: must be a mapping such as {{type: hyperband, min_iter: 3}}: got {stop!r}"]
     problems = _unknown(stop, HYPERBAND_KEYS, f"{at}.")
     for key in ("min_iter", "max_iter", "s"):
-        if key in stop and (not isinstance(stop[key], int) or isinstance(stop[key], bool) or stop[key] < 1):
+        if key in stop and not (is_whole(stop[key]) and stop[key] >= 1):
             problems.append(f"{at}.{key}: must be a whole number, 1 or more: got {stop[key]!r}")
     eta = stop.get("eta", 3)
     if not isinstance(eta, int | float) or not eta > 1:

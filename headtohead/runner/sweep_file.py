@@ -17,13 +17,14 @@ from typing import Any
 import yaml
 
 from headtohead.cli.errors import nearest
-from headtohead.runner.distributions import steps_of, value_at
+from headtohead.runner.distributions import value_at, values_of
 from headtohead.runner.sweep_checks import VARIABLE, check_parameters, check_top, module_at
 
 MAX_TRIALS = 100_000  # a larger grid is a slip of the hand, and would fill the memory
 MAX_VALUES = 1_000_000  # of a file, once its aliases stand for what they name
 DEFAULT_COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]
 SEED = "seed_everything"  # the parameter of the random seed
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # the second of what looks like a date and is none
 
 
 class SweepError(Exception):
@@ -141,7 +142,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise SweepError([f"{path}: {error.strerror}; {meant}"]) from None
     except UnicodeDecodeError:
         raise SweepError([f"{path}: not a text file"]) from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except NOT_YAML as error:
         raise SweepError([f"{path}: not valid YAML: {' '.join(str(error).split())}"]) from None
     if size > MAX_VALUES:
         raise SweepError([f"{path}: its aliases stand for {size:.0e} values; at most {MAX_VALUES:,} can be read"])
@@ -178,29 +179,15 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def _count(parameters: dict[str, Any]) -> int:
     """Return the number of points of a grid."""
-    sizes = (
-        _count(spec["parameters"]) if "parameters" in spec
-        else len(spec["values"]) if "values" in spec
-        else 1 if "value" in spec
-        else len(steps_of(spec))
-        for spec in parameters.values()
-    )  # fmt: skip
-    return math.prod(sizes)
+    return math.prod(
+        _count(spec["parameters"]) if "parameters" in spec else len(values_of(spec)) for spec in parameters.values()
+    )
 
 
 def _grid(parameters: dict[str, Any]) -> list[dict[str, Any]]:
     """Return every combination; the parameter that stands last in the file changes fastest."""
-    axes: list[list[tuple[str, Any]]] = []
-    for key, spec in parameters.items():
-        if "value" in spec:
-            axes.append([(key, spec["value"])])
-        elif "values" in spec:
-            axes.append([(key, value) for value in spec["values"]])
-        elif "parameters" in spec:
-            axes.append([(key, point) for point in _grid(spec["parameters"])])
-        else:
-            axes.append([(key, value) for value in steps_of(spec)])
-    return [dict(point) for point in itertools.product(*axes)]
+    axes = (_grid(spec["parameters"]) if "parameters" in spec else values_of(spec) for spec in parameters.values())
+    return [dict(zip(parameters, point, strict=True)) for point in itertools.product(*axes)]
 
 
 def _draw(parameters: dict[str, Any], count: int) -> list[dict[str, Any]]:
@@ -231,7 +218,7 @@ def _ends(parameters: dict[str, Any]) -> dict[str, Any]:
         if "parameters" in spec:
             ends[key] = {"parameters": _ends(spec["parameters"])}
         elif "value" in spec or "values" in spec:
-            ends[key] = {"values": spec.get("values", [spec.get("value")])}
+            ends[key] = {"values": values_of(spec)}
         else:
             ends[key] = {"values": [value_at(spec, 0), value_at(spec, 1)]}
     return ends
@@ -279,7 +266,7 @@ def _yaml_of(path: Path) -> str:
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
         return json.dumps(yaml.safe_load(text), sort_keys=True, default=str)
-    except (yaml.YAMLError, TypeError, RecursionError):
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         return text  # train.py says what is wrong with it
 
 
@@ -291,6 +278,6 @@ def _said(config: str) -> dict[str, Any]:
         text = config
     try:
         said = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError):
+    except NOT_YAML:
         return {}
     return said if isinstance(said, dict) else {}

@@ -24,7 +24,7 @@ from torch import nn
 import datamodules
 from datamodules import ImageDataModule
 from headtohead.cli.errors import UsageError, did_you_mean
-from headtohead.trial.config import PRECISIONS, class_name
+from headtohead.trial.config import PRECISIONS, class_name, listed
 from headtohead.trial.errors import Classes, is_a_task
 from headtohead.trial.networks import FROM_THE_DATA, named
 from headtohead.trial.refused import REFUSED
@@ -64,11 +64,6 @@ def whole_numbers_first(kind: type) -> None:
         if {int, float} <= set(get_args(annotation)):
             others = [part for part in get_args(annotation) if part not in (int, float)]
             types[name] = functools.reduce(operator.or_, [int, float, *others])  # such a union is kept by nobody
-
-
-def listed(given: Any) -> list[Any]:
-    """Return what an argument names as a list: it takes one thing, several or nothing."""
-    return list(given) if isinstance(given, list) else [given] if given else []
 
 
 def part_checkpoints(callbacks: Any, folder: Path) -> None:
@@ -172,7 +167,7 @@ def _has_images(kind: type) -> bool:
 def _check_class(part: str, given: Mapping[str, Any], names: Iterable[str]) -> None:
     """Refuse a class that is there to be subclassed, and null where an argument needs a value."""
     kind = named(given["class_path"])
-    name = given["class_path"].rpartition(".")[2]
+    name = class_name(given["class_path"])
     if part == "data" and not _has_images(kind):
         raise UsageError(f"--data: {name} has no images{did_you_mean('', names)}")
     if part == "task" and kind is Task:
@@ -194,7 +189,7 @@ def _check_trainer(trainer: Mapping[str, Any]) -> None:
     for argument in ("callbacks", "logger"):
         for one in listed(trainer[argument]):
             path = one["class_path"] if isinstance(one, Mapping) else ""
-            name = path.rpartition(".")[2]
+            name = class_name(path)
             if path.startswith("lightning.") and name in REFUSED:
                 raise UsageError(f"--trainer.{argument}: {name} {REFUSED[name]}")
     for name, least in LEAST.items():

@@ -17,7 +17,6 @@ from headtohead.records.files import write_bytes
 from lit_models.facts import FACTS
 
 FOLDER = "runs/arrays"  # where the files are, unless the trials are elsewhere
-STATISTICS = ("mean", "std")
 
 __all__ = ["FOLDER", "Arrays", "OwnArrays", "keep"]
 
@@ -34,7 +33,7 @@ class OwnArrays(ImageDataModule):
     def __init__(self, name: str, data_dir: str = FOLDER, **arguments: Any) -> None:
         with np.load(Path(data_dir) / f"{name}.npz", allow_pickle=False) as file:
             facts: dict[str, Any] = {fact: int(file[fact]) for fact in FACTS}
-            facts |= {of: tuple(map(float, file[of])) for of in STATISTICS}
+            facts |= {of: tuple(map(float, file[of])) for of in ("mean", "std")}
         facts["class_names"] = tuple(map(str, range(facts["num_classes"])))
         # a data module's facts are those of its class: each file has a class of its own
         self.__class__ = type(type(self).__name__, (type(self),), facts)

@@ -15,6 +15,7 @@ from torch import nn
 
 from datamodules.augmentation import Augment
 from headtohead.cli.errors import did_you_mean, one_line
+from headtohead.trial.errors import root
 from headtohead.trial.networks import build
 
 NAMES = get_args(Augment)
@@ -62,10 +63,7 @@ def wrong_element(data: Namespace) -> str | None:
             try:
                 build(nn.Module, element)
             except Exception as error:  # of anybody's constructor
-                root: BaseException = error
-                while root.__cause__ is not None:  # what jsonargparse wrapped around it
-                    root = root.__cause__
-                return f"{ARGUMENT}: {element.class_path.rpartition('.')[2]}: {one_line(root)}"
+                return f"{ARGUMENT}: {element.class_path.rpartition('.')[2]}: {one_line(root(error))}"
     return None
 
 

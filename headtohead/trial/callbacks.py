@@ -1,4 +1,4 @@
-"""Callbacks of a trial: random seeds per epoch, the end of one whose loss is NaN, progress lines."""
+"""Callbacks of a trial: random seeds per epoch, what ends it early, progress lines."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from datamodules import ImageDataModule
 from datamodules.streams import DRAWS, stream_seed
 from headtohead.cli.errors import one_line
 from headtohead.trial.errors import TrialFailed
-from headtohead.trial.networks import LAYOUTS, facts_of, left_as_it_is
+from headtohead.trial.networks import LAYOUTS, drawn_images, facts_of, left_as_it_is
 from lit_models import Classifier, Inpainter, Task
+from lit_models.facts import FACTS
 
 
 class EpochSeed(Callback):
@@ -111,17 +112,13 @@ class LastBatch(Callback):
         """Try it."""
         data: Any = getattr(trainer, "datamodule", None)
         facts, world = facts_of(data), trainer.world_size
-        if not hasattr(data, "train") or trainer.limit_train_batches != 1.0 or len(facts) < 3:
+        if not hasattr(data, "train") or trainer.limit_train_batches != 1.0 or len(facts) < len(FACTS):
             return
         mine, each = -(-len(data.train) // world), data.batch_size // world
         if (mine - 1) % each or not isinstance(pl_module, Task):
             return
-        image = torch.rand(
-            1, facts["in_channels"], facts["image_size"], facts["image_size"], generator=torch.Generator()
-        )
-        image = image.to(
-            pl_module.device, next(pl_module.parameters()).dtype, memory_format=LAYOUTS[data.memory_format]
-        )
+        dtype, layout = next(pl_module.parameters()).dtype, LAYOUTS[data.memory_format]
+        image = drawn_images(1, facts).to(pl_module.device, dtype, memory_format=layout)
         try:
             with torch.random.fork_rng(), left_as_it_is(pl_module), torch.no_grad():
                 pl_module.train()

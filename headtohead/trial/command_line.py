@@ -27,7 +27,6 @@ from headtohead.trial.arguments import (
     check_batch,
     classes,
     leave_out_what_only_classifiers_have,
-    listed,
     name_the_task,
     part_checkpoints,
     passes_on,
@@ -43,7 +42,7 @@ from headtohead.trial.checkpoints import (
     open_checkpoint,
     read_arguments,
 )
-from headtohead.trial.config import class_name, of_the_devices, resolved_config
+from headtohead.trial.config import class_name, listed, of_the_devices, resolved_config
 from headtohead.trial.errors import (
     TrialFailed,
     explain,
@@ -51,6 +50,7 @@ from headtohead.trial.errors import (
     is_of_a_lost_process,
     is_out_of_memory,
     refusal,
+    root,
     smaller,
 )
 from headtohead.trial.hardware import (
@@ -220,9 +220,9 @@ class TrialCLI(LightningCLI):
         part_checkpoints(config.trainer.callbacks, self.folder)
         self.resumes = config.ckpt_path is not None
         if config.ckpt_path == "last":  # this one, whatever a user's own callbacks have left
-            config.ckpt_path = str(folders.last(self.folder)) if folders.last(self.folder).exists() else None
-            if config.ckpt_path is not None:
-                self.checkpoint = open_checkpoint(folders.last(self.folder), config.model.class_path)
+            last = folders.last(self.folder)
+            self.checkpoint = open_checkpoint(last, config.model.class_path) if last.exists() else None
+            config.ckpt_path = None if self.checkpoint is None else str(last)
         # After the configuration was resolved: on other hardware it is the same trial, and the record says what ran.
         self.measures = precision.begin(config.trainer, self.checkpoint)
         threads = max(1, cores() // trials_on_machine())  # trials at once times threads is the number of cores
@@ -238,7 +238,7 @@ class TrialCLI(LightningCLI):
             self._build(config)
         except (ValueError, TypeError, MisconfigurationException, ImportError, ArgumentError) as error:
             augmentation = None if self.building == "model" else wrong_element(config.data)
-            raise UsageError(augmentation or refusal(_root(error), config.as_dict(), self.building)) from error
+            raise UsageError(augmentation or refusal(root(error), config.as_dict(), self.building)) from error
         except OSError as error:
             raise TrialFailed(f"{error.filename or self.folder}: {error.strerror or one_line(error)}") from error
         devices, nodes = self.trainer.num_devices, self.trainer.num_nodes
@@ -256,25 +256,25 @@ class TrialCLI(LightningCLI):
         try:
             self.config_init = self.parser.instantiate(self.config)  # the Trainer's own: callbacks, loggers, plugins
         except Exception as error:
-            if not isinstance(_root(error), ModuleNotFoundError):
+            if not isinstance(root(error), ModuleNotFoundError):
                 raise
             argument = "callbacks" if config.trainer.logger in (None, True, False) else "logger"
-            raise UsageError(f"--trainer.{argument}: {one_line(_root(error))}") from error
+            raise UsageError(f"--trainer.{argument}: {one_line(root(error))}") from error
         self.building = "data"
         self.datamodule = build(LightningDataModule, config.data)
         facts = facts_of(self.datamodule)
         if self.checkpoint is not None:
             check_facts(Path(config.ckpt_path), self.checkpoint, class_name(config.data.class_path), facts)
         self.building = "model"
+        name = class_name(config.model.class_path)
         net = build_network(config.model, facts)
         self.building = None
-        said = fill(net, self.weights, class_name(config.model.class_path)) if self.weights is not None else ""
+        said = fill(net, self.weights, name) if self.weights is not None else ""
         self.model = build(Task, config.task, net=net, **_wanted(config.task.class_path, facts))
         self.trainer = self.instantiate_trainer()
         if said and self.trainer.is_global_zero:
             print(said, flush=True)
         self._settle_identity(config)
-        name = class_name(config.model.class_path)
         try_on_one_batch(self.model, self.datamodule, name)
         if not config.model.class_path.startswith("lit_models."):  # the suite's own are known to be kept
             check_kept(lambda: build_network(config.model, facts), self.model, self.datamodule, name)
@@ -313,15 +313,12 @@ class TrialCLI(LightningCLI):
         self.trainer_defaults["callbacks"] = added
         if config.trainer.logger in (None, True):
             log = self.subcommand == "fit" and not (self.check_only or config.trainer.fast_dev_run)
-            kwargs["logger"] = self._logger(folder) if log else False
+            told = folder, config.seed_everything, self.resolved, self.resumes
+            kwargs["logger"] = tracking.TrialLogger(*told) if log else False
         plugins = listed(config.trainer.plugins)
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             kwargs["plugins"] = [*plugins, SafeCheckpointIO(folder)]
         return super().instantiate_trainer(**kwargs)
-
-    def _logger(self, folder: Path) -> tracking.TrialLogger:
-        config = self.config_init[self.subcommand]
-        return tracking.TrialLogger(folder, config.seed_everything, self.resolved, self.resumes)
 
     def after_fit(self) -> None:
         """Test the best checkpoint once; the recorder then writes the record."""
@@ -377,12 +374,6 @@ class TrialCLI(LightningCLI):
     def _options(self) -> list[str]:
         """Return the options of the subcommand ``fit``."""
         return list(self._parser("fit")._option_string_actions)
-
-
-def _root(error: BaseException) -> BaseException:
-    """Return what a constructor said, without what jsonargparse wrapped around it."""
-    cause = error.__cause__ or error.__context__
-    return error if cause is None else _root(cause)
 
 
 def _wanted(task: str, facts: dict[str, int]) -> dict[str, int]:

@@ -162,7 +162,7 @@ def _augmentation(value: Any, own: str) -> Any:
         value: a name, a class with its arguments, or a list of these.
         own: the data set's own, which ``default`` stands for.
     """
-    parts = [own if one == "default" else one for one in _listed(value)]
+    parts = [own if one == "default" else one for one in listed(value)]
     parts = [one for one in parts if one != "none"]
     if len(parts) > 1:
         return parts
@@ -175,7 +175,7 @@ def _of_the_trainer(trainer: Mapping[str, Any]) -> list[tuple[str, Any]]:
     for name in TRAINER_ARGUMENTS:
         value = trainer.get(name)
         if name in ("callbacks", "plugins"):
-            value = [one for one in _listed(value) if not _shows(one)]
+            value = [one for one in listed(value) if not _shows(one)]
         if name == "precision" and value is not None:
             value = PRECISIONS.get(str(value), str(value))
         if name in FLOATS and value is not None:
@@ -185,7 +185,8 @@ def _of_the_trainer(trainer: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return found
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """Return what an argument names as a list: it takes one thing, several or nothing."""
     return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
 
 
@@ -212,14 +213,9 @@ def _class(value: Any) -> Any:
 
 
 def _scalar(value: Any) -> Any:
-    """Return a value as a record keeps it."""
+    """Return a value as a record keeps it: of an enumeration, the name, as the command line takes it."""
     if isinstance(value, Enum):
         return value.name
     if value is None or isinstance(value, int | float | str | bool):
         return value
-    return json.dumps(_class(value), default=_as_given)
-
-
-def _as_given(value: Any) -> str:
-    """Return how the command line takes what JSON has no word for: of an enumeration, the name."""
-    return value.name if isinstance(value, Enum) else str(value)
+    return json.dumps(_class(value), default=lambda one: one.name if isinstance(one, Enum) else str(one))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import signal
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -92,18 +93,14 @@ def explain(message: str, classes: Classes, options: Iterable[str], facts: Itera
 
 def _elsewhere(text: str, key: str, words: Mapping[str, str], classes: Classes, facts: Iterable[str]) -> str:
     """Return the text for what is given in another place, or comes from there; else ``text``."""
+    of_the_recipe = any(words["name"] in names for names in classes.get("task", {}).values())
     if text == _NO_OPTION and words["name"] in facts:
         return _OF_THE_DATA
-    if text == _NO_OPTION and key == "model" and is_of_the_recipe(words["name"], classes):
+    if text == _NO_OPTION and key == "model" and of_the_recipe:
         return _MOVED
     if text == _NO_CLASS and key == "model" and words["value"].rpartition(".")[2] in ("Task", *classes["task"]):
         return _A_TASK
     return text
-
-
-def is_of_the_recipe(name: str, classes: Classes) -> bool:
-    """Tell whether an argument is one of a task, such as ``lr``."""
-    return any(name in names for names in classes.get("task", {}).values())
 
 
 def is_a_task(path: str) -> str:
@@ -161,6 +158,16 @@ def _near_argument(name: str, key: str, own: Iterable[str], classes: Classes) ->
     if near := nearest(name, [*own, *of_tasks]):
         return f"; did you mean --{key if near in own else 'task'}.{near}?"
     return f"; there are {', '.join(f'--{key}.{other}' for other in own)}" if own else ""
+
+
+def root(error: BaseException) -> BaseException:
+    """Return what a constructor said, without what jsonargparse wrapped around it.
+
+    What it was itself led to by, such as a KeyError, says less than its own words.
+    """
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    wrapped = frame.f_globals.get("__name__", "").startswith("jsonargparse.")
+    return root(error.__cause__) if wrapped and error.__cause__ is not None else error
 
 
 def refusal(error: BaseException, config: Mapping[str, Any], building: str | None = None) -> str:

@@ -171,12 +171,9 @@ def _classes() -> dict[str, dict[str, Signature]]:
     found: dict[str, dict[str, Signature]] = {"model": {}, "task": {}, "data": {}}
     for part in found:
         for name, path in known_classes(part).items():
-            own = any(
-                isinstance(node, ast.ClassDef) and node.name == name and "def __init__(" in ast.unparse(node)
-                for node in source(path).body
-            )
             filled = () if part == "data" else (*FACTS, "net")
-            found[part][name] = _signature(path, name, filled) if own or part != "data" else base
+            as_base = part == "data" and constructor(path, name) is None
+            found[part][name] = base if as_base else _signature(path, name, filled)
     for part in ("callbacks", "logger"):
         path = lightning_file("loggers" if part == "logger" else part, "__init__.py")
         names = set(re.findall(r'"(\w+)"', path.read_text(encoding="utf-8"))) if path.is_file() else set()
@@ -193,14 +190,18 @@ def _signature(path: Path, name: str, filled: Sequence[str] = ()) -> Signature:
         name: of the class.
         filled: the arguments that nobody gives, because the suite fills them in.
     """
-    for node in source(path).body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            for method in node.body:
-                if isinstance(method, ast.FunctionDef) and method.name == "__init__" and method.args.kwarg is None:
-                    every = [*method.args.args[1:], *method.args.kwonlyargs]
-                    kinds = {a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in every}
-                    return {n: kind for n, kind in kinds.items() if n not in filled}
-    return {}
+    made = constructor(path, name)
+    if made is None or made.args.kwarg is not None:
+        return {}
+    every = [*made.args.args[1:], *made.args.kwonlyargs]
+    return {a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in every if a.arg not in filled}
+
+
+def constructor(path: Path, name: str) -> ast.FunctionDef | None:
+    """Return the constructor of a class by its source; None where it has none of its own, or is not there."""
+    parts = [node.body for node in source(path).body if isinstance(node, ast.ClassDef) and node.name == name]
+    methods = (node for body in parts for node in body if isinstance(node, ast.FunctionDef))
+    return next((method for method in methods if method.name == "__init__"), None)
 
 
 @cache

@@ -7,12 +7,13 @@ import re
 import textwrap
 from pathlib import Path
 
-from headtohead.trial.first_look import ROOT, known_classes, lightning_file, source
+from headtohead.trial.first_look import FACTS, ROOT, constructor, known_classes, lightning_file, source
 
 WIDTH, INDENT = 100, 44
 TRAINER_DEFAULTS = {"max_epochs": 10, "enable_model_summary": False, "devices": 1}  # small networks
 OTHERS = {
     "--seed_everything=0": "Random seed of the trial.",
+    "--weights": "A file of weights to start from: a state dict, such as torchvision's, or a checkpoint.",
     "--compile=no": "How torch.compile fuses the network: default, reduce-overhead or max-autotune.",
     "--ckpt_path": "With the value last, go on where the trial stopped; with a file, go on from that checkpoint.",
     "--config, -c": "A file of arguments; those of the command line count for more.",
@@ -58,8 +59,7 @@ def _of_all() -> str:
 
 def _arguments(part: str, path: Path, name: str) -> list[str]:
     """Return a line for each argument of a class: its default, and the first sentence of its description."""
-    node = _class(path, name)
-    init = next((of for of in node.body if isinstance(of, ast.FunctionDef) and of.name == "__init__"), None)
+    init = constructor(path, name)
     if init is None or init.args.kwarg is not None:  # it takes what its base takes
         base = {"data": ROOT / "datamodules" / "image.py"}.get(part)
         return _arguments(part, base, "ImageDataModule") if base and path != base else []
@@ -67,11 +67,12 @@ def _arguments(part: str, path: Path, name: str) -> list[str]:
     every = [*init.args.args, *init.args.kwonlyargs]
     values = [*init.args.defaults, *init.args.kw_defaults]
     defaults = [""] * (len(every) - len(values)) + [_value(value, path) if value else "" for value in values]
+    filled = ("self",) if part == "data" else ("self", "net", *FACTS)  # an ImageFolder is given its image_size
     lines = []
     for argument, default in zip(every, defaults, strict=True):
         own = TRAINER_DEFAULTS.get(argument.arg) if part == "trainer" else None
         shown = str(own) if own is not None else default
-        if argument.arg not in ("self", "net", "in_channels", "image_size", "num_classes"):
+        if argument.arg not in filled:
             option = f"--{part}.{argument.arg}" + (f"={shown}" if shown not in ("", "None") else "")
             lines.append(_line(option, said.get(argument.arg, "")))
     return lines
@@ -79,12 +80,11 @@ def _arguments(part: str, path: Path, name: str) -> list[str]:
 
 def _described(path: Path, name: str) -> dict[str, str]:
     """Return the first sentence that the docstrings of a class and its constructor have for each argument."""
-    node = _class(path, name)
     found: dict[str, str] = {}
-    inits = [of for of in node.body if isinstance(of, ast.FunctionDef) and of.name == "__init__"]
-    both: list[ast.ClassDef | ast.FunctionDef] = [node, *inits]
-    for of in both:
-        block = (ast.get_docstring(of) or "").partition("Args:\n")[2].partition("\nRaises:")[0]
+    init = constructor(path, name)
+    docstrings = ast.get_docstring(_class(path, name)), ast.get_docstring(init) if init is not None else None
+    for said in filter(None, docstrings):
+        block = said.partition("Args:\n")[2].partition("\nRaises:")[0]
         for argument, text in re.findall(r"^    (\w+): (.*(?:\n(?:     .*)?)*)", block, re.MULTILINE):
             first = re.split(r"(?<=[.;])\s", " ".join(text.split()))[0]
             found[argument] = first.rstrip(" ;.") + "."

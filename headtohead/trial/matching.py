@@ -126,10 +126,10 @@ class Target:
 def _matched(model: Any, facts: dict[str, int], target: Target) -> Matched:
     if not isinstance(model, str) and not (isinstance(model, dict) and isinstance(model.get("class_path"), str)):
         raise UsageError(f"parameters.model: must be a name, or class_path with init_args: got {model}")
-    path, given = (model, {}) if isinstance(model, str) else (model["class_path"], dict(model.get("init_args") or {}))
+    path, own = (model, {}) if isinstance(model, str) else (model["class_path"], dict(model.get("init_args") or {}))
     kind = _found(path, "parameters.model", architectures)
     name = path.rpartition(".")[2]
-    given |= taken_by(kind, facts, **given)
+    given = own | taken_by(kind, facts, **own)
     device = "cpu" if target.measure in ("seconds", "memory") else "meta"
 
     def build(**more: Any) -> nn.Module:
@@ -145,7 +145,6 @@ def _matched(model: Any, facts: dict[str, int], target: Target) -> Matched:
         said, ratio, spread = target.said(build(**width), example)
     except Exception as error:  # of anybody's constructor and forward
         raise UsageError(f"parameters.model: {path}: {one_line(error)}") from None
-    own = {} if isinstance(model, str) else dict(model.get("init_args") or {})
     whole = {"class_path": path, "init_args": own | width} if own or width else model
     others = ", ".join(f"{argument}={value}" for argument, value in own.items() if argument != "width")
     called = f"{name} ({others})" if others else name

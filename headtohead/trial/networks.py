@@ -94,6 +94,12 @@ def facts_of(data: LightningDataModule) -> dict[str, int]:
     return {name: int(getattr(data, name)) for name in FACTS if hasattr(data, name)}
 
 
+def drawn_images(count: int, facts: dict[str, int]) -> Tensor:
+    """Return images ``(count, C, S, S)`` as the facts have them, the same each time; no random numbers are used up."""
+    shape = count, facts["in_channels"], facts["image_size"], facts["image_size"]
+    return torch.rand(shape, generator=torch.Generator())
+
+
 def try_on_one_batch(task: Task, data: LightningDataModule, name: str) -> None:
     """Try augmentation and network on two random images before anything is trained: forward, backward and turned.
 
@@ -113,7 +119,7 @@ def try_on_one_batch(task: Task, data: LightningDataModule, name: str) -> None:
     facts = facts_of(data)
     if len(facts) < len(FACTS):  # somebody else's data module, which does not say what its images look like
         return
-    images = torch.rand(2, facts["in_channels"], facts["image_size"], facts["image_size"], generator=torch.Generator())
+    images = drawn_images(2, facts)
     layout = str(getattr(data, "memory_format", "contiguous"))
     with torch.random.fork_rng():
         _settle(task, images)
@@ -188,12 +194,9 @@ def _always(augment: nn.Module) -> Iterator[None]:
 def _settle(task: Task, images: Tensor) -> None:
     """Let lazy layers take their shapes from images; what is wrong with the network is said later."""
     if any(map(is_lazy, [*task.parameters(), *task.buffers()])):
-        modes = {part: part.training for part in task.modules()}
-        task.eval()  # in training, batch norm would begin with the statistics of these images
-        with suppress(Exception), torch.no_grad():
+        with suppress(Exception), left_as_it_is(task), torch.no_grad():
+            task.eval()  # in training, batch norm would begin with the statistics of these images
             task.net(*task.inputs(images.clone()))
-        for part, training in modes.items():
-            part.training = training
 
 
 def _not_of_its_own(task: Task, images: Tensor) -> str | None:
@@ -242,7 +245,7 @@ def check_kept(again: Callable[[], nn.Module], task: Task, data: LightningDataMo
     facts = facts_of(data)
     if len(facts) < len(FACTS):
         return
-    images = torch.rand(2, facts["in_channels"], facts["image_size"], facts["image_size"], generator=torch.Generator())
+    images = drawn_images(2, facts)
     anew = f"--model: {name} answers otherwise when it is built anew with the same weights, as from a checkpoint"
     with torch.random.fork_rng(), left_as_it_is(task), torch.no_grad():
         torch.manual_seed(OTHER_SEED)

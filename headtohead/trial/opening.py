@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 import datamodules
 from datamodules import ImageDataModule
+from headtohead.cli.errors import one_line
 from headtohead.trial.checkpoints import ORIGIN
 from lit_models import architectures
 from lit_models.facts import FACTS, default_facts, example_inputs, taken_by
@@ -89,8 +90,7 @@ def find_data(path: Path, name: str | None = None) -> ImageDataModule | None:
     Raises:
         CheckpointError: ``name`` cannot be imported or built.
     """
-    origin = _mapping(torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(ORIGIN))
-    part = _mapping(origin.get("data"))
+    part = _mapping(_origin(path).get("data"))
     said = str(part.get("class_path") or "")
     if name is None and not _is_ours(datamodules, said):
         if said:
@@ -104,14 +104,18 @@ def find_data(path: Path, name: str | None = None) -> ImageDataModule | None:
     try:
         data: ImageDataModule = kind(**wanted)
     except (TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"--data: {kind.__name__}: {' '.join(str(error).split())}") from None
+        raise CheckpointError(f"--data: {kind.__name__}: {one_line(error)}") from None
     return data
 
 
 def task_arguments(path: Path) -> dict[str, Any]:
     """Return the arguments of the task that a checkpoint was trained in, as far as it says; :func:`load` took it."""
-    origin = _mapping(torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(ORIGIN))
-    return _mapping(_mapping(origin.get("task")).get("init_args"))
+    return _mapping(_mapping(_origin(path).get("task")).get("init_args"))
+
+
+def _origin(path: Path) -> dict[str, Any]:
+    """Return what a checkpoint says of where it came from; its weights stay on the disk."""
+    return _mapping(torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(ORIGIN))
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -153,7 +157,7 @@ def _find(option: str, home: ModuleType, name: str | None, said: str, base: type
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise CheckpointError(f"--{option}: {name}: {' '.join(str(error).split())}") from None
+        raise CheckpointError(f"--{option}: {name}: {one_line(error)}") from None
     if not (inspect.isclass(found) and issubclass(found, base)):
         raise CheckpointError(f"--{option}: {name} is no {base.__name__}")
     return found

@@ -19,7 +19,8 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -90,13 +91,11 @@ def main(args: Sequence[str]) -> int:
             raise CheckpointError(f"--data: {type(data).__name__} has other images than the network was trained on")
         data.data_dir = options.data_dir or data.data_dir
         if options.image:
-            for path, image in ((path, read_image(path, data)) for path in paths):
-                print(f"{path}: {_in_words(probabilities(network, image, data)[0], data.class_names)}")
-        elif options.out is None:
-            _write(sys.stdout, network, data)
+            for path in paths:
+                found = probabilities(network, read_image(path, data), data)[0]
+                print(f"{path}: {_in_words(found, data.class_names)}")
         else:
-            with options.out.open("w", newline="", encoding="utf-8") as file:
-                _write(file, network, data)
+            _write(options.out, network, data)
     except (CheckpointError, UsageError) as error:
         print(f"train.py: {str(error).replace('CHECKPOINT:', '--ckpt_path:')}", file=sys.stderr)
         return 2
@@ -202,22 +201,27 @@ def _in_words(shares: Tensor, names: Sequence[str]) -> str:
     )
 
 
-def _write(file: IO[str], network: nn.Module, data: ImageDataModule) -> None:
-    """Write a row for each image of the test set: its place, its class, the likeliest class, all probabilities."""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["image", "class", "predicted", *data.class_names])
-    for index, label, shares in _predictions(network, data):
-        names = data.class_names[label], data.class_names[int(shares.argmax())]
-        writer.writerow([index, *names, *(f"{share:.6f}" for share in shares.tolist())])
+def _write(path: Path | None, network: nn.Module, data: ImageDataModule) -> None:
+    """Write a row for each image of the test set: its place, its class, the likeliest class, all probabilities.
 
-
-def _predictions(network: nn.Module, data: ImageDataModule) -> Iterator[tuple[int, int, Tensor]]:
+    Args:
+        path: of the file, which is not touched before the data are there; None is standard output.
+        network: that predicts.
+        data: whose test set it is.
+    """
     try:
         arrays = data.loaded()
     except MisconfigurationException as error:
         raise CheckpointError(str(error)) from None
-    for start in range(0, len(arrays.test_labels), BATCH):
-        part = slice(start, start + BATCH)
-        found = probabilities(network, torch.from_numpy(arrays.test_images[part]), data)
-        for offset, (label, shares) in enumerate(zip(arrays.test_labels[part].tolist(), found, strict=True)):
-            yield start + offset, label, shares
+    output: AbstractContextManager[IO[str]] = (
+        nullcontext(sys.stdout) if path is None else path.open("w", newline="", encoding="utf-8")
+    )
+    with output as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "class", "predicted", *data.class_names])
+        for start in range(0, len(arrays.test_labels), BATCH):
+            part = slice(start, start + BATCH)
+            found = probabilities(network, torch.from_numpy(arrays.test_images[part]), data)
+            for index, (label, shares) in enumerate(zip(arrays.test_labels[part].tolist(), found, strict=True), start):
+                names = data.class_names[label], data.class_names[int(shares.argmax())]
+                writer.writerow([index, *names, *(f"{share:.6f}" for share in shares.tolist())])

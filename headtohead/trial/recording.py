@@ -80,9 +80,9 @@ class Recorder(Callback):
             part.to(device, next(model.parameters()).dtype, memory_format=layout)
             for part in example_inputs(model.net, facts_of(data))
         ]
+        compiled = model.net._compiled_call_impl is not None
         # a network compiled for each size would take minutes
-        fixed = device.type == "cpu" or model.net._compiled_call_impl is not None
-        largest = THROUGHPUT_BATCH if fixed else LARGEST_BATCH
+        largest = THROUGHPUT_BATCH if device.type == "cpu" or compiled else LARGEST_BATCH
 
         def seconds(images: int) -> float:
             batch = [part.expand(images, *part.shape[1:]).clone(memory_format=layout) for part in example]
@@ -93,7 +93,6 @@ class Recorder(Callback):
             latency = seconds_per_batch(model, *example)
             batch, throughput = saturating(seconds, THROUGHPUT_BATCH, largest)
         shares = contention.between(before, contention.look())
-        compiled = model.net._compiled_call_impl is not None
         warm_ups = self.history.starts if compiled or device.type != "cpu" else []
         epoch_seconds = seconds_of_an_epoch(self.history.seconds, warm_ups, compiled)
         images = _images_per_epoch(trainer, data) if hasattr(data, "train") else float("nan")
@@ -202,15 +201,14 @@ def code_commit() -> str:
     root = Path(__file__).parents[2]
     if not (root / "pyproject.toml").is_file():  # installed: a repository around it is not its own
         return ""
-    # without the lock that status would take: left behind by a trial that is killed, it would stop the user's commits
-    git = ["git", "--no-optional-locks", "-C", str(root)]
+
+    def git(*words: str) -> str:
+        # without the lock that status would take: left behind by a killed trial, it would stop the user's commits
+        command = ["git", "--no-optional-locks", "-C", str(root), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit = subprocess.run(
-            [*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        status = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
-        )
+        commit, changed = git("rev-parse", "--short=10", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return commit + ("-dirty" if status.stdout.strip() else "")
+    return commit + ("-dirty" if changed else "")

@@ -1,8 +1,7 @@
 """Callbacks and loggers of Lightning's that a trial refuses, and why."""
 
 BASE = "is there to be subclassed"
-AGAIN = "cannot be built again when a trial goes on"
-# Callbacks and loggers of Lightning's that would do nothing, or make another number than the record says, and why.
+# They would do nothing, or make another number than the record says.
 REFUSED = {
     "BackboneFinetuning": "trains a part that is named backbone, which no network has here",
     "BaseFinetuning": BASE,
@@ -13,7 +12,7 @@ REFUSED = {
     "LambdaCallback": "takes functions, which a command line cannot give",
     "LearningRateFinder": "trains before the training: give --task.lr, or a sweep over it",
     "Logger": BASE,
-    "ModelPruning": f"leaves layers whose weights {AGAIN}",
+    "ModelPruning": "leaves layers whose weights cannot be built again when a trial goes on",
     "OnExceptionCheckpoint": "has nothing to keep: last.ckpt is written after every epoch",
     "ProgressBar": BASE,
     "SpikeDetection": "fails where a trial goes on: a loss that is no number ends every trial anyway",

@@ -56,7 +56,8 @@ class Termination(Callback):
         told, tell = os.pipe()
         os.set_blocking(tell, False)
         signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
-        os.register_at_fork(after_in_child=_tell_nobody)  # or it would tell this process of its own signals
+        # or a child would tell this process of its own signals
+        os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
 
         def wait() -> None:
             while signal.SIGTERM not in os.read(told, 64):
@@ -79,7 +80,3 @@ class Termination(Callback):
 
 def _nothing(*_: Any) -> None:
     pass
-
-
-def _tell_nobody() -> None:
-    signal.set_wakeup_fd(-1)

@@ -33,7 +33,8 @@ MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # autocast
 def main() -> int:
     """Time what the standard input names; return the exit code."""
     asked: dict[str, dict[str, str]] = json.load(sys.stdin)
-    device = torch.device("cuda" if torch.cuda.is_available() and _on_gpu(asked) else "cpu")
+    on_gpu = torch.cuda.is_available() and all(how["accelerator"] == "cuda" for how in asked.values())
+    device = torch.device("cuda" if on_gpu else "cpu")
     torch.set_num_threads(cores())
     keep_freed_memory()
     rows, left_out = {}, {}
@@ -102,10 +103,6 @@ def in_turn(rows: dict[str, Timed], turns: int) -> dict[str, dict[str, list[floa
             found[name]["latency_seconds"].append(row.seconds(*row.one))
             found[name]["inference_images_per_second"].append(row.batch / row.seconds(*row.many))
     return found
-
-
-def _on_gpu(asked: dict[str, dict[str, str]]) -> bool:
-    return all(how["accelerator"] == "cuda" for how in asked.values())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import WandbLogger
 
+from headtohead.cli.errors import one_line
 from headtohead.records import looks
 from headtohead.records.files import write_text
 from headtohead.records.record import config_hash
@@ -152,7 +153,7 @@ def _stop_wanted(run: wandb.Run) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if "401" in text or "not logged in" in text:
         return "the API key is not accepted"
     if isinstance(error, TimeoutError) or "deadline exceeded" in text or "imed out" in text:
@@ -166,6 +167,6 @@ def _sync_command(run: wandb.Run) -> str:
     return f"wandb sync{online} {folder}"
 
 
-def _group(config: Mapping[str, Any]) -> str:
+def _group(config: dict[str, Any]) -> str:
     """Return the name of a configuration, which all trials have that differ in nothing but the seed."""
-    return f"{network_name(dict(config))}-{data_name(dict(config))}-{config_hash(dict(config))}"
+    return f"{network_name(config)}-{data_name(config)}-{config_hash(config)}"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -100,10 +98,7 @@ class Steps:
         """
         mixed = self.mixed if mixed is None else mixed
         start = time.perf_counter()
-        context: AbstractContextManager[Any] = (
-            torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext()
-        )
-        with context:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
             loss = _loss(self.network, self.images)
         loss.backward()
         self.optimizer.step()

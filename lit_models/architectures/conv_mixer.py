@@ -54,14 +54,8 @@ class ConvMixer(nn.Module):
         _check.at_least(1, depth=depth, hint="the source has 8")
         _check.at_least(1, kernel_size=kernel_size, hint="the source has 5")
         _check.at_least(1, patch_size=patch_size, hint="the source has 2")
-        if kernel_size % 2 == 0:
-            raise ValueError(
-                f"kernel_size must be odd to keep the size: got {kernel_size}; use {kernel_size - 1} or "
-                f"{kernel_size + 1}"
-            )
-        if image_size % patch_size:
-            divisors = ", ".join(str(size) for size in range(1, image_size + 1) if image_size % size == 0)
-            raise ValueError(f"patch_size must divide image_size={image_size}: got {patch_size}; use one of {divisors}")
+        _check.odd("kernel_size", kernel_size)
+        _check.divides("patch_size", patch_size, "image_size", image_size)
         acted = activations(activation)
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, patch_size, stride=patch_size), acted(), nn.BatchNorm2d(width)

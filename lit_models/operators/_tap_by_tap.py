@@ -87,7 +87,7 @@ class _Layout:
     def __init__(self, x: Tensor, k: Tensor, stride: int) -> None:
         self.samples, self.groups, self.channels, height, width = x.shape
         _, _, taps, self.h_out, self.w_out = k.shape
-        self.size = kernel_size(taps)
+        self.size = math.isqrt(taps)
         self.stride = stride
         self.pad = (self.size - 1) // 2
         reach = (self.size - 1) // stride
@@ -95,7 +95,8 @@ class _Layout:
         self.n_rows = max(self.h_out + reach, -(-(height + self.pad) // stride))
         self.pitch = max(self.w_out + reach, -(-(width + self.pad) // stride))
         self.length = (self.h_out - 1) * self.pitch + self.w_out
-        self.options: dict[str, Any] = {"dtype": accumulation_dtype(x.dtype), "device": x.device}
+        # Sums of 16 bit floats are kept in 32: K^2 roundings in a row would be visible.
+        self.options: dict[str, Any] = {"dtype": torch.promote_types(x.dtype, torch.float32), "device": x.device}
 
     def planes(self) -> Tensor:
         """Zeros for the padded input: (n, G, C / G, stride, stride, n_rows, pitch)."""
@@ -147,17 +148,6 @@ class _Layout:
         return pairs
 
 
-def _grouped(x: Tensor, groups: int) -> Tensor:
-    """Views (B, C, H, W) as (B, G, C / G, H, W); splitting a dimension is possible whatever the strides."""
-    batch, channels, height, width = x.shape
-    return x.view(batch, groups, channels // groups, height, width)
-
-
-def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Sums of 16 bit floats are kept in 32: K^2 roundings in a row would be visible."""
-    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
-
-
 def _chunks(groups: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Cuts the batch into chunks that fit the cache, each tensor as (n, G, ., ., .).
 
@@ -167,10 +157,5 @@ def _chunks(groups: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """
     budget = _CPU_CHUNK * torch.get_num_threads() if tensors[0].device.type == "cpu" else _DEVICE_CHUNK
     chunk = max(1, budget // sum(t.shape[1:].numel() for t in tensors))
-    grouped = [t if t.dim() == 5 else _grouped(t, groups) for t in tensors]
+    grouped = [t if t.dim() == 5 else t.unflatten(1, (groups, -1)) for t in tensors]
     return zip(*(torch.split(t, chunk) for t in grouped), strict=True)
-
-
-def kernel_size(taps: int) -> int:
-    """Return K from the number of taps, K * K."""
-    return math.isqrt(taps)

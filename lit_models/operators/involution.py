@@ -65,7 +65,7 @@ def involution2d(input: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
 def _by_definition(input: Tensor, kernel: Tensor, stride: int) -> Tensor:
     """The same by operations that PyTorch can transform and differentiate in any way: K^2 copies of the input."""
     batch, groups, taps, height, width = kernel.shape
-    size, dtype = _tap_by_tap.kernel_size(taps), _tap_by_tap.accumulation_dtype(input.dtype)
+    size, dtype = math.isqrt(taps), torch.promote_types(input.dtype, torch.float32)
     copies = F.unfold(input.to(dtype), size, padding=(size - 1) // 2, stride=stride)
     copies = copies.view(batch, groups, input.shape[1] // groups, taps, height, width)
     return (copies * kernel.to(dtype).unsqueeze(2)).sum(3).flatten(1, 2).to(input.dtype)
@@ -161,7 +161,7 @@ def _check_shapes(input: Tensor, kernel: Tensor, stride: int) -> None:
     groups, taps = kernel.shape[1], kernel.shape[2]
     if groups < 1 or channels % groups:
         raise ValueError(f"kernel's groups must divide channels={channels}: got {groups}")
-    if _tap_by_tap.kernel_size(taps) ** 2 != taps or taps % 2 == 0:
+    if math.isqrt(taps) ** 2 != taps or taps % 2 == 0:
         raise ValueError(f"kernel must hold K*K taps with K odd (1, 9, 25, 49, ...): got {taps}")
     expected = (batch, groups, taps, -(-height // stride), -(-width // stride))
     if tuple(kernel.shape) != expected:
@@ -177,7 +177,7 @@ def _involution2d(input: Tensor, kernel: Tensor, stride: int) -> Tensor:
     if _native.takes(input, output, kernel):
         _native.involution(_native.FORWARD, input, output, kernel, stride)
     else:
-        _tap_by_tap.forward(output, input, kernel, stride)
+        _without_c(input.device.type).forward(output, input, kernel, stride)
     return output
 
 
@@ -188,7 +188,7 @@ def _involution2d_grad_input(grad_output: Tensor, input: Tensor, kernel: Tensor,
     if _native.takes(grad_input, grad_output, kernel):
         _native.involution(_native.GRAD_INPUT, grad_input, grad_output, kernel, stride)
     else:
-        _tap_by_tap.backward_input(grad_input, grad_output, kernel, stride)
+        _without_c(input.device.type).backward_input(grad_input, grad_output, kernel, stride)
     return grad_input
 
 
@@ -199,39 +199,20 @@ def _involution2d_grad_kernel(grad_output: Tensor, input: Tensor, kernel: Tensor
     if _native.takes(input, grad_output, grad_kernel):
         _native.involution(_native.GRAD_WEIGHT, input, grad_output, grad_kernel, stride)
     else:
-        _tap_by_tap.backward_kernel(grad_kernel, grad_output, input, stride)
+        _without_c(input.device.type).backward_kernel(grad_kernel, grad_output, input, stride)
     return grad_kernel
 
 
 @functools.cache
-def _on_gpu() -> ModuleType:
-    """Return the kernels of Triton, which PyTorch brings for most GPUs, or the same three passes without it."""
+def _without_c(device: str) -> ModuleType:
+    """Return the three passes for a type of device: by Triton, which PyTorch brings for most GPUs, or by PyTorch."""
+    if device != "cuda":
+        return _tap_by_tap
     try:
         from lit_models.operators import triton_involution  # here: a CPU needs no compiler
     except ImportError:
         return _tap_by_tap
     return triton_involution
-
-
-@_involution2d.register_kernel("cuda")
-def _(input: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    output: Tensor = _like_output(input, kernel, stride)
-    _on_gpu().forward(output, input, kernel, stride)
-    return output
-
-
-@_involution2d_grad_input.register_kernel("cuda")
-def _(grad_output: Tensor, input: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    grad_input = torch.empty_like(input)
-    _on_gpu().backward_input(grad_input, grad_output, kernel, stride)
-    return grad_input
-
-
-@_involution2d_grad_kernel.register_kernel("cuda")
-def _(grad_output: Tensor, input: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    grad_kernel = torch.empty_like(kernel)
-    _on_gpu().backward_kernel(grad_kernel, grad_output, input, stride)
-    return grad_kernel
 
 
 @_involution2d.register_fake

@@ -58,7 +58,7 @@ RESIZES = {
     "SmallestMaxSize": {"max_size": 40},
 }
 REFUSED = {  # what the command line says of them
-    "RandomDissolving": "RandomDissolving: No module named 'diffusers'",
+    "RandomDissolving": "RandomDissolving: Optional dependency 'diffusers' is not installed",
     "RandomFisheye": "RandomFisheye needs center_x, center_y, gamma",
 }
 OTHERS = {  # policies, and what takes tensors, which a function gives it

@@ -63,6 +63,7 @@ def test_a_folder_of_images_is_drawn(workplace, capsys):
         (["nowhere.Data"], "DATA: nowhere.Data: No module named 'nowhere'"),
         (["tests.tiny.Few", "--augment=[flip, flp]"], "--augment: flp: neither one of default, none, flip"),
         (["tests.tiny.Few", "--augment=[flip"], "--augment: not valid YAML"),
+        (["tests.tiny.Few", "--augment=2026-13-01"], "--augment: not valid YAML: month must be in 1..12"),
         (
             ["tests.tiny.Few", "--augment={class_path: kornia.augmentation.RandomErasing, init_args: {pp: 1}}"],
             "--augment: {'class_path': 'kornia.augmentation.RandomErasing', 'init_args': {'pp': 1}}: Option 'pp'",

@@ -159,6 +159,7 @@ def test_facts_are_arguments_too_and_dotted_names_are_found(capsys):
     [
         (["CCN"], "MODEL: no architecture is named 'CCN'; there are CNN, CifarCNN"),
         (["CNN", "--model.width=0"], "--model: CNN: width must be at least 1: got 0"),
+        (["CNN", "--model.width=2026-13-01"], "--model.width: not a value: got 2026-13-01"),
         (["CNN", "--model.wdth=1"], "--model: CNN: CNN.__init__() got an unexpected keyword argument 'wdth'"),
         (["CNN", "--width=1"], "--width=1: arguments are those of the network, such as --model.width=16"),
         (["--model.width=1"], "MODEL: must be named before its arguments"),

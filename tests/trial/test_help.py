@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 import datamodules
 import lit_models
 from headtohead.trial import help as helps
+from headtohead.trial.first_look import OPTIONS
 from headtohead.trial.main import main as train
 from lit_models import Classifier, Inpainter
 from tests.conftest import ROOT
@@ -40,6 +41,8 @@ def test_everything_that_can_be_given_is_listed_with_its_default(capsys):
     for name in (*lit_models.architectures.__all__, *datamodules.DATA_SETS):
         assert re.search(rf"\b{name}\b", text)
     assert "Learning rate." in text
+    told = [option for option in OPTIONS if option not in ("--help", "-h")]
+    assert [option for option in told if not re.search(rf"{option}\b", text)] == []
     assert re.search(r"--ckpt_path +With the value last, go on", text)  # not capitalised, as it is typed
     assert max(map(len, text.splitlines())) <= helps.WIDTH
     assert not re.search(r"``|:class:", text)
@@ -59,6 +62,8 @@ def test_the_arguments_of_one_network(capsys, name):
 def test_the_arguments_of_a_task_and_of_data():
     assert listed(helps.help_of(["fit", "--task.help=Inpainter"]), "task") == true_defaults(Inpainter)
     assert listed(helps.help_of(["fit", "--data.help=MNIST"]), "data") == true_defaults(datamodules.MNIST)
+    folder = listed(helps.help_of(["fit", "--data.help=ImageFolder"]), "data")
+    assert (folder["image_size"], folder["test_share"], folder["root"]) == ("64", "0.2", "")  # a folder states no size
     for others in (["fit", "--model.help=mine.Own"], ["fit", "--model=EqCNN"], ["validate", "--help"], []):
         assert helps.help_of(others) is None
 

@@ -81,6 +81,12 @@ def test_timm_is_told_the_channels_too(workplace):
     assert wrong == "--model.nonsense: ResNet.__init__() got an unexpected keyword argument 'nonsense'"
 
 
+@pytest.mark.parametrize("kind", ["deep", "flat"])
+def test_a_constructors_own_words_are_said_whatever_error_led_to_them(workplace, kind):
+    wrong = train.resolve([*FIT, f"--model={MODULE}.OneOf", f"--model.kind={kind}"])
+    assert wrong == f"--model.kind must be wide or narrow: got {kind}"
+
+
 @pytest.mark.parametrize(
     ("network", "said"),
     [

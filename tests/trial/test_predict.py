@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from datamodules.sources import DataUnavailable
 from headtohead.records import record as records
 from headtohead.trial import main as train
 from lit_models import SimpleCNN
@@ -76,6 +77,16 @@ def test_the_test_set_is_predicted_as_the_record_counted(folder, checkpoint, tmp
         assert sum(float(row[str(name)]) for name in range(10)) == pytest.approx(1, abs=1e-5)
     assert train.main(["predict", checkpoint, DATA, f"--out={tmp_path / 'test.csv'}"]) == 0
     assert (tmp_path / "test.csv").read_text() == printed
+
+
+def test_a_file_of_predictions_stays_where_the_data_cannot_be_had(workplace, checkpoint, capsys, monkeypatch):
+    def refuse(data):
+        raise DataUnavailable("nobody has it")
+
+    monkeypatch.setattr(Tiny, "load", refuse)
+    (workplace / "old.csv").write_text("kept")
+    assert train.main(["predict", checkpoint, DATA, "--out=old.csv"]) == 1
+    assert (workplace / "old.csv").read_text() == "kept"
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,11 @@ from lit_models import CNN, INN, P4CNN, VGG, Z2CNN, CifarCNN, ConvMixer, ConvNet
         (lambda: ConvMixer(depth=0), "depth must be at least 1: got 0; the source has 8"),
         (lambda: ConvMixer(kernel_size=-1), "kernel_size must be at least 1: got -1; the source has 5"),
         (lambda: ConvMixer(patch_size=0), "patch_size must be at least 1: got 0; the source has 2"),
-        (lambda: ConvMixer(kernel_size=4), "kernel_size must be odd to keep the size: got 4; use 3 or 5"),
-        (lambda: ConvMixer(patch_size=3), "patch_size must divide image_size=32: got 3; use one of 1, 2, 4, 8, 16, 32"),
+        (lambda: ConvMixer(kernel_size=4), "kernel_size must be odd to have a centre: got 4; use 3 or 5"),
+        (lambda: ConvMixer(patch_size=3), "patch_size must divide image_size=32: got 3; use 1, 2, 4, 8, 16 or 32"),
         (
             lambda: ConvMixer(image_size=28, patch_size=8),
-            "patch_size must divide image_size=28: got 8; use one of 1, 2, 4, 7, 14, 28",
+            "patch_size must divide image_size=28: got 8; use 1, 2, 4, 7, 14 or 28",
         ),
     ],
 )

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from lit_models.operators.involution import _without_c
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
@@ -85,3 +86,8 @@ def test_kernels_against_the_definition(shapes):
         [sys.executable, "-c", CHECK, str(shapes)], capture_output=True, text=True, env=environment, cwd=ROOT
     )
     assert done.stdout == "right\n", done.stderr
+
+
+def test_a_gpu_has_the_passes_of_triton_and_other_devices_pytorchs():
+    found = {device: _without_c(device).__name__.rpartition(".")[2] for device in ("cuda", "cpu", "mps")}
+    assert found == {"cuda": "triton_involution", "cpu": "_tap_by_tap", "mps": "_tap_by_tap"}
