@@ -21,12 +21,16 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
-def _short_timing(monkeypatch):
-    """Trials in this process time their network by a few passes: what it comes to is no test."""
+def _in_this_process(monkeypatch):
+    """What a trial does to its process is undone; it times its network by a few passes: how fast it is is no test."""
+    path = sys.path[:]
+    monkeypatch.setattr(sys, "argv", ["train.py"])
     if recording := sys.modules.get("headtohead.trial.recording"):
         short = functools.partial(recording.seconds_per_batch, budget=0.0)
         monkeypatch.setattr(recording, "seconds_per_batch", short)
         monkeypatch.setattr(recording, "THROUGHPUT_BATCH", 8)
+    yield
+    sys.path[:] = path
 
 
 @pytest.fixture

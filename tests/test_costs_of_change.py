@@ -1,4 +1,7 @@
-"""What a change costs: each kind of thing is added in the place that the design names, and nowhere else."""
+"""What a change costs: each kind of thing is added in the place that the design names, and nowhere else.
+
+An augmentation is no file at all: test_augment_lists.py.
+"""
 
 import json
 import os
@@ -8,9 +11,7 @@ import sys
 
 import pytest
 
-from headtohead.trial import main as train
 from tests.conftest import ROOT
-from tests.tiny import TINY
 
 NET = '''
 """MyNet: a new architecture of the suite."""
@@ -77,17 +78,3 @@ def test_an_architecture_and_a_data_set_are_one_file_each(tmp_path):
     assert record["size"]["params"] == 12 * 12 * 5 + 5 + 5 * 2 + 2  # told of the images and classes
     assert "MyNet" in printed
     assert "this test" in printed
-
-
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        (["--data.augment=kornia.augmentation.RandomErasing", "--data.augment.p=0.25"], ["RandomErasing", '"p": 0.25']),
-        (["--data.augment=torch.nn.Identity"], ["torch.nn.Identity"]),
-    ],
-)
-def test_an_augmentation_is_no_file(workplace, given, kept):
-    fit = ["fit", "--model=FCNet", "--model.width=4", *TINY, "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
-    assert train.main([*fit, *given, "--trainer.default_root_dir=out", "--trainer.logger=false"]) == 0
-    config = json.loads((workplace / "out" / "record.json").read_text())["config"]
-    assert all(words in config["data.augment"] for words in kept)

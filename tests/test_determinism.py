@@ -10,12 +10,11 @@ import torch
 
 import lit_models
 from headtohead.records import record as records
-from headtohead.trial import main as train
 from headtohead.trial import recording
 from headtohead.trial.arguments import classes
 from lit_models.facts import takes_mask
 from tests.conftest import ROOT
-from tests.test_train import without_times
+from tests.trials import fitted, weights, without_times
 
 ARCHITECTURES = [*classes()["model"], *(f"ResNet {operator}" for operator in ("separable", "involution", "p4"))]
 SHARED = {
@@ -45,16 +44,14 @@ def point(name: str) -> dict[str, object]:
 def test_same_seed_same_record(workplace, monkeypatch, name):
     monkeypatch.setattr(recording, "seconds_per_batch", lambda *_: 1.0)  # times are set aside
     values = {key: json.dumps(value).strip('"') for key, value in {**SHARED, **point(name)}.items()}
-    found, weights = [], []
+    found, learnt = [], []
     for folder in ("one", "two"):
         args = [f"--{key}={value}" for key, value in values.items()]
-        args += [f"--trainer.default_root_dir={folder}", "--trainer.logger=false"]
-        assert train.main(["fit", *args]) == 0
-        found.append(without_times(records.read(workplace / folder / records.FILE_NAME)))
-        weights.append(torch.load(Path(folder, "checkpoints", "last.ckpt"), weights_only=True)["state_dict"])
+        found.append(without_times(fitted("fit", *args, "--trainer.logger=false", folder=folder)))
+        learnt.append(weights(folder))
     assert found[0] == found[1]
     assert len(found[0]["history"]) == 2
-    assert [key for key, value in weights[0].items() if not torch.equal(value, weights[1][key])] == []
+    assert [key for key, value in learnt[0].items() if not torch.equal(value, learnt[1][key])] == []
 
 
 @pytest.mark.nightly

@@ -19,6 +19,7 @@ from headtohead.trial import main as train
 from headtohead.trial.callbacks import FiniteLoss
 from headtohead.trial.errors import TrialFailed
 from tests.conftest import ROOT
+from tests.datamodules.published import Malicious
 from tests.records.examples import make
 from tests.tiny import TINY, a_sweep
 
@@ -227,17 +228,10 @@ def test_no_secret_of_the_environment_is_kept_or_printed(workplace, monkeypatch,
         assert [path for path in files if value.encode() in path.read_bytes()] == []
 
 
-class Code:
-    """Touches a file when it is unpickled."""
-
-    def __reduce__(self):
-        return Path.touch, (Path("pwned"),)
-
-
 def test_a_checkpoint_to_go_on_from_is_never_run(workplace, capfd):
     place = workplace / "here" / "checkpoints"
     place.mkdir(parents=True)
-    torch.save({"state_dict": {}, "callbacks": Code()}, place / "last.ckpt")
+    torch.save({"state_dict": {}, "callbacks": Malicious(Path("pwned"))}, place / "last.ckpt")
     assert train.main([*FIT, HERE, "--ckpt_path=last"]) == 2
     assert "last.ckpt is not a checkpoint that can be used: it holds more than weights" in capfd.readouterr().err
     assert not (workplace / "pwned").exists()

@@ -11,10 +11,9 @@ import torch
 from lightning.pytorch import Callback, seed_everything
 
 import lit_models
-from headtohead.trial import main as train
 from headtohead.trial.arguments import classes
 from lit_models.facts import takes_mask
-from tests.test_train import only_record
+from tests.trials import fitted
 
 
 @pytest.mark.slow
@@ -25,8 +24,7 @@ from tests.test_train import only_record
 )
 def test_mnist_by_the_seeds_recipe(workplace, real_data, model, upright, turned):
     recipe = ["--task.lr=0.0005", "--task.schedule=constant", "--data.normalize=false", "--trainer.max_epochs=5"]
-    assert train.main(["fit", f"--model={model}", "--data=MNIST", f"--data.data_dir={real_data}", *recipe]) == 0
-    quality = only_record(workplace).quality
+    quality = fitted("fit", f"--model={model}", "--data=MNIST", f"--data.data_dir={real_data}", *recipe).quality
     assert upright[0] <= quality["test_acc"] <= upright[1]
     assert quality["test_images"] == 10_000
     at_turns = [quality[f"test_acc_rot{angle}"] for angle in (90, 180, 270)]
@@ -41,13 +39,9 @@ def test_mnist_by_the_seeds_recipe(workplace, real_data, model, upright, turned)
 @pytest.mark.data
 @pytest.mark.parametrize("model", ["SimpleCNN", pytest.param("EqCNN", marks=pytest.mark.nightly)])
 def test_cifar_through_the_same_path(workplace, real_data, model):
-    assert (
-        train.main(
-            ["fit", f"--model={model}", "--data=CIFAR10", f"--data.data_dir={real_data}", "--trainer.max_epochs=1"]
-        )
-        == 0
+    record = fitted(
+        "fit", f"--model={model}", "--data=CIFAR10", f"--data.data_dir={real_data}", "--trainer.max_epochs=1"
     )
-    record = only_record(workplace)
     assert record.quality["test_acc"] > 0.2
     assert record.history[0]["train_loss"] < 2.3
 
@@ -93,24 +87,13 @@ def test_every_architecture_learns_in_an_epoch_of_real_data(workplace, real_data
     args += ["--data.normalize=false"] if takes_mask(kind) else []
     args += [f"--trainer.limit_train_batches={STEPS[name]}"] if name in STEPS else []
     args += ["--trainer.limit_val_batches=1", "--trainer.limit_test_batches=1"]
-    assert (
-        train.main(
-            [
-                "fit",
-                *args,
-                "--trainer.max_epochs=1",
-                "--trainer.callbacks+=tests.test_real_data.Losses",
-                "--trainer.logger=false",
-            ]
-        )
-        == 0
-    )
+    args += ["--trainer.max_epochs=1", "--trainer.callbacks+=tests.test_real_data.Losses", "--trainer.logger=false"]
+    history = fitted("fit", *args).history
     losses = Losses.losses
     assert len(losses) == STEPS.get(name, len(losses)) >= 40
     start, end = (sum(part) / len(part) for part in (losses[:5], losses[-10:]))
     assert end < 0.95 * start, (start, end)
     assert all(map(math.isfinite, losses))
-    history = only_record(workplace).history
     assert len(history) == 1
     assert history[0]["train_loss"] == pytest.approx(sum(losses) / len(losses), rel=0.02)
 

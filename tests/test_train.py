@@ -1,6 +1,5 @@
 """One trial from the command line: its record, its resumption, its error messages."""
 
-import json
 import os
 import re
 import subprocess
@@ -12,9 +11,9 @@ import torch
 from headtohead.records import record as records
 from headtohead.trial import main as train
 from headtohead.trial import precision
-from lit_models import EqCNN
 from tests.conftest import ROOT
-from tests.tiny import TINY, Tiny
+from tests.tiny import TINY
+from tests.trials import fitted, record_in, without_times
 
 FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
 SMALL = [*FIT, "--model.width=2"]  # where it is not about the network
@@ -35,21 +34,6 @@ def run(*args, cwd=None, **environment) -> subprocess.CompletedProcess[str]:
 def only_record(folder):
     (path,) = folder.glob(f"runs/train/*/{records.FILE_NAME}")
     return records.read(path)
-
-
-def without_times(record):
-    value = json.loads(records.dumps(record))
-    value.pop("cost")
-    value.pop("contention")
-    value.pop("commit")  # which may change while a long test runs
-    value["hardware"].pop("threads")
-    for epoch in value["history"]:
-        epoch.pop("seconds")
-    return value
-
-
-def weights(folder):
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
 @pytest.fixture(scope="module")
@@ -81,42 +65,19 @@ def test_fit_tests_and_writes_the_record(finished):
     assert "Traceback" not in done.stderr
 
 
-def test_record_says_what_the_checkpoint_gives(finished):
-    (folder,) = finished[0].glob("runs/train/*")
-    record = records.read(folder / records.FILE_NAME)
-    checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
-    model = EqCNN(in_channels=1, image_size=28, num_classes=10).eval()
-    model.load_state_dict({name.removeprefix("net."): value for name, value in checkpoint["state_dict"].items()})
-    origin = checkpoint["trial"]
-    assert origin["model"]["class_path"] == "lit_models.EqCNN"
-    assert origin["task"]["class_path"] == "lit_models.Classifier"
-    assert origin["data"]["class_path"] == "tests.tiny.Tiny"
+def test_the_checkpoint_says_of_what_it_is(finished):
+    (path,) = finished[0].glob("runs/train/*/checkpoints/best.ckpt")
+    origin = torch.load(path, weights_only=True)["trial"]
+    found = [origin[part]["class_path"] for part in ("model", "task", "data")]
+    assert found == ["lit_models.EqCNN", "lit_models.Classifier", "tests.tiny.Tiny"]
     assert origin["facts"] == {"in_channels": 1, "image_size": 28, "num_classes": 10}
-    data = Tiny(val_size=100)
-    data.setup()
-    images = (data.test.images.float() / 255 - 0.3) / 0.3
-    with torch.no_grad():
-        for turns, name in enumerate(["test_acc", "test_acc_rot90", "test_acc_rot180", "test_acc_rot270"]):
-            right = (model(images.rot90(turns, (2, 3))).argmax(1) == data.test.labels).float().mean().item()
-            assert record.quality[name] == pytest.approx(right, abs=1e-6)
-
-
-def test_a_trial_that_had_only_its_test_left_is_finished(finished, monkeypatch):
-    monkeypatch.chdir(finished[0])
-    (path,) = finished[0].glob(f"runs/train/*/{records.FILE_NAME}")
-    before, first = path.read_bytes(), without_times(records.read(path))
-    path.unlink()
-    assert train.main([*FIT, "--seed_everything=3", "--ckpt_path=last"]) == 0
-    assert without_times(records.read(path)) == first
-    path.write_bytes(before)  # for the other tests
 
 
 def test_same_seed_same_record_and_another_seed_another(finished, workplace):
     """The first of them in a process of its own."""
     found = [without_times(only_record(finished[0]))]
     for folder, seed in (("b", 3), ("c", 2)):
-        assert train.main([*FIT, f"--seed_everything={seed}", f"--trainer.default_root_dir={folder}"]) == 0
-        found.append(without_times(records.read(workplace / folder / records.FILE_NAME)))
+        found.append(without_times(fitted(*FIT, f"--seed_everything={seed}", folder=folder)))
     assert found[0] == found[1]
     assert found[0]["history"] != found[2]["history"]
     assert found[0]["config_hash"] == found[2]["config_hash"]
@@ -128,8 +89,7 @@ def test_two_processes_learn_what_one_learns_and_count_every_image_once(workplac
     fit = [*SMALL, FLOAT32, "--data.val_size=99", "--trainer.limit_train_batches=7"]
     done = run(*fit, "--trainer.devices=2", "--trainer.default_root_dir=two", WANDB_MODE="offline")
     assert done.returncode == 0, done.stderr
-    assert train.main([*fit, "--trainer.default_root_dir=one"]) == 0
-    one, two = (records.read(workplace / name / records.FILE_NAME) for name in ("one", "two"))
+    one, two = fitted(*fit, folder="one"), record_in("two")
     assert two.hardware["devices"] == 2
     assert two.quality["test_images"] == 200
     right = two.quality["val_acc"] * 99
@@ -148,7 +108,7 @@ def test_spawned_processes_leave_the_same_record(workplace):
             *SMALL, "--trainer.devices=2", f"--trainer.strategy={strategy}", f"--trainer.default_root_dir={strategy}"
         )
         assert done.returncode == 0, done.stderr
-        found.append(without_times(records.read(workplace / strategy / records.FILE_NAME)))
+        found.append(without_times(record_in(strategy)))
     qualities = [record.pop("quality") for record in found]
     # the largest of rounding errors is one itself: it depends on how the kernels share their work
     differences = [quality.pop("test_invariance_error") for quality in qualities]
@@ -177,12 +137,10 @@ def test_a_checkpoint_can_be_tested_again(finished, workplace, capfd):
 
 def test_precision_is_the_hardwares_unless_named_and_changes_no_identity(workplace, monkeypatch):
     seen = []
-    for best, named in (("32-true", []), ("bf16-mixed", []), ("bf16-mixed", [FLOAT32])):
-        monkeypatch.setattr(precision, "best_precision", lambda _, best=best: best)
-        folder = f"{best}{len(named)}"
-        short = ["--trainer.max_epochs=1", "--trainer.limit_test_batches=1", f"--trainer.default_root_dir={folder}"]
-        assert train.main([*SMALL, *named, *short]) == 0
-        seen.append(records.read(workplace / folder / records.FILE_NAME))
+    for fastest, named in (("32-true", []), ("bf16-mixed", []), ("bf16-mixed", [FLOAT32])):
+        monkeypatch.setattr(precision, "best_precision", lambda _, fastest=fastest: fastest)
+        short = ["--trainer.max_epochs=1", "--trainer.limit_test_batches=1"]
+        seen.append(fitted(*SMALL, *named, *short, folder=f"{fastest}{len(named)}"))
     assert [record.hardware["precision"] for record in seen] == ["32-true", "bf16-mixed", "32-true"]
     assert seen[0].config_hash == seen[1].config_hash  # the same trial on two machines
     assert seen[0].history[0]["train_loss"] == seen[2].history[0]["train_loss"]
@@ -199,9 +157,7 @@ def test_precision_is_the_hardwares_unless_named_and_changes_no_identity(workpla
 def test_a_compiled_network_learns_what_the_other_learns(workplace):
     found = []
     for mode in ("no", "default"):
-        arguments = [*SMALL, FLOAT32, f"--compile={mode}", f"--trainer.default_root_dir={mode}"]
-        assert train.main([*arguments, "--trainer.max_epochs=1"]) == 0
-        found.append(records.read(workplace / mode / records.FILE_NAME))
+        found.append(fitted(*SMALL, FLOAT32, f"--compile={mode}", "--trainer.max_epochs=1", folder=mode))
     assert [record.hardware["compiled"] for record in found] == [False, True]
     assert found[0].config_hash == found[1].config_hash
     assert found[0].history[0]["train_loss"] == pytest.approx(found[1].history[0]["train_loss"], abs=1e-4)
@@ -224,10 +180,8 @@ def test_what_a_machine_chooses_costs_no_accuracy(workplace, real_data, model, d
     for seed in range(3):
         found = []
         for choice in choices:
-            folder = f"{choice}{seed}"
-            arguments = [*shared, choice, f"--seed_everything={seed}", f"--trainer.default_root_dir={folder}"]
-            assert train.main(arguments) == 0
-            found.append(records.read(workplace / folder / records.FILE_NAME).quality["val_acc"])
+            record = fitted(*shared, choice, f"--seed_everything={seed}", folder=f"{choice}{seed}")
+            found.append(record.quality["val_acc"])
         differences.append(found[1] - found[0])
     assert abs(sum(differences) / 3) < 0.02, differences  # on 5,000 images: seeds differ by more
 
@@ -253,34 +207,15 @@ def test_arguments_stand_in_any_order(workplace, args):
 
 
 def test_check_finds_what_main_would(workplace):
-    assert isinstance(train.resolve(SMALL), dict)
+    assert isinstance(train.resolve([*SMALL, "--trainer.limit_val_batches=None"]), dict)  # None of Python is null
     assert "lr must be a positive number" in str(train.resolve([*SMALL, "--task.lr=0"]))
     assert not list(workplace.iterdir())  # and leaves nothing behind
 
 
-def test_none_of_python_is_null_of_yaml(workplace):
-    assert isinstance(train.resolve([*SMALL, "--trainer.limit_val_batches=None"]), dict)
-
-
-def test_help_names_the_arguments(workplace, capfd):
-    with pytest.raises(SystemExit) as end:
-        train.main(["fit", "--help"])
-    assert end.value.code == 0
-    assert "--trainer.max_epochs" in capfd.readouterr().out
-
-
 @pytest.mark.parametrize(("limit", "images"), [("3", 3 * 64), ("0.5", 4 * 64)])
 def test_images_per_second_are_those_that_were_trained_on(workplace, limit, images):
-    args = [
-        *SMALL,
-        "--trainer.max_epochs=1",
-        f"--trainer.limit_train_batches={limit}",
-        "--trainer.limit_test_batches=1",
-        "--data.batch_size=64",
-        "--trainer.default_root_dir=here",
-    ]
-    assert train.main(args) == 0
-    cost = records.read(workplace / "here" / records.FILE_NAME).cost
+    short = ["--trainer.max_epochs=1", f"--trainer.limit_train_batches={limit}", "--trainer.limit_test_batches=1"]
+    cost = fitted(*SMALL, *short, "--data.batch_size=64").cost
     assert cost["train_images_per_second"] * cost["epoch_seconds"] == pytest.approx(images)
 
 
@@ -290,7 +225,6 @@ def test_a_dry_run_leaves_no_record(workplace):
 
 
 INPAINT = [*TINY, "--data.normalize=false", "--model.width=4", "--trainer.accelerator=cpu"]
-SHORT = ["--trainer.limit_train_batches=3", "--trainer.limit_test_batches=1"]
 
 
 def test_a_network_that_fills_holes_leaves_a_record(workplace, capfd):
@@ -304,21 +238,6 @@ def test_a_network_that_fills_holes_leaves_a_record(workplace, capfd):
     assert losses == sorted(losses, reverse=True)
     assert all(value > 0 for value in record.cost.values())
     assert re.search(r"PConvUNet on Tiny, seed 0: L1 in holes [\d.]+%, PSNR [\d.]+ dB, ", capfd.readouterr().out)
-
-
-def test_a_resumed_inpainter_equals_one_that_was_not_interrupted(workplace):
-    arguments = ["fit", "--model=PConvUNet", *INPAINT, "--task.schedule=constant", "--data.augment=flip", *SHORT]
-    whole, broken = workplace / "whole", workplace / "broken"
-    assert train.main([*arguments, "--trainer.max_epochs=2", f"--trainer.default_root_dir={whole}"]) == 0
-    assert train.main([*arguments, "--trainer.max_epochs=1", f"--trainer.default_root_dir={broken}"]) == 0
-    (broken / records.FILE_NAME).unlink()
-    again = [*arguments, "--trainer.max_epochs=2", f"--trainer.default_root_dir={broken}", "--ckpt_path=last"]
-    assert train.main(again) == 0
-    for name, value in weights(whole).items():
-        assert torch.equal(value, weights(broken)[name]), name
-    assert without_times(records.read(whole / records.FILE_NAME)) == without_times(
-        records.read(broken / records.FILE_NAME)
-    )
 
 
 @pytest.mark.slow

@@ -174,8 +174,8 @@ def test_two_agents_share_a_grid_and_its_table_is_that_of_the_local_records(serv
 
 @pytest.mark.slow
 def test_signal_ends_a_trial_which_resumes_as_the_same_run(server, workplace):
-    address = new_sweep(SWEEP, "--project=mine")
-    agent = {"WANDB_SWEEP_ID": address.rpartition("/")[2], "WANDB_RUN_ID": "run7", "WANDB_PROJECT": "mine"}
+    server._UpsertSweep({"config": json.dumps(SWEEP), "projectName": "mine"})
+    agent = {"WANDB_SWEEP_ID": "sweep000", "WANDB_RUN_ID": "run7", "WANDB_PROJECT": "mine"}
     args = ["--model=SimpleCNN", "--trainer.max_epochs=30", "--trainer.default_root_dir=null"]
     process = start_trial(workplace / "log", *args, **agent)
     wait_for(lambda: list(workplace.glob("runs/sweep000/SimpleCNN-Tiny-seed0-run7/checkpoints/last.ckpt")))
@@ -256,7 +256,7 @@ def test_a_server_that_breaks_down_does_not_hold_a_trial(server, workplace):
     ],
 )
 def test_a_failing_trial_is_a_failed_run_with_its_error_in_the_log(server, workplace, args, code, said):
-    new_sweep(SWEEP, "--project=mine")
+    server._UpsertSweep({"config": json.dumps(SWEEP), "projectName": "mine"})
     environment = {"WANDB_SWEEP_ID": "sweep000", "WANDB_RUN_ID": "run1", "WANDB_PROJECT": "mine"}
     Path("mine_broken.py").write_text(BROKEN)
     assert trial(workplace / "here", *args, **environment)[0] == code

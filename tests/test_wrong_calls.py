@@ -10,6 +10,7 @@ from headtohead.report import main as report
 from headtohead.runner import main as sweep
 from headtohead.trial import main as train
 from tests.conftest import ROOT
+from tests.datamodules.published import Malicious
 from tests.tiny import TINY
 
 FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
@@ -212,8 +213,6 @@ command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
 """
 # for sweep.py: what is changed in GOOD, and what is said
 CHANGED = (
-    ("program: train.py", "program: other.py", "program: must be train.py: got 'other.py'"),
-    ("[0, 1]", "[0, 0]", "parameters.seed_everything.values: 0 is listed twice"),
     ("{values: [0, 1]}", "{min: 0, max: 100000000000}", "at most 100,000 can be run"),
     ("{value: 100}", "{value: !!python/object/apply:os.system [touch pwned]}", "not valid YAML"),
     ("  data:", "\tdata:", "not valid YAML"),
@@ -223,7 +222,6 @@ CHANGED = (
 # the same, where train.py's own parser is asked
 ASKED = (
     ("{value: 100}", "{values: [0, 50]}", "val_size must be at least 1: got 0"),  # a constructor's words
-    ("SimpleCNN, EqCNN", "SimpleCNN, EqCN", "parameters.model: no model is named 'EqCN'; did you mean EqCNN?"),
     ("tests.tiny.Tiny", "../../x", f"parameters.data: no data is named '../../x'; {DATA}"),
     ("seed_everything", "seed", "parameters.seed: no such argument; did you mean --seed_everything?"),
     ("[0, 1]", "[-1, 0]", "parameters.seed_everything: must be a whole number"),
@@ -269,13 +267,6 @@ class Old(Classifier):
 """
 
 
-class Code:
-    """Touches a file when it is unpickled."""
-
-    def __reduce__(self):
-        return Path.touch, (Path("pwned"),)
-
-
 @pytest.fixture
 def files(workplace):
     """Wrong files of every kind."""
@@ -284,7 +275,7 @@ def files(workplace):
     popen = {"class_path": "subprocess.Popen", "init_args": {"args": ["touch", "pwned"]}}
     for name, content in (
         ("tensor", torch.zeros(3)),
-        ("code", {**parts, "state_dict": Code()}),
+        ("code", {**parts, "state_dict": Malicious(Path("pwned"))}),
         ("other", parts),
         ("first", {"state_dict": {}, "hyper_parameters": {"_class_path": "lit_models.EqCNN"}}),
         ("nested", {"state_dict": {}, "trial": {"model": {**model, "init_args": {"width": popen}}, "task": task}}),

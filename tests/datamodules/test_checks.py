@@ -8,7 +8,6 @@ import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from headtohead.trial import main as train
 from tests.tiny import Few, Tiny, bars
 
 GREY, COLOUR = bars(1, 28, 60, 20), bars(3, 32, 60, 20)
@@ -111,8 +110,3 @@ def test_a_class_that_is_rare_or_absent_in_the_test_set():
     labels = np.array([0] * 12 + [1] * 6 + [2] * 2)
     data = made(arrays=dataclasses.replace(GREY, test_labels=labels))
     assert torch.bincount(data.rotation_sweep.labels).tolist() == [12, 6, 2]
-
-
-def test_colours_of_grey_images_are_refused_by_the_check_too(workplace):
-    said = train.resolve(["fit", "--model=EqCNN", "--data=MNIST", "--data.augment=color"])
-    assert said == "--data.augment: color changes hue and saturation, and needs 3 channels: got 1"

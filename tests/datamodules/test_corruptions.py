@@ -1,7 +1,6 @@
 """Corrupted test images against what each corruption says, by hand; the same ones for every batch size and network."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +15,9 @@ from headtohead.report.comparison import make_comparison
 from headtohead.report.write import markdown_of
 from headtohead.trial import main as train
 from lit_models import FCNet
+from tests.datamodules.test_image import ready
 from tests.tiny import TINY, Tiny
+from tests.trials import best
 
 IMAGES = torch.randint(0, 256, (6, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 PLACES = [3, 4, 5, 6, 7, 8]
@@ -91,9 +92,7 @@ def test_images_are_the_same_whatever_the_batch_and_stronger_is_further_off(name
 
 
 def test_the_loaders_yield_the_whole_test_set_for_each_and_none_where_it_is_off():
-    data = Tiny(val_size=100, corruptions=True)
-    data.trainer = SimpleNamespace(global_rank=0, world_size=1, training=False)
-    data.setup()
+    data = ready(corruptions=True)
     loaders = data.test_dataloader()[2:]
     assert [loader.dataset.corruption for loader in loaders] == [(n, s) for n in KINDS for s in range(1, 6)]
     for loader in (loaders[0], loaders[9]):
@@ -102,14 +101,7 @@ def test_the_loaders_yield_the_whole_test_set_for_each_and_none_where_it_is_off(
         assert len(found) == 2
         assert torch.equal(labels, data.test.labels)
         assert torch.equal(images, corrupt(data.test.images, range(200), *loader.dataset.corruption))
-    assert len(Tiny.test_dataloader(ready())) == 2
-
-
-def ready():
-    data = Tiny(val_size=100)
-    data.trainer = SimpleNamespace(global_rank=0, world_size=1, training=False)
-    data.setup()
-    return data
+    assert len(ready().test_dataloader()) == 2
 
 
 def test_the_records_names_are_the_corruptions():
@@ -124,9 +116,7 @@ def test_a_record_has_the_accuracy_of_each_and_tables_their_mean(workplace):
     assert train.main([*FIT, "--task.lr=0.01", "--data.corruptions=true", "--trainer.precision=32-true"]) == 0
     (path,) = workplace.glob("runs/train/*/record.json")
     quality = records.read(path).quality
-    weights = torch.load(path.parent / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
-    net = FCNet(width=8).eval()
-    net.load_state_dict({name.removeprefix("net."): value for name, value in weights.items()})
+    net = best(path.parent, FCNet(width=8))
     arrays, means = Tiny().load(), []
     for name in KINDS:
         right = []

@@ -44,8 +44,7 @@ def test_what_is_no_share_of_labels_is_refused(share):
         Tiny(label_noise=share)
 
 
-def test_it_is_a_part_of_the_identity_and_its_absence_is_not(workplace, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["train.py"])
+def test_it_is_a_part_of_the_identity_and_its_absence_is_not(workplace):
     fit = ["fit", "--model=FCNet", *TINY]
     plain = train.resolve(fit)
     assert not {"data.label_noise", "data.corruptions"} & set(plain)

@@ -224,14 +224,6 @@ def test_default_in_a_list_is_the_data_sets_own():
     assert isinstance(Own(augment=[]).augment, nn.Identity)
 
 
-def test_colour_in_a_list_needs_three_channels():
-    class Grey(Few):
-        in_channels, mean, std = 1, (0.3,), (0.3,)
-
-    with pytest.raises(ValueError, match="augment: color changes hue and saturation, and needs 3 channels: got 1"):
-        Grey(augment=["flip", "color"])
-
-
 def test_tensors_move_and_draws_do_not():
     """The device meta stands in for a GPU."""
     augment = joined(["flip", K.RandomPlanckianJitter(p=0.5)])

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from datamodules import image
@@ -13,6 +12,7 @@ from datamodules.pool import Batches, Pool
 from datamodules.sources import Arrays
 from lit_models import Classifier, SimpleCNN
 from tests.datamodules.test_image import bytes_of, ready
+from tests.lit_models.tasks.quiet import quiet
 from tests.tiny import Tiny
 
 CUDA = torch.device("cuda", 0)
@@ -110,8 +110,7 @@ class Own(Tiny):
 @pytest.mark.parametrize("kind", [Own, Tiny])
 def test_loaders_of_images_work_too(kind, tmp_path):
     data = kind(val_size=100, batch_size=250)
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    trainer = Trainer(**quiet, enable_checkpointing=False, max_epochs=1, default_root_dir=tmp_path)
+    trainer = quiet(max_epochs=1, default_root_dir=tmp_path)
     trainer.fit(Classifier(SimpleCNN(width=2)), datamodule=data)
     assert trainer.global_step == 2
     assert data.images_on == "device"

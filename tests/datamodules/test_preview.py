@@ -86,7 +86,7 @@ def test_what_cannot_be_is_said_in_one_line(workplace, capsys, args, said):
     assert not list(workplace.iterdir())
 
 
-@pytest.mark.parametrize("name", [*MIXES, "RandomJigsaw"])
+@pytest.mark.parametrize("name", [MIXES[0], "RandomJigsaw"])
 def test_what_mixes_images_is_refused_in_the_words_of_a_trial(workplace, capsys, name):
     given = f"[flip, {{class_path: kornia.augmentation.{name}, init_args: {json.dumps(NEEDS.get(name, {}))}}}]"
     try:

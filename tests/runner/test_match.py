@@ -5,8 +5,7 @@ import yaml
 
 from headtohead.runner import main as sweep
 from lit_models import architectures
-from lit_models.facts import example_inputs
-from lit_models.sizes import size, width_like
+from lit_models.sizes import width_like
 from tests.conftest import ROOT
 
 FILE = """
@@ -53,21 +52,6 @@ def test_widths_are_those_of_width_like_and_the_rest_stays(matched):
     assert "#   EqCNN at width 11: 14,662 params, 1.05 x SimpleCNN, the nearest: 4.9% off" in text
 
 
-@pytest.mark.parametrize("measure", ["params", pytest.param("macs", marks=pytest.mark.slow)])
-def test_every_classifier_is_as_large_as_cnn_or_says_how_far_off_it_is(matched, measure):
-    names = [name for name in architectures.__all__ if "UNet" not in name]
-    text, file = matched(f"[{', '.join(names)}]", f"--match={measure}", "--like=CNN", data="{value: CIFAR10}")
-    facts = {"in_channels": 3, "image_size": 32, "num_classes": 10}
-    target = getattr(size(architectures.CNN(), *example_inputs(architectures.CNN(), facts)), measure)
-    lines = dict(zip(names, text.splitlines()[2:], strict=False))
-    for model in file["parameters"]["model"]["values"]:
-        network = getattr(architectures, model["class_path"])(**facts, **model["init_args"])
-        found = getattr(size(network, *example_inputs(network, facts)), measure)
-        assert f"{found:,} {measure}" in lines[model["class_path"]]
-        assert (abs(found / target - 1) <= 0.03) is ("the nearest" not in lines[model["class_path"]])
-    assert sum("the nearest" in line for line in lines.values()) < len(lines) / 2
-
-
 def test_the_file_that_it_writes_is_a_sweep_that_runs(matched, workplace, capsys):
     text, _ = matched("[CNN, torchvision.models.resnet18]", "--match=params", data="{value: CIFAR10}")
     assert "#   resnet18, which has no width: 11,1" in text
@@ -77,40 +61,22 @@ def test_the_file_that_it_writes_is_a_sweep_that_runs(matched, workplace, capsys
 
 
 @pytest.mark.parametrize(
-    ("models", "args", "data", "said"),
+    ("models", "more", "said"),
     [
-        (
-            "[EqCNN]",
-            ["--like=SimpelCNN"],
-            "{value: MNIST}",
-            "--like: nothing is named 'SimpelCNN'; did you mean SimpleCNN?",
-        ),
-        ("[{init_args: {width: 3}}]", [], "{value: MNIST}", "parameters.model: must be a name, or class_path with"),
-        ("[3]", [], "{value: MNIST}", "parameters.model: must be a name, or class_path with init_args: got 3"),
-        (
-            "[ResNet]",
-            [],
-            "{value: CIFAR10}\n  model.operator: {value: involution}",
-            "--match: parameters.model.operator:",
-        ),
-        ("[EqCN]", [], "{value: MNIST}", "parameters.model: nothing is named 'EqCN'; did you mean EqCNN?"),
-        ("[nowhere.Net]", [], "{value: MNIST}", "parameters.model: nothing is named 'nowhere.Net' (No module named"),
-        (
-            "[EqCNN]",
-            [],
-            "{values: [MNIST, CIFAR10]}\n  config: {value: a.yaml}",
-            "--match: parameters.config: widths differ between data sets whose images do",
-        ),
-        (
-            "[EqCNN]",
-            ["--match=seconds"],
-            "{value: MNIST}\n  data.batch_size: {values: [32, 64]}",
-            "--match: parameters.data.batch_size: a step must be of one size: got [32, 64]",
-        ),
+        ("[EqCNN]", "--like=SimpelCNN", "--like: nothing is named 'SimpelCNN'; did you mean SimpleCNN?"),
+        ("[{init_args: {width: 3}}]", "", "parameters.model: must be a name, or class_path with"),
+        ("[3]", "", "parameters.model: must be a name, or class_path with init_args: got 3"),
+        ("[ResNet]", "model.operator: {value: involution}", "--match: parameters.model.operator:"),
+        ("[EqCN]", "", "parameters.model: nothing is named 'EqCN'; did you mean EqCNN?"),
+        ("[nowhere.Net]", "", "parameters.model: nothing is named 'nowhere.Net' (No module named"),
+        ("[EqCNN]", "config: {value: a.yaml}", "--match: parameters.config: widths differ between data sets whose"),
+        ("[EqCNN]", "--match=seconds", "--match: parameters.data.batch_size: a step must be of one size: got [32, 64]"),
     ],
 )
-def test_what_cannot_be_matched_is_one_line(matched, models, args, data, said):
-    code, error = matched(models, "--match=params", *args, data=data)
+def test_what_cannot_be_matched_is_one_line(matched, models, more, said):
+    """More is an argument, or a parameter of the file."""
+    args, line = ([more], "data.batch_size: {values: [32, 64]}") if more.startswith("--") else ([], more)
+    code, error = matched(models, "--match=params", *args, data=f"{{values: [MNIST, CIFAR10]}}\n  {line}")
     assert code == 2
     assert error.startswith(f"sweep.py: {said}")
     assert error.count("\n") == 1

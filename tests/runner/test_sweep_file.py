@@ -64,6 +64,21 @@ def test_names_depend_on_values_and_not_on_the_order_of_keys(tmp_path):
     assert not {trial.name for trial in read_sweep(write(tmp_path, yaml.dump(config))).trials} & names
 
 
+FURTHER = {
+    "metric: val_acc": "metric: must be a mapping",
+    "metric: {goal: up, name: x}": "metric.goal: must be minimize or maximize",
+    "metric: {name: x, gaol: minimize}": "metric.gaol: no such key; did you mean goal",
+    "early_terminate: {type: hyperband, min_iter: 3}": "metric: missing; method bayes",
+    "early_terminate: hyperband": "early_terminate: must be a mapping such as",
+    "early_terminate: {type: median}": "early_terminate: must be a mapping such as",
+    "early_terminate: {type: hyperband}": "early_terminate: needs min_iter, or",
+    "early_terminate: {type: hyperband, max_iter: 9}": "needs min_iter, or max_iter",
+    "early_terminate: {type: hyperband, min_iter: 0.5}": "early_terminate.min_iter: ",
+    "early_terminate: {type: hyperband, min_iter: 3, eta: 1}": "eta: must be more",
+    "early_terminate: {type: hyperband, minit: 3}": "did you mean min_iter?",
+}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -96,33 +111,7 @@ def test_names_depend_on_values_and_not_on_the_order_of_keys(tmp_path):
         ('"${program}", ', "-m, headtohead, trian, ", "command: lacks ${program}, or -m headtohead train"),
         ('["${env}"', '["${evn}"', "command: no such macro ${evn}"),
         ("fit,", '"${nonsense}",', "command: no such macro ${nonsense}"),
-        ("method: grid", "method: grid\nmetric: val_acc", "metric: must be a mapping"),
-        ("method: grid", "method: grid\nmetric: {goal: up, name: x}", "metric.goal: must be minimize or maximize"),
-        (
-            "method: grid",
-            "method: grid\nmetric: {name: x, gaol: minimize}",
-            "metric.gaol: no such key; did you mean goal",
-        ),
-        (
-            "method: grid",
-            "method: grid\nearly_terminate: {type: hyperband, min_iter: 3}",
-            "metric: missing; method bayes",
-        ),
-        ("method: grid", "method: grid\nearly_terminate: hyperband", "early_terminate: must be a mapping such as"),
-        ("method: grid", "method: grid\nearly_terminate: {type: median}", "early_terminate: must be a mapping such as"),
-        ("method: grid", "method: grid\nearly_terminate: {type: hyperband}", "early_terminate: needs min_iter, or"),
-        (
-            "method: grid",
-            "method: grid\nearly_terminate: {type: hyperband, max_iter: 9}",
-            "needs min_iter, or max_iter",
-        ),
-        (
-            "method: grid",
-            "method: grid\nearly_terminate: {type: hyperband, min_iter: 0.5}",
-            "early_terminate.min_iter: ",
-        ),
-        ("method: grid", "method: grid\nearly_terminate: {type: hyperband, min_iter: 3, eta: 1}", "eta: must be more"),
-        ("method: grid", "method: grid\nearly_terminate: {type: hyperband, minit: 3}", "did you mean min_iter?"),
+        *(("method: grid", f"method: grid\n{added}", said) for added, said in FURTHER.items()),
         ("parameters:", "parameters: 3\nother:", "parameters: must be a mapping"),
     ],
 )

@@ -133,8 +133,7 @@ def test_equal_within_the_margin_is_decided_too(workplace, sweep_of):
     assert Played(workplace / "a", play).run(UntilDecided(sweep_of(), 29)) == [FIRST]
     wide = spread({"A": 90, "B": 90, "C": 90}, width=0.3)
     small = len(Played(workplace / "mine", wide).run(UntilDecided(sweep_of(), 29)))
-    said = []
-    large = len(Played(workplace / "b", wide).run(UntilDecided(sweep_of(), 29, margin=2.0, say=said.append)))
+    large = len(Played(workplace / "b", wide).run(UntilDecided(sweep_of(), 29, margin=2.0)))
     assert large < small
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ from headtohead.trial.first_look import first_look
 from headtohead.trial.main import _none_as_null
 from tests.datamodules.test_lists_of_augmentations import REFUSED
 from tests.tiny import TINY, a_sweep
-from tests.trial.test_resuming import FIT, kill_after, record_in, same
+from tests.trial.test_resuming import FIT
+from tests.trials import fitted, record_in, resumes_alike, weights
 
 BASE = ["fit", "--model=FCNet", "--model.width=4", *TINY, "--trainer.accelerator=cpu"]
 ERASING = "{class_path: kornia.augmentation.RandomErasing, init_args: {p: 0.3}}"
@@ -41,8 +41,7 @@ def darkest() -> nn.Module:
 
 
 @pytest.fixture(autouse=True)
-def _own_arguments(monkeypatch, workplace):
-    monkeypatch.setattr(sys, "argv", ["train.py"])
+def _darker(monkeypatch, workplace):
     Path("darker.py").write_text(OWN)
     monkeypatch.syspath_prepend(workplace)
 
@@ -67,6 +66,7 @@ def resolved(augment):
         ("[rotate, flip]", '["rotate", "flip"]'),
         ("['flip', 'none', 'rotate']", '["flip", "rotate"]'),
         (f"[{ERASING}]", '{"class_path": "kornia.augmentation.RandomErasing", "init_args": {"p": 0.3}}'),
+        ("torch.nn.Identity", '{"class_path": "torch.nn.Identity"}'),
         (ERASING, '{"class_path": "kornia.augmentation.RandomErasing", "init_args": {"p": 0.3}}'),
         (
             f"[flip, {ERASING.replace('0.3', '0.5, value: 0, scale: [0.02, 0.33]')}]",  # all of them its defaults
@@ -149,6 +149,7 @@ NO_NAME = (
             "RandomFisheye: center_x is a tensor, which cannot be typed",
             "",
         ),
+        ("color", "color changes hue and saturation, and needs 3 channels: got 1", ""),
         ("[flip, color]", "color changes hue and saturation, and needs 3 channels: got 1", ""),
     ],
 )
@@ -180,14 +181,11 @@ def test_a_killed_trial_with_a_list_goes_on_as_if_it_had_not_been():
     affine = "{class_path: kornia.augmentation.RandomAffine, init_args: {degrees: 20, scale: [0.8, 1.2]}}"
     elements = f"[flip, {affine}, {ERASING}, {{class_path: kornia.augmentation.RandomGaussianNoise}}, darker.Darker]"
     arguments = [*FIT, f"--data.augment={elements}", "--trainer.max_epochs=3"]
-    assert train.main([*arguments, "--trainer.default_root_dir=whole"]) == 0
-    kill_after(1, [*arguments, "--trainer.default_root_dir=broken"])
-    assert train.main([*arguments, "--trainer.default_root_dir=broken", "--ckpt_path=last"]) == 0
-    same("whole", "broken")
-    assert json.loads(record_in("whole")["config"]["data.augment"])[0] == "flip"
-    assert train.main([*FIT, "--trainer.max_epochs=3", "--trainer.default_root_dir=plain"]) == 0
-    weights = [torch.load(f"{f}/checkpoints/last.ckpt", weights_only=True)["state_dict"] for f in ("whole", "plain")]
-    assert any(not torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    resumes_alike(arguments, 1)
+    assert json.loads(record_in("whole").config["data.augment"])[0] == "flip"
+    fitted(*FIT, "--trainer.max_epochs=3", folder="plain")
+    plain = weights("plain")
+    assert any(not torch.equal(value, plain[name]) for name, value in weights("whole").items())
 
 
 def test_a_grid_over_lists(capsys):

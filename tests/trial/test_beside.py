@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from headtohead.records import record as records
 from headtohead.trial import main as train
 from lit_models import SimpleCNN
 from tests.tiny import TINY, Tiny
+from tests.trials import best, fitted, weights
 
 FIT = ["fit", "--model=SimpleCNN", "--model.width=2", *TINY, "--trainer.accelerator=cpu", "--trainer.logger=false"]
 FIT += ["--trainer.max_epochs=4", "--data.batch_size=50", "--task.lr=0.01"]
@@ -16,8 +16,7 @@ FIT += ["--trainer.precision=32-true"]  # as measured below; where the CPU has A
 
 
 def record_of(folder, *args):
-    assert train.main([*FIT, f"--trainer.default_root_dir={folder}", *args]) == 0
-    return records.read(Path(folder) / records.FILE_NAME)
+    return fitted(*FIT, *args, folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +32,9 @@ def constant(tmp_path_factory):
     return record_of(tmp_path_factory.mktemp("constant"), "--task.schedule=constant")
 
 
-def measured(checkpoint, part):
-    """The accuracy and loss of a checkpoint's weights on the validation split or the test set, by hand."""
-    weights = torch.load(checkpoint, weights_only=True)["state_dict"]
-    net = SimpleCNN(in_channels=1, image_size=28, num_classes=10, width=2).eval()
-    net.load_state_dict({name.removeprefix("net."): value for name, value in weights.items()})
+def measured(part):
+    """The accuracy and loss of the kept weights on the validation split or the test set, by hand."""
+    net = best("here", SimpleCNN(width=2))
     data = Tiny(val_size=100)
     data.setup()
     images = getattr(data, part)
@@ -49,36 +46,33 @@ def measured(checkpoint, part):
 
 def as_recorded(record, within=False):
     """The weights in ``best.ckpt`` give what the record says of validation and test."""
-    accuracy, loss = measured("here/checkpoints/best.ckpt", "val")
+    accuracy, loss = measured("val")
     assert record.quality["val_acc"] == pytest.approx(accuracy, abs=1e-6)
     if not within:  # of validations within an epoch the history has the last
-        best = max(record.history, key=lambda epoch: epoch["val_acc"])
-        assert best["val_loss"] == pytest.approx(loss, abs=1e-5)
-    accuracy, loss = measured("here/checkpoints/best.ckpt", "test")
+        chosen = max(record.history, key=lambda epoch: epoch["val_acc"])
+        assert chosen["val_loss"] == pytest.approx(loss, abs=1e-5)
+    accuracy, loss = measured("test")
     assert record.quality["test_acc"] == pytest.approx(accuracy, abs=1e-6)
     assert record.quality["test_loss"] == pytest.approx(loss, abs=1e-5)
 
 
-OWN = {
-    "elsewhere": ["monitor=val_loss", "dirpath=mine"],
-    "the same number": ["monitor=val_acc", "dirpath=mine", "mode=min"],
-    "last": ["save_last=true", "every_n_train_steps=3"],
-    "of the same name": ["dirpath=here/checkpoints/mine", "filename=best", "save_last=true"],
-}
+OWN = [
+    ["monitor=val_loss", "dirpath=mine"],  # elsewhere
+    ["monitor=val_acc", "dirpath=mine", "mode=min"],  # of the same number
+    ["save_last=true", "every_n_train_steps=3"],
+    ["dirpath=here/checkpoints/mine", "filename=best", "save_last=true"],
+]
 
 
-@pytest.mark.parametrize("name", OWN)
-def test_a_users_own_checkpoints_change_nothing(workplace, alone, name):
+def test_a_users_own_checkpoints_change_nothing(workplace, alone):
     place, alone = alone
-    own = [f"--trainer.callbacks.{argument}" for argument in OWN[name]]
-    beside = record_of("here", "--trainer.callbacks+=ModelCheckpoint", *own)
+    own = [["+=ModelCheckpoint", *(f".{argument}" for argument in arguments)] for arguments in OWN]
+    beside = record_of("here", *(f"--trainer.callbacks{part}" for parts in own for part in parts))
     assert beside.quality == alone.quality
     assert beside.config_hash == alone.config_hash
     assert [{**epoch, "seconds": 0} for epoch in beside.history] == [{**epoch, "seconds": 0} for epoch in alone.history]
-    best, last = (
-        torch.load(f"{folder}/checkpoints/last.ckpt", weights_only=True)["state_dict"] for folder in (place, "here")
-    )
-    assert all(torch.equal(best[key], last[key]) for key in best)
+    one, other = weights(place), weights("here")
+    assert all(torch.equal(one[key], other[key]) for key in one)
     written = [path for path in Path().rglob("*.ckpt") if path.parts[-2:] == ("checkpoints", "best.ckpt")]
     assert written == [Path("here/checkpoints/best.ckpt")]
 

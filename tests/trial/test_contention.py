@@ -14,10 +14,9 @@ import pytest
 from headtohead.records import record as records
 from headtohead.records.contention import contended, in_words
 from headtohead.trial import contention
-from headtohead.trial import main as train
-from headtohead.trial.saving import History
 from tests.records.examples import make
 from tests.tiny import TINY
+from tests.trials import fitted, kill_after
 
 on_linux = pytest.mark.skipif(not Path("/proc/stat").is_file(), reason="there is no /proc/stat")
 BUSY = "import time\nwhile time.process_time() < {}: pass"
@@ -159,24 +158,11 @@ def test_a_record_keeps_it_and_an_earlier_one_is_read_without(tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_a_trial_that_goes_on_has_all_epochs(workplace, monkeypatch):
     args = ["fit", "--model=SimpleCNN", "--model.width=2", *TINY, "--trainer.accelerator=cpu", "--trainer.logger=false"]
-    args += ["--trainer.max_epochs=3", "--trainer.default_root_dir=here"]
-
-    class Killed(BaseException):
-        pass
-
-    def end(self, trainer, pl_module, on_train_epoch_end=History.on_train_epoch_end):
-        on_train_epoch_end(self, trainer, pl_module)
-        if len(self.epochs) == 2:
-            raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(History, "on_train_epoch_end", end)
-        with pytest.raises(Killed):
-            train.main(args)
+    args += ["--trainer.max_epochs=3"]
+    kill_after(2, [*args, "--trainer.default_root_dir=here"])
     marked = iter(range(1, 100))
     monkeypatch.setattr(contention, "between", lambda *_: {"load": next(marked), "others": 0.5, "stolen": 0.0})
-    assert train.main([*args, "--ckpt_path=last"]) == 0
-    record = records.read(Path("here", "record.json"))
+    record = fitted(*args, "--ckpt_path=last")
     assert [len(record.history), len(record.contention["epochs"])] == [3, 3]
     assert record.contention["epochs"][2] == {"load": 1, "others": 0.5, "stolen": 0.0}
     assert record.contention["inference"]["load"] == 2

@@ -1,6 +1,5 @@
 """Nothing that is given on a command line, or in a sweep file, is ignored or overwritten without a word."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.accelerator=cpu"]
 
 
 @pytest.fixture(autouse=True)
-def _place(workplace, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train.py"])
+def _place(workplace):
     Path("recipe.yaml").write_text("task: {class_path: Classifier, init_args: {lr: 0.03}}\nmodel: EqCNN\n")
     Path("other.yaml").write_text("task: {class_path: Classifier, init_args: {lr: 0.04, weight_decay: 0.5}}\n")
 

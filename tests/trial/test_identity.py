@@ -3,7 +3,6 @@
 import functools
 import inspect
 import json
-import sys
 from typing import Union
 
 import pytest
@@ -15,6 +14,7 @@ from headtohead.report.html import command
 from headtohead.trial import main as train
 from tests.records.examples import make
 
+pytestmark = pytest.mark.usefixtures("workplace")
 FIT = ["fit", "--model=EqCNN", "--data=MNIST", "--trainer.accelerator=cpu"]
 STOPPING = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val_loss"]
 
@@ -24,11 +24,6 @@ def identity(*args: str) -> dict[str, object]:
     found = train.resolve([*FIT, *args])
     assert isinstance(found, dict), found
     return {name: value for name, value in found.items() if name != "seed_everything"}
-
-
-@pytest.fixture(autouse=True)
-def _own_arguments(monkeypatch, workplace):
-    monkeypatch.setattr(sys, "argv", ["train.py"])
 
 
 DIFFERENT = [

@@ -1,20 +1,14 @@
 """How many devices train is part of the identity where each has batch norm of its own, nowhere else (docs/kinds.md)."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from headtohead.records import record as records
 from headtohead.trial import main as train
+from tests.trials import fitted
 
 WITH, WITHOUT = "ConvMixer", "SimpleCNN"  # batch norm
+pytestmark = pytest.mark.usefixtures("workplace")
 SYNC = "--trainer.sync_batchnorm=true"
-
-
-@pytest.fixture(autouse=True)
-def _own_arguments(monkeypatch, workplace):
-    monkeypatch.setattr(sys, "argv", ["train.py"])
 
 
 def resolved(model, *args):
@@ -54,8 +48,7 @@ def test_the_records_of_trials_say_so_and_their_numbers_differ():
         args = ["fit", "--model=ConvMixer", "--model.width=4", "--model.depth=1", "--data=tests.tiny.Few"]
         args += ["--data.val_size=20", "--data.batch_size=20", "--trainer.accelerator=cpu", "--trainer.logger=false"]
         args += ["--trainer.max_epochs=1", *on(devices), "--trainer.strategy=" + ("auto", "ddp_spawn")[devices - 1]]
-        assert train.main([*args, f"--trainer.default_root_dir={devices}"]) == 0
-        found[devices] = records.read(Path(str(devices), "record.json"))
+        found[devices] = fitted(*args, folder=str(devices))
     one, two = found[1], found[2]
     assert two.config == {**one.config, "trainer.devices": 2, "trainer.num_nodes": 1}
     assert one.config_hash != two.config_hash

@@ -9,6 +9,7 @@ from headtohead.trial import main as train
 from headtohead.trial.config import LATER
 from tests.tiny import TINY
 
+pytestmark = pytest.mark.usefixtures("workplace")
 FILLS = ["fit", "--model=ConvUNet", "--task=Inpainter", *TINY, "--data.normalize=false"]
 
 
@@ -16,11 +17,6 @@ def identity(*args):
     found = train.resolve(args)
     assert isinstance(found, dict), found
     return found
-
-
-@pytest.fixture(autouse=True)
-def _own_arguments(monkeypatch, workplace):
-    monkeypatch.setattr("sys.argv", ["train.py"])
 
 
 def test_defaults_are_left_out_and_others_are_kept():

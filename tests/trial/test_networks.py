@@ -1,28 +1,15 @@
 """Any network joins by its name: what it is told of the data, what its record says, what is refused beforehand."""
 
-from pathlib import Path
-
 import pytest
-import torch
 
-from headtohead.records import record as records
 from headtohead.trial import main as train
 from headtohead.trial.networks import facts_of
 from tests.tiny import Few
+from tests.trials import fitted, weights
 
 FIT = ["fit", "--data=tests.tiny.Few", "--data.val_size=20", "--data.batch_size=20", "--trainer.accelerator=cpu"]
-FIT += ["--trainer.max_epochs=1", "--trainer.default_root_dir=here"]
+FIT += ["--trainer.max_epochs=1"]
 MODULE = "tests.trial.own_networks"
-
-
-def weights_of(folder):
-    state = torch.load(Path(folder, "checkpoints", "best.ckpt"), weights_only=True)["state_dict"]
-    return {name.removeprefix("net."): tuple(value.shape) for name, value in state.items() if name.startswith("net.")}
-
-
-def trained(*args):
-    assert train.main([*FIT, *args]) == 0
-    return records.read(Path("here") / records.FILE_NAME)
 
 
 def test_the_data_state_their_facts():
@@ -39,12 +26,12 @@ def test_the_data_state_their_facts():
     ],
 )
 def test_a_module_or_function_gets_the_facts_it_has_arguments_for(workplace, args, name, own, shape):
-    record = trained(f"--model={MODULE}.{args[0]}", *args[1:])
+    record = fitted(*FIT, f"--model={MODULE}.{args[0]}", *args[1:])
     assert (record.model, record.config["model"]) == (name, f"{MODULE}.{name}")
     assert {key: value for key, value in record.config.items() if key.startswith("model.")} == {
         f"model.{key}": value for key, value in own.items()
     }  # what comes from the data is no choice of anybody's
-    assert [weight for weight in weights_of("here").values() if len(weight) == 2] == [shape]
+    assert [tuple(value.shape) for value in weights("here").values() if value.dim() == 2] == [shape]
     assert record.size["params"] == shape[0] * shape[1] + 10
     assert record.hardware["memory_format"] == "channels_last"
 
@@ -64,18 +51,17 @@ def test_a_module_or_function_gets_the_facts_it_has_arguments_for(workplace, arg
 )
 def test_a_network_of_another_library_is_trained(workplace, args, name, said):
     one_batch = [f"--trainer.limit_{part}_batches=1" for part in ("train", "val", "test")]
-    record = trained(f"--model={args[0]}", *args[1:], *one_batch, "--data.batch_size=4")
+    record = fitted(*FIT, f"--model={args[0]}", *args[1:], *one_batch, "--data.batch_size=4")
     assert (record.model, record.config["model"]) == (name, args[0])
     assert said.items() <= record.config.items()
-    shapes = weights_of("here")
-    assert shapes["conv1.weight"] == (64, 3, 7, 7)
-    assert shapes["fc.weight"] == (10, 512)
+    assert weights("here")["net.conv1.weight"].shape == (64, 3, 7, 7)
+    assert weights("here")["net.fc.weight"].shape == (10, 512)
     assert record.size["params"] == 11_181_642  # those of ResNet-18 for ten classes
 
 
 def test_timm_is_told_the_channels_too(workplace):
     """In the one channel of the other data set; it calls them in_chans."""
-    args = ["fit", "--model=timm.create_model", "--model.model_name=resnet18", "--data=tests.tiny.Tiny"]
+    args = ["fit", "--model=timm.create_model", "--model.model_name=test_resnet", "--data=tests.tiny.Tiny"]
     assert isinstance(train.resolve([*args, "--data.val_size=100", "--trainer.accelerator=cpu"]), dict)
     wrong = train.resolve([*args, "--data.val_size=100", "--trainer.accelerator=cpu", "--model.nonsense=1"])
     assert wrong == "--model.nonsense: ResNet.__init__() got an unexpected keyword argument 'nonsense'"

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from headtohead.cli.errors import UsageError
-from headtohead.records import record as records
 from headtohead.trial import main as train
 from headtohead.trial.networks import try_on_one_batch
 from headtohead.trial.opening import load
@@ -14,10 +13,10 @@ from lit_models import Classifier
 from lit_models.sizes import size
 from tests.tiny import TINY, Tiny
 from tests.trial import odd_networks
+from tests.trials import fitted, weights
 
 HERE = "tests.trial.odd_networks"
 FIT = ["fit", *TINY, "--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.max_epochs=1"]
-FIT += ["--trainer.default_root_dir=here"]
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -76,16 +75,14 @@ def ready():
 
 
 def test_complex_weights_are_trained_and_a_changed_input_changes_no_number():
-    assert train.main([*FIT, f"--model={HERE}.Waves"]) == 0
-    record = records.read(Path("here") / records.FILE_NAME)
+    record = fitted(*FIT, f"--model={HERE}.Waves")
     assert record.quality["test_acc"] == accuracy("Waves") > 0.2
     assert record.size["macs"] == 784 * 10
 
 
 def test_a_classifier_may_take_a_mask_and_a_member_of_an_enumeration():
     model = [f"--model={HERE}.Coloured", "--model.hue=BLUE"]
-    assert train.main([*FIT, *model]) == 0
-    record = records.read(Path("here") / records.FILE_NAME)
+    record = fitted(*FIT, *model)
     assert record.config["model.hue"] == "BLUE"
     assert record.quality["test_images"] == 200
     test = ["test", model[0], *TINY, "--trainer.accelerator=cpu", "--ckpt_path=here/checkpoints/best.ckpt"]
@@ -94,17 +91,16 @@ def test_a_classifier_may_take_a_mask_and_a_member_of_an_enumeration():
 
 def test_a_lazy_layer_begins_with_no_statistics_of_the_images_that_it_was_tried_on():
     """Its momentum is none, so that its mean is that of all batches that it saw."""
-    assert train.main([*FIT, f"--model={HERE}.Lazy", "--data.batch_size=500"]) == 0
+    fitted(*FIT, f"--model={HERE}.Lazy", "--data.batch_size=500")
     data = ready()
     mean = data.normalized(data.train.images.float(), white=255).mean()
-    held = torch.load("here/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    held = weights("here")
     assert held["net.layers.0.num_batches_tracked"] == 1
     assert held["net.layers.0.running_mean"].item() == pytest.approx(mean.item(), rel=1e-4)
 
 
 def test_a_mask_that_a_network_overwrites_is_still_the_one_that_its_error_is_counted_in():
     args = [f"--model={HERE}.Overwrites", "--data.normalize=false", "--trainer.limit_test_batches=1"]
-    assert train.main([*FIT, *args]) == 0
-    found = records.read(Path("here") / records.FILE_NAME).quality
+    found = fitted(*FIT, *args).quality
     assert 0 < found["test_l1_hole"] < 1
     assert found["test_l1_hole"] != found["test_l1_valid"]

@@ -11,6 +11,7 @@ import pytest
 from headtohead.records import record as records
 from headtohead.trial import main as train
 from tests.tiny import TINY
+from tests.trials import fitted
 
 FIT = ["fit", "--model=SimpleCNN", "--model.width=2", *TINY, "--trainer.accelerator=cpu", "--trainer.logger=false"]
 FIT += ["--trainer.max_epochs=1"]
@@ -19,7 +20,7 @@ FIT += ["--trainer.max_epochs=1"]
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished") / "here"
-    assert train.main([*FIT, f"--trainer.default_root_dir={folder}"]) == 0
+    fitted(*FIT, folder=folder)
     return folder
 
 

@@ -3,37 +3,30 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from headtohead.records import record as records
 from headtohead.trial import main as train
 from tests.tiny import TINY
+from tests.trials import fitted, weights
 
 FIT = ["fit", *TINY, "--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.max_epochs=2"]
-FIT += ["--trainer.default_root_dir=here"]
-
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
 
-def trained(*args):
-    assert train.main([*FIT, *args]) == 0
-    return records.read(Path("here") / records.FILE_NAME)
-
-
 def test_the_network_of_every_tutorial_is_tested_on_grey_images_too(workplace):
-    record = trained("--model=tests.trial.own_networks.LeNet")
+    record = fitted(*FIT, "--model=tests.trial.own_networks.LeNet")
     assert record.quality["test_images"] == 200
     assert record.size["params"] == 44_426
     assert record.hardware["memory_format"] == "contiguous"  # views do not fit channels last
     assert "data.memory_format" not in record.config
     (workplace / "here" / records.FILE_NAME).unlink()
-    again = trained("--model=tests.trial.own_networks.LeNet", "--ckpt_path=last")  # its test alone
+    again = fitted(*FIT, "--model=tests.trial.own_networks.LeNet", "--ckpt_path=last")  # its test alone
     assert again.quality == record.quality
 
 
 def test_a_task_may_have_a_training_step_of_its_own():
-    record = trained("--model=tests.trial.own_networks.Small", "--task=tests.trial.own_networks.Mixup")
+    record = fitted(*FIT, "--model=tests.trial.own_networks.Small", "--task=tests.trial.own_networks.Mixup")
     for epoch in record.history:
         assert epoch["train_mixed"] > 0
         assert epoch["val_acc"] >= 0
@@ -42,9 +35,9 @@ def test_a_task_may_have_a_training_step_of_its_own():
 
 
 def test_trying_a_network_leaves_its_buffers_as_they_were():
-    trained("--model=tests.trial.own_networks.Small")
-    seen = torch.load("here/checkpoints/last.ckpt", weights_only=True)["state_dict"]["net.seen"]
-    assert seen == 2 * 500
+    """And a last batch of one image is one like any other, without batch norm."""
+    fitted(*FIT, "--model=tests.trial.own_networks.Small", "--data.batch_size=499")
+    assert weights("here")["net.seen"] == 2 * 500
 
 
 ONE_LOGIT = "OneLogit must return logits of shape (2, 10) (images, classes): got (2, 1); one for each class, of two too"
@@ -68,7 +61,7 @@ def test_what_cannot_work_is_refused_before_training_and_by_the_check_of_a_sweep
     assert train.main([*FIT, *args]) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith(f"train.py: {said}")
-    assert not Path("here").exists()
+    assert not list(Path().iterdir())
 
 
 def test_a_last_batch_of_one_image_is_refused_where_batch_norm_cannot_take_it(capfd):
@@ -80,14 +73,7 @@ def test_a_last_batch_of_one_image_is_refused_where_batch_norm_cannot_take_it(ca
     )
     assert err.endswith("): give another\n")
     assert "epoch" not in out
-    assert not Path("here").exists()
-    assert trained("--model=tests.trial.own_networks.Small", "--data.batch_size=499").quality["test_images"] == 200
-    assert trained("--model=tests.trial.own_networks.Normed", "--data.batch_size=498").quality["test_images"] == 200
-
-
-@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
-@pytest.mark.parametrize("model", ["tests.trial.own_networks.LeNet", pytest.param("EqCNN", marks=pytest.mark.slow)])
-def test_every_precision_works_to_the_end(precision, model):
-    record = trained(f"--model={model}", f"--trainer.precision={precision}", "--trainer.max_epochs=1")
-    assert record.hardware["precision"] == precision
-    assert record.quality["test_images"] == 200
+    assert not list(Path().iterdir())
+    assert (
+        fitted(*FIT, "--model=tests.trial.own_networks.Normed", "--data.batch_size=498").quality["test_images"] == 200
+    )

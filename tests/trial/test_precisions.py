@@ -9,12 +9,11 @@ import torch
 from lightning.fabric import connector
 from torch import nn
 
-from headtohead.records import record as records
 from headtohead.trial import main as train
 from lit_models import Classifier
+from tests.trials import fitted
 
 FIT = ["fit", "--data.val_size=100", "--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.max_epochs=1"]
-FIT += ["--trainer.default_root_dir=here"]
 FLOAT16 = "is for GPUs; on a CPU bf16-mixed, bf16-true, 32-true and 64-true work"
 ENGINE = (
     "needs a GPU of NVIDIA's and the package transformer_engine, of which this machine lacks one; bf16-mixed and "
@@ -67,16 +66,23 @@ def test_the_table_has_every_precision():
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("precision", "expected"), ON_A_CPU.items(), ids=ON_A_CPU)
 def test_what_becomes_of_each_on_a_cpu(workplace, capfd, precision, expected):
-    args = [*FIT, "--model=SimpleCNN", "--model.width=2", "--data=tests.tiny.Tiny", f"--trainer.precision={precision}"]
-    code = train.main(args)
+    """Of a network whose views fit one layout of images alone."""
+    args = [
+        *FIT,
+        "--model=tests.trial.own_networks.LeNet",
+        "--data=tests.tiny.Tiny",
+        f"--trainer.precision={precision}",
+    ]
     if " " in expected:
-        assert code == 2
+        assert train.main(args) == 2
         assert capfd.readouterr().err.splitlines() == [f"train.py: --trainer.precision: {expected}"]
-        assert not Path("here").exists()
-        return
-    assert code == 0
-    record = records.read(Path("here", "record.json"))
-    assert record.hardware["precision"] == record.config["trainer.precision"] == expected
+        assert not list(workplace.iterdir())
+    elif precision != expected:  # another word for it
+        assert train.resolve(args)["trainer.precision"] == expected
+    else:
+        record = fitted(*args)
+        assert record.hardware["precision"] == record.config["trainer.precision"] == expected
+        assert record.quality["test_images"] == 200
 
 
 def test_without_an_accelerator_named_float16_is_refused_where_there_is_none_but_the_cpu(monkeypatch):
@@ -95,8 +101,7 @@ def test_an_inpainter_counts_its_errors_in_float32_whatever_the_precision(workpl
     monkeypatch.syspath_prepend(str(workplace))
     Path("white.py").write_text(WHITE)
     args = [*FIT, "--model=white.Nothing", "--task=Inpainter", "--data=white.White", "--data.normalize=false"]
-    assert train.main([*args, "--data.val_size=20", f"--trainer.precision={precision}"]) == 0
-    quality = records.read(Path("here", "record.json")).quality
+    quality = fitted(*args, "--data.val_size=20", f"--trainer.precision={precision}").quality
     # white is 1 in any precision, and black is filled in; only the count of pixels could be rounded
     assert (quality["val_l1"], quality["test_l1_hole"], quality["test_l1_valid"]) == (1, 1, 1)
 

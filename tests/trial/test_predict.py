@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from datamodules.sources import DataUnavailable
-from headtohead.records import record as records
 from headtohead.trial import main as train
 from lit_models import SimpleCNN
 from tests.tiny import TINY, Tiny
+from tests.trials import best, fitted, record_in
 
 FIT = ["fit", "--model=SimpleCNN", "--model.width=4", *TINY, "--trainer.accelerator=cpu", "--trainer.max_epochs=3"]
 DATA = "--data=tests.tiny.Tiny"
@@ -21,8 +21,7 @@ DATA = "--data=tests.tiny.Tiny"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("trained")
-    more = ["--trainer.logger=false", "--task.lr=0.01", f"--trainer.default_root_dir={place}"]
-    assert train.main([*FIT, *more]) == 0
+    fitted(*FIT, "--trainer.logger=false", "--task.lr=0.01", folder=place)
     return place
 
 
@@ -31,18 +30,11 @@ def checkpoint(folder):
     return f"--ckpt_path={folder / 'checkpoints' / 'best.ckpt'}"
 
 
-def network(folder):
-    weights = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
-    net = SimpleCNN(in_channels=1, image_size=28, num_classes=10, width=4).eval()
-    net.load_state_dict({name.removeprefix("net."): value for name, value in weights.items()})
-    return net
-
-
 def shares(folder, pixels):
     """The probabilities of one grey image, by hand."""
+    image = (torch.tensor(np.asarray(pixels, np.float32) / 255) - 0.3) / 0.3
     with torch.no_grad():
-        image = (torch.tensor(np.asarray(pixels, np.float32) / 255) - 0.3) / 0.3
-        return network(folder)(image.view(1, 1, 28, 28)).softmax(1)[0]
+        return best(folder, SimpleCNN(width=4))(image.view(1, 1, 28, 28)).softmax(1)[0]
 
 
 def test_files_and_folders_are_classified(folder, checkpoint, tmp_path, capsys):
@@ -69,9 +61,8 @@ def test_the_test_set_is_predicted_as_the_record_counted(folder, checkpoint, tmp
     assert train.main(["predict", checkpoint, DATA]) == 0
     printed = capsys.readouterr().out
     rows = list(csv.DictReader(io.StringIO(printed)))
-    record = records.read(folder / records.FILE_NAME)
     right = np.array([row["class"] == row["predicted"] for row in rows])
-    assert np.array_equal(right, record.per_image.values("0"))
+    assert np.array_equal(right, record_in(folder).per_image.values("0"))
     assert [int(row["image"]) for row in rows] == list(range(200))
     for row in rows:
         assert sum(float(row[str(name)]) for name in range(10)) == pytest.approx(1, abs=1e-5)

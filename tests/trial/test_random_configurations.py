@@ -20,8 +20,7 @@ from lightning.pytorch import Trainer
 from datamodules import ImageDataModule
 from headtohead.trial import main as train
 from lit_models import Classifier, architectures
-from tests.test_train import weights
-from tests.trial.test_resuming import kill_after, same
+from tests.trials import kill_after, same, weights
 
 COUNT = int(os.environ.get("SUITE_CONFIGURATIONS", "100"))
 EPOCHS = 3
@@ -116,7 +115,7 @@ def test_whatever_is_asked_for_goes_on_alike_or_is_refused_at_once(workplace, mo
         with contextlib.suppress(pytest.fail.Exception):  # it may end before that epoch
             kill_after(epochs, broken)
             assert train.main([*broken, "--ckpt_path=last"]) == 0, args
-        assert weights(Path("whole")).keys() == weights(Path("broken")).keys()
+        assert weights("whole").keys() == weights("broken").keys()
         same("whole", "broken")
         counted["alike"] += 1
 

@@ -1,18 +1,14 @@
 """A resumed trial is the uninterrupted one bit for bit, or is refused in one line (docs/kinds.md)."""
 
-import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
-import torch
 
-from headtohead.records import record as records
 from headtohead.trial import main as train
-from headtohead.trial.saving import History
-from tests.test_train import weights, without_times
 from tests.tiny import TINY, Tiny
+from tests.trials import fitted, kill_after, record_in, resumes_alike, same
 
 FIT = ["fit", "--model=SimpleCNN", "--model.width=2", *TINY, "--trainer.accelerator=cpu", "--trainer.logger=false"]
 RANDOM = """
@@ -36,34 +32,6 @@ class Drawing(nn.Module):
             images = images * random.uniform(0.5, 1.5) + np.random.normal() + torch.rand(())
         return self.layers(images)
 """
-
-
-class Killed(BaseException):
-    """What a kill is to a test."""
-
-
-def kill_after(epochs, arguments):
-    """Start a trial that dies when so many epochs are in its last checkpoint."""
-
-    def end(self, trainer, pl_module, on_train_epoch_end=History.on_train_epoch_end):
-        on_train_epoch_end(self, trainer, pl_module)
-        if len(self.epochs) == epochs:
-            raise Killed
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(History, "on_train_epoch_end", end)
-        with pytest.raises(Killed):
-            train.main(arguments)
-
-
-def record_in(folder):
-    return without_times(records.read(Path(folder) / records.FILE_NAME))
-
-
-def same(one, two):
-    for name, value in weights(Path(one)).items():
-        assert torch.equal(value, weights(Path(two))[name]), name
-    assert record_in(one) == record_in(two)
 
 
 def refused(capfd, arguments):
@@ -92,11 +60,7 @@ VARIED = {
 
 @pytest.mark.parametrize("name", VARIED)
 def test_a_killed_trial_goes_on_as_if_it_had_not_been(workplace, name):
-    arguments = [*FIT, *VARIED[name], "--trainer.max_epochs=4", "--data.batch_size=50", "--data.train_size=0.4"]
-    assert train.main([*arguments, "--trainer.default_root_dir=whole"]) == 0
-    kill_after(3, [*arguments, "--trainer.default_root_dir=broken"])
-    assert train.main([*arguments, "--trainer.default_root_dir=broken", "--ckpt_path=last"]) == 0
-    same("whole", "broken")
+    resumes_alike([*FIT, *VARIED[name], "--trainer.max_epochs=4", "--data.batch_size=50", "--data.train_size=0.4"], 3)
 
 
 def test_a_network_that_draws_from_numpy_and_python_and_takes_a_list_resumes_alike(workplace, monkeypatch):
@@ -104,22 +68,32 @@ def test_a_network_that_draws_from_numpy_and_python_and_takes_a_list_resumes_ali
     monkeypatch.syspath_prepend(workplace)
     monkeypatch.delitem(sys.modules, "drawing", raising=False)
     arguments = ["fit", *(own := ["--model=drawing.Drawing", "--model.widths=[8]"]), *FIT[3:], "--trainer.max_epochs=3"]
-    assert train.main([*arguments, "--trainer.default_root_dir=whole"]) == 0
-    kill_after(1, [*arguments, "--trainer.default_root_dir=broken"])
-    assert train.main([*arguments, "--trainer.default_root_dir=broken", "--ckpt_path=last"]) == 0
-    same("whole", "broken")
-    assert record_in("whole")["config"]["model.widths"] == "[8]"
+    resumes_alike(arguments, 1)
+    assert record_in("whole").config["model.widths"] == "[8]"
     assert isinstance(train.resolve(["test", *own, *TINY, "--ckpt_path=broken/checkpoints/last.ckpt"]), dict)
+
+
+def test_a_network_that_fills_holes_resumes_alike(workplace):
+    arguments = [
+        "fit",
+        "--model=PConvUNet",
+        "--model.width=4",
+        *FIT[3:],
+        "--data.normalize=false",
+        "--data.augment=flip",
+    ]
+    short = ["--trainer.max_epochs=2", "--trainer.limit_train_batches=3", "--trainer.limit_test_batches=1"]
+    resumes_alike([*arguments, *short], 1)
 
 
 def test_a_folder_that_was_moved_goes_on_as_if_it_had_not_been(workplace):
     """With epochs left, and with the test alone."""
     arguments = [*FIT, "--trainer.max_epochs=3", "--task.lr=0.03"]
-    assert train.main([*arguments, "--trainer.default_root_dir=whole"]) == 0
+    fitted(*arguments, folder="whole")
     for epochs in (2, 3):
         kill_after(epochs, [*arguments, "--trainer.default_root_dir=broken"])
         shutil.move("broken", f"moved{epochs}")
-        assert train.main([*arguments, f"--trainer.default_root_dir=moved{epochs}", "--ckpt_path=last"]) == 0
+        fitted(*arguments, "--ckpt_path=last", folder=f"moved{epochs}")
         same("whole", f"moved{epochs}")
         assert not Path("broken").exists()
 
@@ -128,9 +102,8 @@ def test_a_copied_folder_is_tested_by_its_own_checkpoint(workplace):
     arguments = [*FIT, "--trainer.max_epochs=2"]
     kill_after(2, [*arguments, "--trainer.default_root_dir=first"])
     shutil.copytree("first", "copy")
-    os.remove("first/checkpoints/best.ckpt")
-    assert train.main([*arguments, "--trainer.default_root_dir=copy", "--ckpt_path=last"]) == 0
-    assert record_in("copy")["quality"]["val_acc"] is not None
+    Path("first/checkpoints/best.ckpt").write_bytes(b"of another")
+    assert fitted(*arguments, "--ckpt_path=last", folder="copy").quality["val_acc"] is not None
 
 
 @pytest.fixture(scope="module")
@@ -168,18 +141,16 @@ def test_another_trial_is_not_gone_on_with(trained, capfd, changed, said):
 
 def test_a_trial_of_a_constant_rate_may_go_on_for_longer(workplace):
     arguments = [*FIT, "--task.schedule=constant"]
-    assert train.main([*arguments, "--trainer.max_epochs=3", "--trainer.default_root_dir=whole"]) == 0
-    assert train.main([*arguments, "--trainer.max_epochs=2", "--trainer.default_root_dir=longer"]) == 0
-    longer = [*arguments, "--trainer.max_epochs=3", "--trainer.default_root_dir=longer", "--ckpt_path=last"]
-    assert train.main(longer) == 0
+    fitted(*arguments, "--trainer.max_epochs=3", folder="whole")
+    fitted(*arguments, "--trainer.max_epochs=2", folder="longer")
+    fitted(*arguments, "--trainer.max_epochs=3", "--ckpt_path=last", folder="longer")
     same("whole", "longer")
 
 
 def test_what_the_checkpoint_has_and_nobody_gave_is_taken_from_it(trained):
     arguments = [argument for argument in FIT if argument != "--model.width=2"]
-    arguments += ["--trainer.max_epochs=3", "--trainer.default_root_dir=here", "--ckpt_path=here/checkpoints/last.ckpt"]
-    assert train.main(arguments) == 0
-    assert record_in("here")["config"]["model.width"] == 2
+    record = fitted(*arguments, "--trainer.max_epochs=3", "--ckpt_path=here/checkpoints/last.ckpt")
+    assert record.config["model.width"] == 2
 
 
 def test_in_a_test_what_contradicts_the_checkpoint_is_refused(trained, capfd):
@@ -209,10 +180,9 @@ def test_last_without_a_checkpoint_is_no_new_trial(workplace, capfd):
     assert line.endswith("/checkpoints/last.ckpt to go on from: leave --ckpt_path out to begin")
 
 
-def test_data_that_have_changed_since_are_refused(workplace, capfd, monkeypatch):
+def test_data_that_have_changed_since_are_refused(trained, capfd, monkeypatch):
     """One pixel of one training image; the same images go on."""
-    arguments = [*FIT, "--trainer.max_epochs=2", "--trainer.default_root_dir=broken"]
-    kill_after(1, arguments)
+    arguments = [*FIT, "--trainer.max_epochs=3", "--trainer.default_root_dir=here", "--ckpt_path=last"]
     load = Tiny.load
 
     def other(self):
@@ -221,7 +191,7 @@ def test_data_that_have_changed_since_are_refused(workplace, capfd, monkeypatch)
         return arrays
 
     monkeypatch.setattr(Tiny, "load", other)
-    assert train.main([*arguments, "--ckpt_path=last"]) == 2
+    assert train.main(arguments) == 2
     assert capfd.readouterr().err == ("train.py: --ckpt_path: the data have changed since it was written: begin anew\n")
     monkeypatch.setattr(Tiny, "load", load)
-    assert train.main([*arguments, "--ckpt_path=last"]) == 0
+    assert train.main(arguments) == 0

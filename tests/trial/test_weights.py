@@ -10,8 +10,10 @@ from headtohead.trial import main as train
 from headtohead.trial.weights import published
 from lit_models import FCNet
 from tests.tiny import TINY
+from tests.trials import fitted, weights
 
 FIT = ["fit", "--model=FCNet", "--model.width=8", *TINY, "--trainer.accelerator=cpu", "--trainer.logger=false"]
+STILL = ["--trainer.max_epochs=1", "--task.lr=1e-12", "--task.weight_decay=0", "--trainer.precision=32-true"]
 NOWHERE = "it must be a state dict, as torch.save writes it, or a checkpoint of another trial"
 
 
@@ -24,17 +26,11 @@ def saved(workplace):
     return network
 
 
-def weights_in(path):
-    found = torch.load(path, weights_only=True)["state_dict"]
-    return {name.removeprefix("net."): value for name, value in found.items()}
-
-
 def test_a_trial_starts_from_them_and_is_another_trial(saved, workplace, capsys):
-    still = ["--trainer.max_epochs=1", "--task.lr=1e-12", "--task.weight_decay=0", "--trainer.precision=32-true"]
-    assert train.main([*FIT, *still, "--weights=start.pt"]) == 0
+    assert train.main([*FIT, *STILL, "--weights=start.pt"]) == 0
     (path,) = workplace.glob("runs/train/*/record.json")
-    for name, value in weights_in(path.parent / "checkpoints" / "last.ckpt").items():
-        torch.testing.assert_close(value, saved.state_dict()[name], rtol=0, atol=1e-6)
+    for name, value in saved.state_dict().items():
+        torch.testing.assert_close(weights(path.parent)[f"net.{name}"], value, rtol=0, atol=1e-6)
     named = records.read(path).config["weights"]
     assert named.startswith("start.pt@")
     # the same by that name, another without it, and one that is resumed with it goes on
@@ -42,7 +38,7 @@ def test_a_trial_starts_from_them_and_is_another_trial(saved, workplace, capsys)
     assert known["weights"] == named
     assert train.resolve([*FIT, f"--weights={named}"]) == known
     assert train.resolve(FIT) == {name: value for name, value in known.items() if name != "weights"}
-    assert train.main([*FIT, *still, "--weights=start.pt", "--ckpt_path=last"]) == 0
+    assert train.main([*FIT, *STILL, "--weights=start.pt", "--ckpt_path=last"]) == 0
     torch.save({**saved.state_dict(), "layers.0.bias": torch.ones(8)}, workplace / "start.pt")
     changed = train.resolve([*FIT, "--weights=start.pt"])["weights"]
     assert changed != named
@@ -59,12 +55,11 @@ def test_a_trial_starts_from_them_and_is_another_trial(saved, workplace, capsys)
 def test_the_last_layer_starts_anew_for_another_number_of_classes(workplace, capsys):
     other = FCNet(width=8, num_classes=3)
     torch.save(other.state_dict(), workplace / "three.pt")
-    more = ["--trainer.max_epochs=1", "--task.lr=1e-12", "--task.weight_decay=0", "--trainer.precision=32-true"]
-    assert train.main([*FIT, *more, "--weights=three.pt", "--trainer.default_root_dir=out"]) == 0
+    fitted(*FIT, *STILL, "--weights=three.pt")
     assert "layers.4 starts anew: in three.pt it is for 3 classes" in capsys.readouterr().out
-    found = weights_in(workplace / "out" / "checkpoints" / "last.ckpt")
-    torch.testing.assert_close(found["layers.2.weight"], other.layers[2].weight, rtol=0, atol=1e-6)
-    assert found["layers.4.weight"].shape == (10, 8)
+    found = weights("here")
+    torch.testing.assert_close(found["net.layers.2.weight"], other.layers[2].weight, rtol=0, atol=1e-6)
+    assert found["net.layers.4.weight"].shape == (10, 8)
 
 
 @pytest.mark.parametrize(
@@ -81,8 +76,7 @@ def test_the_last_layer_starts_anew_for_another_number_of_classes(workplace, cap
         (FCNet, "wrong.pt cannot be used: it holds more than weights"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_a_line(workplace, monkeypatch, content, said):
-    monkeypatch.setattr("sys.argv", ["train.py"])
+def test_what_does_not_fit_is_refused_in_a_line(workplace, content, said):
     if isinstance(content, bytes):
         (workplace / "wrong.pt").write_bytes(content)
     elif content is not None:
@@ -101,8 +95,7 @@ def test_what_does_not_fit_is_refused_in_a_line(workplace, monkeypatch, content,
         ({"configuration": "E", "batch_norm": True}, "vgg19_bn-c79401a0.pth"),
     ],
 )
-def test_the_file_is_called_as_torchvision_documents_it(workplace, monkeypatch, arguments, file):
-    monkeypatch.setattr("sys.argv", ["train.py"])
+def test_the_file_is_called_as_torchvision_documents_it(workplace, arguments, file):
     given = [f"--model.{name}={value}" for name, value in arguments.items()]
     said = train.resolve(["fit", "--model=VGG", "--data=tests.tiny.Few", *given, "--weights=none.pth"])
     assert f"no file none.pth; torchvision calls ImageNet's {file}, and keeps it in " in said

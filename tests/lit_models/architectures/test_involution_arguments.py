@@ -77,20 +77,3 @@ def test_defaults_are_the_sources():
     }
     assert [of["i"][name] for name in ("kernel_size", "groups", "reduction")] == [3, 1, 2]
     assert [of["r"][name] for name in ("kernel_size", "group_channels", "reduction")] == [7, 16, 4]
-
-
-@pytest.mark.parametrize(
-    ("network", "given", "said"),
-    [
-        (INN, {"kernel_size": 4}, "kernel_size must be odd to have a centre: got 4; use 3 or 5"),
-        (INN, {"groups": 2}, "groups must divide channels=3: got 2; use 1 or 3"),
-        (INN, {"reduction": 0}, "reduction must be at least 1: got 0"),
-        (ResNet, {"kernel_size": 3}, "kernel_size is for operator=involution, and changes nothing of conv: got 3"),
-        (ResNet, {"operator": "involution", "kernel_size": 6}, "kernel_size must be odd to have a centre: got 6"),
-        (ResNet, {"operator": "p4", "reduction": 2}, "reduction is for operator=involution, and changes nothing of p4"),
-        (ResNet, {"operator": "involution", "group_channels": 0}, "group_channels must be at least 1: got 0"),
-    ],
-)
-def test_what_cannot_be_is_refused(network, given, said):
-    with pytest.raises(ValueError, match=said):
-        network(**given)

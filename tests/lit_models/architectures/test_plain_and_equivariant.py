@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lit_models import Classifier, EqCNN, SimpleCNN
+from lit_models import EqCNN, SimpleCNN
 
 
 def source_eq_cnn(model: EqCNN, images: torch.Tensor) -> torch.Tensor:
@@ -51,14 +51,13 @@ def test_equals_the_sources_formulation(model, formulation):
     torch.testing.assert_close(network(images), formulation(network, images), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 7])
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 32), (1, 29), (3, 33), (1, 26), (2, 47)])
-def test_eq_cnn_is_invariant(batch, channels, size):
+def test_eq_cnn_is_invariant(channels, size):
     torch.manual_seed(size)
     model = EqCNN(channels, size, num_classes=7)
-    images = torch.randn(batch, channels, size, size)
+    images = torch.randn(2, channels, size, size)
     logits = model(images)
-    assert logits.shape == (batch, 7)
+    assert logits.shape == (2, 7)
     assert logits.std() > 1e-3  # a constant would be invariant too
     for turns in (1, 2, 3):
         torch.testing.assert_close(model(images.rot90(turns, (2, 3))), logits, rtol=0, atol=1e-5)
@@ -84,25 +83,3 @@ def test_simple_cnn_is_not_invariant():
     torch.manual_seed(0)
     model, images = SimpleCNN(), torch.rand(4, 1, 28, 28)
     assert (model(images.rot90(1, (2, 3))) - model(images)).abs().max() > 1e-3
-
-
-@pytest.mark.parametrize(
-    ("build", "said"),
-    [
-        (lambda: EqCNN(image_size=25), "image_size must be at least 26"),
-        (lambda: SimpleCNN(image_size=27), "image_size must be at least 28"),
-        (lambda: EqCNN(width=0), "width must be at least 1"),
-        (lambda: SimpleCNN(width=-1), "width must be at least 1"),
-        (lambda: EqCNN(num_classes=0), "num_classes must be at least 1"),
-        (lambda: Classifier(EqCNN(), num_classes=1), "num_classes must be at least 2"),
-        (lambda: EqCNN(in_channels=0), "in_channels must be at least 1"),
-        (lambda: Classifier(EqCNN(), lr=0.0), "lr must be a positive number"),
-        (lambda: Classifier(EqCNN(), lr=float("nan")), "lr must be a positive number"),
-        (lambda: Classifier(EqCNN(), weight_decay=-1.0), "weight_decay must be 0 or more"),
-        (lambda: Classifier(EqCNN(), momentum=1.0), "momentum must lie in"),
-        (lambda: EqCNN()(torch.rand(1, 1, 28, 30)), "needs square images: got height 28 and width 30"),
-    ],
-)
-def test_impossible_arguments_are_refused(build, said):
-    with pytest.raises(ValueError, match=said):
-        build()

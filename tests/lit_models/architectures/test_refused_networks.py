@@ -3,12 +3,40 @@
 import pytest
 import torch
 
-from lit_models import CNN, INN, P4CNN, VGG, Z2CNN, CifarCNN, ConvMixer, ConvNet, FCNet, ResNet
+from lit_models import (
+    CNN,
+    INN,
+    P4CNN,
+    VGG,
+    Z2CNN,
+    CifarCNN,
+    ConvMixer,
+    ConvNet,
+    ConvUNet,
+    EqCNN,
+    FCNet,
+    PConvUNet,
+    ResNet,
+    SimpleCNN,
+)
 
 
 @pytest.mark.parametrize(
     ("build", "said"),
     [
+        (lambda: EqCNN(image_size=25), "image_size must be at least 26 .*"),
+        (lambda: EqCNN(width=0), "width must be at least 1.*"),
+        (lambda: EqCNN(num_classes=0), "num_classes must be at least 1.*"),
+        (lambda: EqCNN(in_channels=0), "in_channels must be at least 1.*"),
+        (lambda: EqCNN()(torch.rand(1, 1, 28, 30)), ".*needs square images: got height 28 and width 30"),
+        (lambda: SimpleCNN(image_size=27), "image_size must be at least 28 .*"),
+        (lambda: SimpleCNN(width=-1), "width must be at least 1.*"),
+        (lambda: ConvUNet(width=0), "width must be at least 1: got 0.*"),
+        (lambda: PConvUNet(width=0), "width must be at least 1: got 0.*"),
+        (lambda: ConvUNet(in_channels=0), "in_channels must be at least 1: got 0"),
+        (lambda: PConvUNet(in_channels=0), "in_channels must be at least 1: got 0"),
+        (lambda: PConvUNet(levels=0), "levels must lie between 1 and 8, the paper's number: got 0; 4 is the default"),
+        (lambda: PConvUNet(levels=9), "levels must lie between 1 and 8, the paper's number: got 9; 4 is the default"),
         (lambda: Z2CNN(image_size=26), r"image_size must be at least 27 for Z2CNN \(.*\): got 26"),
         (lambda: Z2CNN(width=0), "width must be at least 1: got 0; the paper has 20"),
         (lambda: Z2CNN(dropout=1.0), r"dropout must lie in \[0, 1\): got 1.0; the authors' code has 0.3"),
@@ -29,6 +57,9 @@ from lit_models import CNN, INN, P4CNN, VGG, Z2CNN, CifarCNN, ConvMixer, ConvNet
         (lambda: INN(image_size=3), "image_size must be at least 4 for INN .*: got 3"),
         (lambda: INN(width=0), "width must be at least 1, or null for the image's channels, as in the source: got 0"),
         (lambda: INN(hidden=0), "hidden must be at least 1: got 0; the source has 64"),
+        (lambda: INN(kernel_size=4), "kernel_size must be odd to have a centre: got 4; use 3 or 5"),
+        (lambda: INN(groups=2), "groups must divide channels=3: got 2; use 1 or 3"),
+        (lambda: INN(reduction=0), "reduction must be at least 1: got 0.*"),
         (lambda: CifarCNN(image_size=7), "image_size must be at least 8 for CifarCNN .*: got 7"),
         (lambda: CifarCNN(width=0), "width must be at least 1: got 0; the source has 32"),
         (lambda: CifarCNN(hidden=1), "hidden must be at least 2: got 1; the source has 1024"),
@@ -49,6 +80,13 @@ from lit_models import CNN, INN, P4CNN, VGG, Z2CNN, CifarCNN, ConvMixer, ConvNet
             "ResNet with operator=p4 needs square images of a multiple of 4 pixels: got height 32 and width 28",
         ),
         (lambda: ResNet(operator="p4", depth=8)(torch.rand(1, 3, 30, 30)), ".*: got height 30 and width 30"),
+        (lambda: ResNet(kernel_size=3), "kernel_size is for operator=involution, and changes nothing of conv: got 3.*"),
+        (lambda: ResNet(operator="involution", kernel_size=6), "kernel_size must be odd to have a centre: got 6.*"),
+        (
+            lambda: ResNet(operator="p4", reduction=2),
+            "reduction is for operator=involution, and changes .* p4: got 2",
+        ),
+        (lambda: ResNet(operator="involution", group_channels=0), "group_channels must be at least 1: got 0.*"),
         (lambda: VGG(configuration="F"), "configuration must be one of A, A-LRN, B, C, D, E: got F"),
         (lambda: VGG(head="dense"), "head must be one of auto, imagenet, linear: got dense"),
         (lambda: VGG(image_size=15), r"image_size must be at least 16 for VGG \(four poolings\): got 15"),

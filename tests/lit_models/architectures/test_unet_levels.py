@@ -38,9 +38,3 @@ def test_an_image_is_halved_so_often_and_comes_back(architecture, levels, pixels
         expected.append(-(-expected[-1] // 2))
     assert sizes == expected[1:]
     assert len([m for m in model.modules() if isinstance(m, nn.Conv2d)]) == 2 * levels
-
-
-@pytest.mark.parametrize("levels", [0, 9])
-def test_other_depths_are_refused(levels):
-    with pytest.raises(ValueError, match=f"levels must lie between 1 and 8, the paper's number: got {levels}"):
-        PConvUNet(levels=levels)

@@ -113,28 +113,6 @@ def test_depthwise_equals_the_sum_over_taps(vectors, batch, channels, size, stri
         torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_bfloat16_is_rounded_once(channels_last):
-    layout = last if channels_last else lambda t: t
-    x, kernel = (t.bfloat16() for t in arguments(34, 2, 7, 1, 9, 10))
-    pairs = [
-        (with_gradients(involution2d, layout(x), kernel, 1), with_gradients(by_unfold, x.double(), kernel.double(), 1))
-    ]
-    weight, bias = (torch.randn(34, 1, 5, 5).bfloat16(), torch.randn(34).bfloat16())
-    pairs.append(
-        (
-            depthwise_with_gradients(depthwise, layout(x), weight, bias, 2, 2),
-            depthwise_with_gradients(exact, x.double(), weight.double(), bias.double(), 2, 2),
-        )
-    )
-    for ours, theirs in pairs:
-        assert {t.dtype for t in ours} == {torch.bfloat16}
-        epsilon = torch.finfo(torch.bfloat16).eps
-        torch.testing.assert_close(ours[0].double(), theirs[0], rtol=epsilon, atol=1e-4)
-        for actual, expected in zip(ours[1:], theirs[1:], strict=True):
-            assert (actual - expected).norm() < 2 * epsilon * expected.norm()
-
-
 @compiled
 def test_a_number_that_is_none_stays_none_in_bfloat16():
     x, kernel = torch.full((1, 1, 1, 1), torch.nan).bfloat16(), torch.ones(1, 1, 1, 1, 1).bfloat16()
@@ -230,8 +208,8 @@ def test_registered_as_pytorch_asks_in_float32(channels_last):
     x, kernel = arguments(6, 2, 3, 2, 5, 6, dtype=torch.float32)
     x = layout(x).requires_grad_()
     torch.library.opcheck(torch.ops.lit_models.involution2d.default, (x, kernel.requires_grad_(), 2))
-    cases = [(torch.float32, 9, 3), (torch.float32, 3, 2), (torch.float64, 3, 1)]
-    for dtype, size, stride in cases[: 1 if channels_last else 3]:
+    cases = [(torch.float32, 3, 2), (torch.float64, 3, 1)]
+    for dtype, size, stride in cases[: 1 if channels_last else 2]:
         weight, bias = (torch.randn(6, 1, size, size, dtype=dtype), torch.randn(6, dtype=dtype))
         x = x.detach().to(dtype).requires_grad_()
         ops = torch.ops.lit_models

@@ -6,12 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from kornia.geometry.transform import rotate as kornia_rotate
-from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_models import Classifier, EqCNN, SimpleCNN
 from lit_models.tasks.classifier import ROTATION_SWEEP, rotation_grids
 from lit_models.tasks.classifier import _rotate as rotate_by
+from tests.lit_models.tasks.quiet import quiet, report_of
 
 
 class Corner(torch.nn.Module):
@@ -41,11 +41,6 @@ def corner_images(labels):
     return images
 
 
-def quiet(**arguments):
-    silent = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    return Trainer(**silent, enable_checkpointing=False, accelerator="cpu", **arguments)
-
-
 def test_training_numbers_are_means_over_images(tmp_path):
     torch.manual_seed(0)
     labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0, 3])
@@ -60,20 +55,12 @@ def test_training_numbers_are_means_over_images(tmp_path):
     assert model._steps == []
 
 
-def run_test(model, *datasets):
-    trainer = quiet()
-    trainer.test(model, [DataLoader(dataset, 3) for dataset in datasets], verbose=False)
-    return model.test_report
-
-
 def test_report_equals_counts_by_hand():
     truth = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0, 1])
     labels = truth.clone()
     labels[4] = 1  # one wrong label upright: 9 of 10 are right
     labels[8] = 3  # and a second one, which is right once the image is turned by 90 degrees
-    report = run_test(
-        corners(), TensorDataset(corner_images(truth), labels), TensorDataset(corner_images(truth), labels)
-    )
+    report = report_of(corners(), corner_images(truth), labels)
     # counter-clockwise, the corner c moves to c - 1; so label l is right at 90 degrees if truth - 1 == l
     for turns, name in enumerate(["test_acc", "test_acc_rot90", "test_acc_rot180", "test_acc_rot270"]):
         assert report[name] == ((truth - turns) % 4 == labels).float().mean().item().__round__(6)
@@ -96,7 +83,7 @@ def test_report_equals_counts_by_hand():
 def test_padded_images_are_counted_nowhere():
     truth = torch.tensor([0, 1, 2, 3, 0, 1])
     labels = torch.tensor([0, 1, 2, -1, -1, -1])  # the last batch of three is padding alone
-    report = run_test(corners(), TensorDataset(corner_images(truth), labels))
+    report = report_of(corners(), corner_images(truth), labels, loaders=1)
     assert report["test_acc"] == 1.0
     assert report["test_images"] == 3
     assert math.isfinite(report["test_loss"])
@@ -105,10 +92,9 @@ def test_padded_images_are_counted_nowhere():
 
 def test_a_second_test_starts_from_nothing():
     model = corners()
-    good = TensorDataset(corner_images(torch.tensor([0, 1])), torch.tensor([0, 1]))
-    bad = TensorDataset(corner_images(torch.tensor([0, 1])), torch.tensor([2, 3]))
-    assert run_test(model, bad)["test_acc"] == 0.0
-    report = run_test(model, good)
+    images = corner_images(torch.tensor([0, 1]))
+    assert report_of(model, images, torch.tensor([2, 3]))["test_acc"] == 0.0
+    report = report_of(model, images, torch.tensor([0, 1]))
     assert (report["test_acc"], report["test_images"]) == (1.0, 2)
 
 

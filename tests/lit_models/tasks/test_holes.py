@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
-from torch.utils.data import DataLoader, TensorDataset
 
 from lit_models import Inpainter
 from lit_models.tasks.inpainter import STROKES, _fixed_numbers, at_the_edge, draw_masks, groups_of
+from tests.lit_models.tasks.quiet import report_of
 
 
 class Grey(torch.nn.Module):
@@ -19,14 +18,6 @@ class Grey(torch.nn.Module):
     def forward(self, images, mask):
         self.mask = mask
         return self.grey.expand_as(images)
-
-
-def run_test(task, images, labels=None, batch_size=3):
-    labels = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    trainer = Trainer(**quiet, enable_checkpointing=False)
-    trainer.test(task, DataLoader(TensorDataset(images, labels), batch_size), verbose=False)
-    return task.test_report
 
 
 def drawn(*shares):
@@ -79,7 +70,7 @@ def test_errors_by_hole_are_means_over_those_images(arguments, low, high):
     torch.manual_seed(0)
     images = torch.rand(60, 3, 32, 32)
     task = Inpainter(Grey(), **arguments)
-    report = run_test(task, images, batch_size=7)
+    report = report_of(task, images, batch_size=7)
     numbers = _fixed_numbers(arguments.get("strokes", 3))[:60]
     shares = low + (high - low) * numbers[:, 0]
     masks = draw_masks(numbers, 32, (low, high))
@@ -110,7 +101,7 @@ def test_errors_by_hole_are_means_over_those_images(arguments, low, high):
 def test_padding_is_in_no_group():
     images = torch.rand(6, 3, 32, 32)
     task = Inpainter(Grey())
-    run_test(task, images, torch.tensor([0, 1, 2, 3, -1, -1]), batch_size=4)
+    report_of(task, images, torch.tensor([0, 1, 2, 3, -1, -1]), batch_size=4)
     assert {len(among) for among in task.groups.values()} == {4}
     assert sum(among.sum() for name, among in task.groups.items() if name in ("border", "inside")) == 4
 
@@ -134,7 +125,7 @@ def test_the_same_holes_in_training_validation_and_test(arguments, filled):
     task = Inpainter(Grey(), **arguments)
     task.training_step((images, torch.zeros(4)), 0)
     assert (1 - task.net.mask).mean().item() == pytest.approx(filled, abs=0.003)
-    run_test(task, images, batch_size=4)
+    report_of(task, images, batch_size=4)
     assert (1 - task.net.mask).mean().item() == pytest.approx(filled, abs=0.003)
     assert draw_masks(_fixed_numbers(STROKES)[:1], 32, (0.25, 0.25), "centre")[0, 0, 8:24, 8:24].sum() == 0
 

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_models import Inpainter
 from lit_models.tasks.inpainter import FIXED_MASKS, STROKES, _fixed_numbers, draw_masks, inpainting_loss
+from tests.lit_models.tasks.quiet import quiet, report_of
 
 NUMBERS = 1 + 3 * (2 + 1 + 16)  # of a mask: its share; of each stroke its place, heading and turns
 
@@ -43,18 +43,6 @@ class Spy(Grey):
 
 def fixed_masks(count, size=32):
     return draw_masks(_fixed_numbers(STROKES)[:count], size)
-
-
-def trainer(**arguments):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    return Trainer(**quiet, enable_checkpointing=False, **arguments)
-
-
-def run_test(model, images, labels=None, batch_size=3):
-    labels = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
-    loader = DataLoader(TensorDataset(images, labels), batch_size)
-    trainer().test(model, [loader, loader], verbose=False)
-    return model.test_report
 
 
 def ssim(x, y):
@@ -177,7 +165,7 @@ def test_training_loss_is_the_formula():
 def test_test_report_equals_the_formulas(channels, size):
     torch.manual_seed(0)
     images = torch.rand(7, channels, size, size)
-    report = run_test(Inpainter(Grey()), images)
+    report = report_of(Inpainter(Grey()), images)
     valid = fixed_masks(7, size).bool().expand_as(images)
     error = (images - 0.5).abs()
     composed = torch.where(valid, images, 0.5)
@@ -190,7 +178,7 @@ def test_test_report_equals_the_formulas(channels, size):
 
 def test_the_truth_has_no_error():
     images = (torch.arange(1, 9) / 8).view(8, 1, 1, 1).expand(8, 3, 32, 32).contiguous()
-    report = run_test(Inpainter(Mean()), images)
+    report = report_of(Inpainter(Mean()), images)
     assert report["test_l1_hole"] == report["test_l1_valid"] == 0
     assert report["test_psnr"] == math.inf
     assert report["test_ssim"] == pytest.approx(1)
@@ -199,30 +187,30 @@ def test_the_truth_has_no_error():
 def test_output_beyond_the_range_is_clamped_where_it_is_measured():
     model = Inpainter(Grey())
     torch.nn.init.constant_(model.net.grey, 7.0)
-    assert run_test(model, torch.ones(3, 3, 32, 32))["test_l1_hole"] == 0
+    assert report_of(model, torch.ones(3, 3, 32, 32))["test_l1_hole"] == 0
 
 
 def test_padded_images_are_counted_nowhere():
     images = torch.rand(6, 3, 32, 32)
-    whole = run_test(Inpainter(Grey()), images[:4])
+    whole = report_of(Inpainter(Grey()), images[:4])
     images[4:] = 0.99
     labels = torch.tensor([0, 1, 2, 3, -1, -1])
-    padded = run_test(Inpainter(Grey()), images, labels, batch_size=2)  # the last batch is padding alone
+    padded = report_of(Inpainter(Grey()), images, labels, batch_size=2)  # the last batch is padding alone
     assert padded == pytest.approx(whole, abs=2e-6)
     assert padded["test_images"] == 4
 
 
 def test_a_second_test_starts_from_nothing():
     model = Inpainter(Grey())
-    run_test(model, torch.zeros(4, 3, 32, 32))
-    assert run_test(model, torch.full((4, 3, 32, 32), 0.5))["test_l1_hole"] == 0
+    report_of(model, torch.zeros(4, 3, 32, 32))
+    assert report_of(model, torch.full((4, 3, 32, 32), 0.5))["test_l1_hole"] == 0
 
 
 def test_validation_logs_the_error_in_holes():
     images = torch.rand(5, 3, 32, 32)
     model = Inpainter(Grey())
     loader = DataLoader(TensorDataset(images, torch.tensor([0, 1, 2, 3, -1])), 2)
-    (logged,) = trainer().validate(model, loader, verbose=False)
+    (logged,) = quiet().validate(model, loader, verbose=False)
     valid = fixed_masks(4).bool().expand(4, 3, 32, 32)
     error = (images[:4] - 0.5).abs()
     assert logged["val_l1"] == pytest.approx(error[~valid].mean().item(), rel=1e-5)
@@ -235,7 +223,7 @@ def test_validation_logs_the_error_in_holes():
 def test_images_beyond_the_range_are_refused(stage):
     loader = DataLoader(TensorDataset(torch.randn(4, 3, 32, 32), torch.zeros(4)), 2)
     with pytest.raises(Exception, match=r"needs images in \[0, 1\].*data.normalize=false"):
-        getattr(trainer(max_epochs=1), stage)(Inpainter(Grey()), loader)
+        getattr(quiet(max_epochs=1), stage)(Inpainter(Grey()), loader)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from kornia.geometry.transform import rotate
-from lightning.pytorch import Trainer
-from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassConfusionMatrix
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
@@ -15,13 +13,7 @@ from lit_models import Classifier, Inpainter, PConvUNet, SimpleCNN
 from lit_models.tasks.classifier import QUARTER_TURNS, ROTATION_SWEEP, calibration_error
 from lit_models.tasks.inpainter import STROKES, _fixed_numbers, draw_masks
 from lit_models.tasks.task import IGNORED
-
-
-def run_test(task, images, labels, batch_size):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    loader = DataLoader(TensorDataset(images, labels), batch_size)
-    Trainer(**quiet).test(task, [loader, loader], verbose=False)
-    return task.test_report
+from tests.lit_models.tasks.quiet import report_of
 
 
 @torch.no_grad()
@@ -51,8 +43,10 @@ def by_torchmetrics(net, images, labels):
     return report
 
 
-@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
-@pytest.mark.parametrize("batch_size", [1, 6, 50])
+@pytest.mark.parametrize(
+    ("batch_size", "memory_format"),
+    [(1, torch.contiguous_format), (6, torch.channels_last), (50, torch.contiguous_format)],
+)
 def test_numbers_of_a_classifier(batch_size, memory_format):
     torch.manual_seed(0)
     net = SimpleCNN(width=4)
@@ -60,7 +54,7 @@ def test_numbers_of_a_classifier(batch_size, memory_format):
         parameter.data *= 2  # as sure of itself as a trained one
     images, labels = torch.randn(50, 1, 28, 28).to(memory_format=memory_format), torch.arange(50) % 10
     labels[[7, 48, 49]] = IGNORED
-    report = run_test(Classifier(net), images, labels, batch_size)
+    report = report_of(Classifier(net), images, labels, batch_size)
     expected = by_torchmetrics(net, images, labels)
     assert len(set(expected["rotation_sweep"].values())) > 3
     assert report["confusion"] == expected.pop("confusion")
@@ -72,7 +66,7 @@ def test_numbers_of_a_classifier(batch_size, memory_format):
 def test_without_turned_images_the_other_numbers_are_the_same():
     torch.manual_seed(0)
     net, images, labels = SimpleCNN(width=4), torch.randn(50, 1, 28, 28), torch.arange(50) % 10
-    whole, upright = (run_test(Classifier(net, turned=turned), images, labels, 7) for turned in (True, False))
+    whole, upright = (report_of(Classifier(net, turned=turned), images, labels, 7) for turned in (True, False))
     left_out = {name for name in whole if "rot" in name or name == "test_invariance_error"}
     assert len(left_out) == 6
     assert upright == {name: value for name, value in whole.items() if name not in left_out}
@@ -83,7 +77,7 @@ def test_numbers_of_an_inpainter():
     net, images = PConvUNet(width=4), torch.rand(11, 3, 32, 32)
     labels = torch.zeros(11, dtype=torch.long)
     labels[9] = IGNORED
-    report = run_test(Inpainter(net), images, labels, 4)
+    report = report_of(Inpainter(net), images, labels, 4)
     mask = draw_masks(_fixed_numbers(STROKES)[:11], 32)
     with torch.no_grad():
         output = net.eval()(images * mask, mask).clamp(0, 1)

@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_models import Classifier
+from tests.lit_models.tasks.quiet import quiet
 
 IMAGES = torch.rand(24, 1, 2, 2, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(24) % 3
@@ -33,10 +34,7 @@ def network():
 def fit(steps=3, clip=None, callbacks=(), **recipe):
     """Train on batches of eight in order; one step takes the whole of a batch."""
     task = Classifier(network(), 3, **recipe)
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    trainer = Trainer(
-        **quiet, enable_checkpointing=False, max_steps=steps, gradient_clip_val=clip, callbacks=list(callbacks)
-    )
+    trainer = quiet(max_steps=steps, gradient_clip_val=clip, callbacks=list(callbacks))
     trainer.fit(task, DataLoader(TensorDataset(IMAGES, LABELS), 8))
     return task.net
 
@@ -123,6 +121,11 @@ def test_a_warmup_longer_than_the_run_is_refused():
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [
+        ({"lr": 0.0}, "lr must be a positive number"),
+        ({"lr": math.nan}, "lr must be a positive number"),
+        ({"weight_decay": -1.0}, "weight_decay must be 0 or more"),
+        ({"momentum": 1.0}, "momentum must lie in"),
+        ({"num_classes": 1}, "num_classes must be at least 2"),
         ({"l1": -1.0}, "l1 must be 0 or more: got -1.0"),
         ({"warmup": -1}, "warmup must be 0 steps or more: got -1"),
         ({"label_smoothing": 1.0}, r"label_smoothing must lie in \[0, 1\): got 1.0; 0.1 is usual"),
@@ -130,4 +133,4 @@ def test_a_warmup_longer_than_the_run_is_refused():
 )
 def test_what_cannot_be_is_refused(recipe, said):
     with pytest.raises(ValueError, match=said):
-        Classifier(network(), 3, **recipe)
+        Classifier(network(), **{"num_classes": 3, **recipe})

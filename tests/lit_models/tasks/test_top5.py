@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 from lit_models import Classifier
+from tests.lit_models.tasks.quiet import report_of
 
 
 class Ranks(nn.Module):
@@ -23,10 +22,7 @@ class Ranks(nn.Module):
 
 def report(classes, labels, **arguments):
     task = Classifier(Ranks(classes), classes, **arguments)
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    loader = DataLoader(TensorDataset(torch.zeros(len(labels), 1, 4, 4), torch.tensor(labels)), 3)
-    Trainer(**quiet, enable_checkpointing=False).test(task, loader, verbose=False)
-    return task.test_report
+    return report_of(task, torch.zeros(len(labels), 1, 4, 4), torch.tensor(labels))
 
 
 def test_by_hand():
