@@ -83,7 +83,7 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
         intervals = [_interval(row[kind.main], row[f"{kind.main}_ci"], main.digits) for _, row in rows.iterrows()]
         columns.append(_column(f"95 % interval, {main.head}", intervals, rows[kind.main] - rows[f"{kind.main}_ci"]))
         if rows.test_set.notna().any():
-            columns.append(_numbers(f"test set ±, {main.head}", rows.test_set, "{:.2f}"))
+            columns.append(_numbers(f"binomial SE, {main.head}", rows.test_set, "{:.2f}"))
     return Grid(f"{data}: {kind.title}", columns)
 
 
@@ -171,6 +171,7 @@ def pairwise(kind: Kind, title: str, pairs: Sequence[Pair]) -> Grid:
             ),
             _column("P(better)", [_chance(pair) for pair in pairs], [pair.better[0] for pair in pairs]),
         ],
+        folded=True,
     )
 
 
@@ -240,7 +241,9 @@ def markdown(grids: Sequence[Grid], verdicts: Sequence[str], notes: Sequence[str
         parts += [plain(grid.title), frame.to_markdown(index=False, disable_numparse=True, colalign=align)]
     if verdicts:
         parts.append("\n".join(f"- {plain(line)}" for line in verdicts))
-    return "\n\n".join([*parts, "\n".join(f"{plain(line)}  " for line in notes)]) + "\n"
+    if notes:
+        parts.append("\n".join(f"{plain(line)}  " for line in notes))
+    return "\n\n".join(parts) + "\n"
 
 
 def latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
@@ -297,7 +300,8 @@ def _what(number: str) -> str:
     if number in COSTS:
         return COSTS[number].head
     metric = metric_of(number)
-    return f"{metric.head or number}{metric.unit}"
+    of = "accuracy " if number.startswith("test_acc") else ""
+    return f"{of}{metric.head or number}{metric.unit}"
 
 
 def words(head: str, texts: Iterable[str]) -> Column:
