@@ -72,7 +72,7 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
     if rows.setting.any() and not narrow:
         columns.append(words("differs in", rows.setting))
     for name, metric in kind.shown.items():
-        missing = metric.optional and (name not in rows or rows[name].isna().all())
+        missing = name not in rows or rows[name].isna().all()
         if not (metric.apart or (narrow and metric.wide) or missing):
             digits = metric.narrow if narrow else metric.digits
             texts = [_spread(row[name], row[f"{name}_std"], digits) for _, row in rows.iterrows()]
@@ -101,7 +101,8 @@ def costs(data: str, rows: pd.DataFrame, narrow: bool = False) -> Grid:
     """Return the table of what the same rows cost; arguments as for :func:`quality`."""
     columns = [words("model", rows.model)]
     for name, cost in COSTS.items():
-        if (narrow and not cost.narrow) or (name == "target_seconds" and rows.target.isna().all()):
+        unknown = rows.target if name == "target_seconds" else rows[name]
+        if (narrow and not cost.narrow) or unknown.isna().all():
             continue
         texts = [_cost(name, row, narrow) for _, row in rows.iterrows()]
         head = cost.narrow if narrow else cost.head
