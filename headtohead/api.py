@@ -35,7 +35,9 @@ from headtohead.trial.arrays import FOLDER, Arrays, OwnArrays, keep
 from headtohead.trial.describe import describe_data, describe_network, parameter
 
 HTML = ENVIRONMENT.from_string(
-    "{% from 'table.html' import table %}{% for grid in grids %}{{ table(grid, name ~ '-' ~ loop.index) }}{% endfor %}"
+    "{% from 'table.html' import table %}{% for grid in verdicts %}{{ table(grid, name ~ '-verdict-' ~ loop.index) }}"
+    "{% endfor %}{% for line in further %}<p>{{ line }}</p>{% endfor %}"
+    "{% for grid in tables %}{{ table(grid, name ~ '-' ~ loop.index) }}{% endfor %}"
 )
 
 
@@ -86,9 +88,13 @@ class Compared:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        grids = [asked.verdicts for asked in self.comparison.headline]
-        grids += [brief(part.kind, part.data, part.rows) for part in self.comparison.parts]
-        return HTML.render(grids=grids, name=self.comparison.trials.name)
+        found = self.comparison
+        verdicts = [asked.verdicts for asked in found.headline]
+        tables = [brief(part.kind, part.data, part.rows) for part in found.parts]
+        further = found.further
+        if not (verdicts or further) and len(found.summary) > 1:  # every two of three are too many to be one question
+            further = ["Every two of them are compared in .verdicts, a sentence each."]
+        return HTML.render(verdicts=verdicts, further=further, tables=tables, name=found.trials.name)
 
 
 def compare(

@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 from tests.records.examples import other_config, with_accuracy
 from tests.tiny import Tiny, a_sweep, bars
 
-ACCURACIES = {"SimpleCNN": [0.97, 0.971, 0.972], "EqCNN": [0.95, 0.951, 0.952]}
+ACCURACIES = {"SimpleCNN": [0.97, 0.971, 0.972], "EqCNN": [0.95, 0.951, 0.952], "FCNet": [0.8, 0.81, 0.82]}
 
 
 def code_of_the_notebook():
@@ -92,6 +92,25 @@ def test_what_it_returns_is_what_the_report_says(trained, workplace, capsys):
 def unwritten(monkeypatch):
     """Tables and figures are left out."""
     monkeypatch.setattr(api, "write", lambda comparison, folder: [folder / "report.html"])
+
+
+def test_a_notebook_names_the_stated_pairs_that_have_not_run(trained, unwritten, workplace):
+    Path("claims").mkdir()
+    pairs = "[[EqCNN, SimpleCNN], [<b>INN, SimpleCNN]]"
+    question = f'ask: "Which is best?", data: Tiny, numbers: [test_acc], pairs: {pairs}'
+    Path("claims/mine.yaml").write_text(f"questions: [{{{question}}}]\n")
+    html = compare([SimpleCNN(), EqCNN()], Tiny(), seeds=3, name="mine")._repr_html_()
+    verdicts, said, measured = re.split(r"(<p>.*?</p>)", html)
+    assert said == "<p>Tiny: Which is best? Not run yet: &lt;b&gt;INN against SimpleCNN.</p>"
+    assert ">worse than<" in verdicts
+    assert "97.10 ± 0.10" in measured
+
+
+def test_a_notebook_says_where_many_networks_are_compared(trained, unwritten, workplace):
+    """Of three every two are six comparisons, too many to be one question."""
+    found = compare([SimpleCNN(), EqCNN(), "FCNet"], Tiny(), seeds=3)
+    assert "<p>Every two of them are compared in .verdicts, a sentence each.</p>" in found._repr_html_()
+    assert len(found.verdicts) == 6
 
 
 def test_the_same_comparison_has_one_folder_whatever_its_seeds(trained, unwritten, workplace, capsys):

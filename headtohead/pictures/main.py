@@ -15,7 +15,7 @@ from headtohead.pictures.filled import MOST_IMAGES, filled_picture
 from headtohead.pictures.images import Sample, first_image, first_images, read_images
 from headtohead.pictures.involutions import heat_maps
 from headtohead.pictures.kernels import kernel_pictures
-from headtohead.pictures.layers import convolutions
+from headtohead.pictures.layers import convolutions, drawable
 from headtohead.report.figures.style import Picture, save
 from headtohead.trial.opening import CheckpointError, add_trusted_classes, find_data, load, task_arguments
 from lit_models.facts import takes_mask
@@ -47,7 +47,8 @@ def main(args: Sequence[str] | None = None) -> int:
         "--image", type=Path, nargs="+", help="images to look at (default: the first of the test set that it knows)"
     )
     parser.add_argument(
-        "--layer", help="whose outputs and kernels are drawn (default: the first; depthwise: the middle)"
+        "--layer",
+        help="any layer, whose outputs and kernels are drawn (default: the first convolution; depthwise: the middle)",
     )
     add_trusted_classes(parser)
     options = parser.parse_args(args)
@@ -112,17 +113,17 @@ def draw(
     Args:
         model: in evaluation mode.
         samples: images; what depends on the image is drawn for each.
-        layer: whose outputs, and if it is depthwise or an involution whose kernels, are drawn.
+        layer: of any kind, whose outputs, and if it is depthwise or an involution whose kernels, are drawn.
         together: images that share the figure of involution kernels; by default the samples.
 
     Raises:
-        CheckpointError: the network has no convolution, none named ``layer``, or cannot take the image.
+        CheckpointError: the network has no convolution, no such layer or no maps of it, or cannot take the image.
     """
     names = list(convolutions(model))
     if not names:
         raise CheckpointError(f"CHECKPOINT: {type(model).__name__} has no convolution and no involution to draw")
-    if layer is not None and layer not in names:
-        raise CheckpointError(f"--layer: no convolution is named {layer!r}; there are {', '.join(names)}")
+    if layer is not None and layer not in (known := drawable(model)):
+        raise CheckpointError(f"--layer: no layer is named {layer!r}; there are {', '.join(known)}")
     pictures = kernel_pictures(model, layer)
     try:
         for index, sample in enumerate(samples, start=1):
@@ -131,4 +132,6 @@ def draw(
     except (RuntimeError, TypeError, ValueError) as error:
         why = textwrap.shorten(str(error), 200, placeholder=" …")
         raise CheckpointError(f"CHECKPOINT: {type(model).__name__} cannot take the image: {why}") from None
+    if layer is not None and not any(picture.name.startswith("filters") for picture in pictures):
+        raise CheckpointError(f"--layer: {layer} gives no maps of this image")
     return pictures

@@ -31,7 +31,7 @@ class Metric:
         per_image: what a record keeps of every image of it, a name for :meth:`PerImage.values`.
         margin: the difference up to which two models are called equal, unless a claim file or an argument says another.
         apart: it stands in a table of its own, for those who look closer.
-        optional: its column is there where a row has it, and only there.
+        optional: ``runs.csv`` has its column where a trial has it, and only there; of all others it always has one.
     """
 
     head: str = ""

@@ -30,6 +30,7 @@ from headtohead.records.per_image import PerImage
 SCHEMA = 2
 FILE_NAME = "record.json"
 FAILED = "failed.txt"  # in the folder of a trial that failed: why
+PREVIEW = "augmentation.png"  # in the folder of a trial that augments: some images before and after
 
 
 class RecordError(ValueError):

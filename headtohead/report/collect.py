@@ -172,6 +172,11 @@ def alone(found: Iterable[Record]) -> list[Record]:
 
 def hardware_name(hardware: Mapping[str, Any] | pd.Series) -> str:
     """Return one line that says what a trial ran on."""
+    return ", ".join(hardware_parts(hardware))
+
+
+def hardware_parts(hardware: Mapping[str, Any] | pd.Series) -> list[str]:
+    """Return what a trial ran on, in words: the device, then what may differ on it."""
     # in a table what is missing is NaN
     known = {name: hardware.get(name) for name in HARDWARE if pd.notna(hardware.get(name))}
     count, device = known.get("threads"), str(known.get("device", "unknown device"))
@@ -190,7 +195,7 @@ def hardware_name(hardware: Mapping[str, Any] | pd.Series) -> str:
     ]
     nodes = f"{known['nodes']} machines × " if known.get("nodes", 1) != 1 else ""
     devices = f"{known['devices']} × " if known.get("devices", 1) != 1 else ""
-    return ", ".join([f"{nodes}{devices}{device}", *filter(None, parts)])
+    return [f"{nodes}{devices}{device}", *filter(None, parts)]
 
 
 def _add(trials: Trials, name: str, path: Path, seen: dict[tuple[str, str, int], str]) -> str | None:

@@ -28,7 +28,7 @@ PAIR_NOTES = [
     "Equal: it lies within the margin. Undecided: neither.",
     "± seeds, ± test set: half the interval if only the one varied; no number of seeds makes the second smaller. "
     "P(better): the share of all pairs of a run of each that the first wins, ties half, with its own 95 % interval "
-    "(Newcombe); 0.75 is often asked for.",
+    "(Newcombe); 0.75 is a common threshold.",
 ]
 
 
@@ -59,13 +59,18 @@ class Asked:
 
     @cached_property
     def grid(self) -> Grid:
-        """The table of its pairs, with all numbers."""
-        return pairwise(self.kind, f"{self.data}, in numbers: {self.ask or 'every other two rows'}", self.pairs)
+        """The table of its pairs, with all numbers; nobody asked about a pair of which one seed says nothing."""
+        shown = [pair for pair in self.pairs if self.ask or pair.difference is not None or any(pair.never)]
+        title = self.ask or "pairs that no question names, of two seeds or more"
+        return pairwise(self.kind, f"{self.data}, in numbers: {title}", shown)
 
     @cached_property
     def verdicts(self) -> Grid:
-        """The table of its verdicts: who, by how much, at what cost."""
-        return verdict_table(self.kind, f"{self.data}: {self.ask or 'every two rows'}", self.rows, self.pairs)
+        """The table of its verdicts: who, by how much, at what cost; its title says where images are not counted."""
+        without = [not pair.difference.counted for pair in self.pairs if pair.difference is not None]
+        where = f" (test set not counted{'' if all(without) else ' in some'})" if any(without) else ""
+        title = f"{self.data}: {self.ask or 'every two rows'}{where}"
+        return verdict_table(self.kind, title, self.rows, self.pairs)
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class Part:
         if (near := closer(self.kind, self.data, self.rows)) is not None:
             tables.append(near)
         tables += [*self.extra, *(question.grid for question in self.questions)]
-        return [*tables, self.others.grid] if self.others.pairs else tables
+        return [*tables, self.others.grid] if self.others.grid.rows else tables
 
     @property
     def headline(self) -> Sequence[Asked]:
@@ -152,13 +157,18 @@ class Comparison:
         return [ranks for ranks in found if ranks is not None]
 
     @cached_property
+    def further(self) -> list[str]:
+        """What is said beside the verdicts: what has not run yet, and what one curve needs to equal another."""
+        return [*self.not_run, *(scaling.sentence(family, one) for family in self.curves for one in family.crossings)]
+
+    @cached_property
     def verdicts(self) -> list[str]:
-        """The sentences of what the sweep is about, each question before its own; last what has not run yet."""
+        """The sentences of what the sweep is about, each question before its own, and what is said beside them."""
         lines = []
         for asked in self.headline:
             lines += [asked.ask] if asked.ask else []
             lines += asked.sentences
-        return [*lines, *self.not_run]
+        return [*lines, *self.further]
 
 
 def make_comparison(
@@ -205,7 +215,7 @@ def make_comparison(
     judged = judge.judge(file.claims, trials, judge.beside(trials)) if file.claims else []
     searches, curves = tuning.searches(trials), scaling.families(trials)
     parts = [_with_extra(part, searches, curves) for part in parts]
-    said += tuning.notes(searches) + [scaling.sentence(f, one) for f in curves for one in f.crossings]
+    said += tuning.notes(searches) + (judge.NOTES if judged else [])
     not_run = _not_run(trials, runs, file)
     if runs.target.isna().all():
         runs = runs.drop(columns=["target", "target_seconds"])

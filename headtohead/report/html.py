@@ -11,25 +11,27 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 from headtohead.cli.checkout import CHECKOUT
 from headtohead.cli.output import counted
 from headtohead.records.metrics import is_number
-from headtohead.records.record import Record
-from headtohead.report import judge
+from headtohead.records.record import PREVIEW, Record
 from headtohead.report.classes import class_table
-from headtohead.report.collect import hardware_name, labels
+from headtohead.report.collect import Trials, hardware_name, labels
 from headtohead.report.comparison import Comparison
 from headtohead.report.figures import Figure
 from headtohead.report.figures.groups import groups
 from headtohead.report.table import Cell, Column, Grid, claimed, words
 
 MOST_TRIALS = 1000  # in the table of every trial: with ten thousand no browser is quick
+MOST_PREVIEWS = 6  # pictures of augmentations
 ANSWERS = ("verdicts", "claims", "ranks")  # the figures of what is asked, beside the verdicts
 TITLES = {
     "best_of_k": "What a search finds",
@@ -39,6 +41,7 @@ TITLES = {
     "loss": "Training",
     "rotation": "Turned images",
     "confusion": "Which classes are taken for which",
+    "augmentation": "Images before and after their augmentation",
 }
 TEMPLATES = Path(__file__).parent / "templates"
 # autoescape: a name such as <script> is text
@@ -57,11 +60,11 @@ def html(comparison: Comparison, figures: Sequence[Figure] = ()) -> str:
     sweep = f"sweeps/{comparison.trials.name}.yaml"
     text = ENVIRONMENT.get_template("report.html").render(
         comparison=comparison,
-        notes=[*comparison.notes, *(judge.NOTES if comparison.judged else [])],
+        notes=comparison.notes,
         claimed=claimed(comparison.judged) if comparison.judged else None,
         lead=lead(comparison),
         answers=[figure for figure in figures if figure.name.partition("-")[0] in ANSWERS],
-        figures=_sorted(figures),
+        figures=_sorted([*figures, *previews(comparison.shown)]),
         data_uri=_data_uri,
         spots=_json({figure.name: figure.spots for figure in figures if figure.spots}),
         commands=commands(shown),
@@ -77,6 +80,21 @@ def html(comparison: Comparison, figures: Sequence[Figure] = ()) -> str:
         script=Markup(script),  # noqa: S704 - of templates/ too
     )
     return text + "\n"
+
+
+def previews(trials: Trials) -> list[Figure]:
+    """Return the pictures that trials left in their folders of what their augmentation does, one for each."""
+    found: dict[str, Path] = {}
+    for name, path in trials.paths.items():
+        if name in trials.records and (there := path.parent / PREVIEW).is_file():
+            record = trials.records[name]
+            found.setdefault(f"{record.data}, augment={record.config.get('data.augment')}", there)
+    said = "Above: training images; below each: what becomes of it, drawn four times."
+    figures = []
+    for number, (title, path) in enumerate(list(found.items())[:MOST_PREVIEWS]):
+        with suppress(OSError), Image.open(path) as picture:  # of a file that is none any more, nothing is shown
+            figures.append(Figure(f"augmentation-{number}", title, said, path, picture.size))
+    return figures
 
 
 def commands(records: Sequence[Record]) -> list[str]:

@@ -23,15 +23,17 @@ from headtohead.report.times import counted, ratio
 from headtohead.report.verdicts import Samples, Verdict, compare, margin_of
 
 NOTES = [
-    "A value holds if the 95 % interval of the mean over seeds (of those that learnt) lies within its margin, is "
-    "refuted if it lies outside, and is undecided otherwise, however wide. The value is of the same test images, so "
-    "the interval is over seeds. Better than another: by the interval of the difference, over new seeds and, where "
-    "every image's answer is kept (of accuracy at 0° and 90° and of L1 in holes), new test images; one within the "
-    "margin shows neither that it is better nor that it is not. No worse than another number of the same row: by the "
-    "interval of their difference, paired over seeds, over new images too where every image's error is kept; it holds "
-    "if all of it is better than the margin is worse, and is refuted if all is worse. Parameters, MACs and bytes are "
-    "exact. Times decide nothing where trials ran on different hardware, or where some never reached the target. Each "
-    "claim has an error rate of 5 % of its own.",
+    "Claims: a value holds if the 95 % interval of the mean over seeds (of those that learnt) lies within its margin, "
+    "is refuted if it lies outside, and is undecided otherwise, however wide. The value is of the same test images, so "
+    "the interval is over seeds.",
+    "Better than another: by the interval of the difference, over new seeds and, where every image's answer is kept "
+    "(of accuracy at 0° and 90° and of L1 in holes), new test images; one within the margin shows neither that it is "
+    "better nor that it is not.",
+    "No worse than another number of the same row: by the interval of their difference, paired over seeds, over new "
+    "images too where every image's error is kept; it holds if all of the interval is worse by no more than the "
+    "margin, and is refuted if all of it is worse by more.",
+    "Parameters, MACs and bytes are exact. Times decide nothing where trials ran on different hardware, or where some "
+    "never reached the target. Each claim has an error rate of 5 % of its own.",
     "Here the validation split comes from the training set and the best checkpoint on it is tested once; most sources "
     "train on all training images and test the last state.",
 ]

@@ -42,24 +42,13 @@ def main(args: Sequence[str] | None = None) -> int:
         of, or an argument is wrong.
     """
     try:
-        return _main(args)
-    except OSError as error:
-        print(f"report.py: {error.filename or '--out'}: {error.strerror}", file=sys.stderr)
-        return 2 if isinstance(error, NotADirectoryError | FileExistsError) else 1
-
-
-def _main(args: Sequence[str] | None) -> int:
-    args = sys.argv[1:] if args is None else args
-    if args[:1] == ["figures"] and not Path("figures").is_dir():
-        print(
-            "report.py: figures: to draw a trained network: python -m headtohead pictures CHECKPOINT", file=sys.stderr
-        )
-        return 2
-    try:
         return _run(_parser().parse_args(args))
     except UsageError as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"report.py: {error.filename or '--out'}: {error.strerror}", file=sys.stderr)
+        return 2 if isinstance(error, NotADirectoryError | FileExistsError) else 1
 
 
 def _parser() -> OneLineParser:

@@ -12,7 +12,7 @@ import pandas as pd
 from headtohead.records.metrics import KINDS, Kind, kind_of, sizes
 from headtohead.records.metrics import times as times_of_trials
 from headtohead.records.record import HARDWARE, Record
-from headtohead.report.collect import Trials, alone, hardware_name, labels
+from headtohead.report.collect import Trials, alone, hardware_name, hardware_parts, labels
 from headtohead.report.labels import values_of
 from headtohead.report.statistics import mean_interval, sampling_error, too_high
 from headtohead.report.times import costs_again, counted, measured_again, spread
@@ -92,7 +92,7 @@ def differences(trials: Trials) -> dict[str, str]:
         tables.setdefault((record.data, kind.main if kind else ""), {})[record.config_hash] = record
         seeds.setdefault(record.config_hash, []).append(record)
     # of those whose times count: trials at once have fewer threads each, which is told of them elsewhere
-    used = {key: {hardware_name(one.hardware) for one in alone(found) or found} for key, found in seeds.items()}
+    used = {key: {tuple(hardware_parts(one.hardware)) for one in alone(found) or found} for key, found in seeds.items()}
     result = {}
     for rows in tables.values():
         values = values_of(rows.values())
@@ -104,9 +104,12 @@ def differences(trials: Trials) -> dict[str, str]:
             and name != "trainer.precision"  # the hardware's name has that
         ]
         several = len({frozenset(used[key]) for key in rows}) > 1
+        alike = set.intersection(*(set(parts) for key in rows for parts in used[key]))
         for key, record in rows.items():
-            said = [f"{name.partition('.')[2] or name}={record.config.get(name)}" for name in recipe]
-            result[key] = ", ".join([*said, *(sorted(used[key]) if several else [])])
+            said = [f"{name.partition('.')[2] or name}={record.config.get(name, 'default')}" for name in recipe]
+            # what all have alike would hide it: a device's whole name in every row
+            ran = [", ".join(part for part in parts if part not in alike) or parts[0] for parts in sorted(used[key])]
+            result[key] = ", ".join([*said, *([" or ".join(ran)] if several else [])])
     return result
 
 
@@ -126,7 +129,7 @@ def notes(summary: pd.DataFrame) -> list[str]:
     if (errors := summary.test_set.dropna()).size:
         low, high = (f"{value:.2f}" for value in (errors.min(), errors.max()))
         lines.append(
-            f"The test set is a sample too: the standard error of one seed's accuracy on it (test set ±, binomial) is "
+            f"The test set is a sample too: the standard error of one seed's accuracy on it (binomial SE) is "
             f"{low}{'' if low == high else f' to {high}'} points. The images are the same for every model and seed, so "
             "that seeds make only a part of it smaller."
         )
@@ -135,20 +138,24 @@ def notes(summary: pd.DataFrame) -> list[str]:
             "The rows do not all have one recipe: what differs stands beside them in table.md and report.html."
         )
     epochs = sorted({f"{value:.0f}" for value in summary.epochs.dropna()}, key=int)
+    untimed = summary.hardware.isin(UNTIMED)
+    ran = "; ".join(dict.fromkeys(summary.hardware[~untimed]))
     lines.append(
-        f"Epochs: {', '.join(epochs) or 'differ between trials'}. "
-        f"Hardware: {'; '.join(dict.fromkeys(summary.hardware))}. MACs for one image; latency of a batch of 1."
+        f"Epochs: {', '.join(epochs) or 'differ between trials'}. {f'Hardware: {ran}. ' if ran else ''}"
+        "MACs for one image; latency of a batch of 1."
     )
     for kind, data, rows in by_table(summary):
         if not math.isnan(rows.target.iloc[0]):
             level = kind.level.format(rows.target.iloc[0])
             lines.append(f"Seconds to {level} on {data}: of training, up to the end of the epoch that reached it.")
-    untimed = summary.hardware.isin(UNTIMED)
     if untimed.any():
         lines.append(LEFT_OUT_OF_TIMES)
-    if (part := summary[~untimed & (summary.timed < summary.n)]).size:
-        said = ", ".join(f"{row.timed} of {row.n} for {row.model} on {row.data}" for row in part.itertuples())
-        lines.append(f"Times are those of trials that had the machine to themselves: {said}.")
+    if len(part := summary[~untimed & (summary.timed < summary.n)]):
+        said = [
+            f"{timed} of {n}{' each' if len(rows) > 1 else ''} for {' and '.join(rows.model)} on {data}"
+            for (data, timed, n), rows in part.groupby(["data", "timed", "n"], sort=False)
+        ]
+        lines.append(f"Times are those of trials that had the machine to themselves: {'; '.join(said)}.")
     if summary.hardware[~untimed].nunique() > 1:
         lines.append("The rows ran on different hardware: their times cannot be compared.")
     return lines

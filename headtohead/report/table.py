@@ -72,7 +72,7 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
     if rows.setting.any() and not narrow:
         columns.append(words("differs in", rows.setting))
     for name, metric in kind.shown.items():
-        missing = metric.optional and (name not in rows or rows[name].isna().all())
+        missing = name not in rows or rows[name].isna().all()
         if not (metric.apart or (narrow and metric.wide) or missing):
             digits = metric.narrow if narrow else metric.digits
             texts = [_spread(row[name], row[f"{name}_std"], digits) for _, row in rows.iterrows()]
@@ -83,7 +83,7 @@ def quality(kind: Kind, data: str, rows: pd.DataFrame, narrow: bool = False) -> 
         intervals = [_interval(row[kind.main], row[f"{kind.main}_ci"], main.digits) for _, row in rows.iterrows()]
         columns.append(_column(f"95 % interval, {main.head}", intervals, rows[kind.main] - rows[f"{kind.main}_ci"]))
         if rows.test_set.notna().any():
-            columns.append(_numbers(f"test set ±, {main.head}", rows.test_set, "{:.2f}"))
+            columns.append(_numbers(f"binomial SE, {main.head}", rows.test_set, "{:.2f}"))
     return Grid(f"{data}: {kind.title}", columns)
 
 
@@ -101,7 +101,8 @@ def costs(data: str, rows: pd.DataFrame, narrow: bool = False) -> Grid:
     """Return the table of what the same rows cost; arguments as for :func:`quality`."""
     columns = [words("model", rows.model)]
     for name, cost in COSTS.items():
-        if (narrow and not cost.narrow) or (name == "target_seconds" and rows.target.isna().all()):
+        unknown = rows.target if name == "target_seconds" else rows[name]
+        if (narrow and not cost.narrow) or unknown.isna().all():
             continue
         texts = [_cost(name, row, narrow) for _, row in rows.iterrows()]
         head = cost.narrow if narrow else cost.head
@@ -171,6 +172,7 @@ def pairwise(kind: Kind, title: str, pairs: Sequence[Pair]) -> Grid:
             ),
             _column("P(better)", [_chance(pair) for pair in pairs], [pair.better[0] for pair in pairs]),
         ],
+        folded=True,
     )
 
 
@@ -240,7 +242,9 @@ def markdown(grids: Sequence[Grid], verdicts: Sequence[str], notes: Sequence[str
         parts += [plain(grid.title), frame.to_markdown(index=False, disable_numparse=True, colalign=align)]
     if verdicts:
         parts.append("\n".join(f"- {plain(line)}" for line in verdicts))
-    return "\n\n".join([*parts, "\n".join(f"{plain(line)}  " for line in notes)]) + "\n"
+    if notes:
+        parts.append("\n".join(f"{plain(line)}  " for line in notes))
+    return "\n\n".join(parts) + "\n"
 
 
 def latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
@@ -297,7 +301,8 @@ def _what(number: str) -> str:
     if number in COSTS:
         return COSTS[number].head
     metric = metric_of(number)
-    return f"{metric.head or number}{metric.unit}"
+    of = "accuracy " if number.startswith("test_acc") else ""
+    return f"{of}{metric.head or number}{metric.unit}"
 
 
 def words(head: str, texts: Iterable[str]) -> Column:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FILE = "times_again.json"  # beside the records of a sweep
 AGAIN = ("latency_seconds", "inference_images_per_second")
+NAMED = 10  # trials, of those that a note leaves out
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ def notes(trials: Trials) -> list[str]:
     said = {name: contended(record) for name, record in alone.items()}
     lines = []
     if left_out := [f"{name} ({in_words(alone[name])})" for name, yes in said.items() if yes]:
-        lines.append(f"{RULE}. Left out of the times: {', '.join(left_out)}.")
+        more = f" and {len(left_out) - NAMED} more, which runs.csv has as contended" if len(left_out) > NAMED else ""
+        lines.append(f"{RULE}. Left out of the times: {', '.join(left_out[:NAMED])}{more}.")
     if unknown := sum(yes is None for yes in said.values()):
         lines.append(
             f"Contention unknown: {unknown} of {len(alone)} timed records do not say whether other processes used "

@@ -44,12 +44,16 @@ def write(comparison: Comparison, folder: Path, drawing: Drawing | None = None) 
 
 
 def markdown_of(comparison: Comparison) -> str:
-    """Return verdicts, tables and notes of a sweep in Markdown, what the sweep is about first."""
-    grids = [asked.verdicts for asked in comparison.headline]
-    grids += [grid for part in comparison.parts for grid in part.grids]
+    """Return a sweep in Markdown: what it is about, the tables, the notes; last the tables that a report folds away."""
+    grids = [grid for part in comparison.parts for grid in part.grids]
     if comparison.judged:
         grids.append(claimed(comparison.judged))
-    return markdown(grids, comparison.verdicts, [*comparison.notes, *(judge.NOTES if comparison.judged else [])])
+    parts = [
+        markdown([asked.verdicts for asked in comparison.headline], comparison.verdicts, []),
+        markdown([grid for grid in grids if not grid.folded], [], comparison.notes),
+        markdown([grid for grid in grids if grid.folded], [], []),
+    ]
+    return "\n".join(part for part in parts if part.strip())
 
 
 def latex_of(comparison: Comparison) -> str:
@@ -76,7 +80,7 @@ def show(comparison: Comparison, paths: list[Path]) -> None:
         console.print(shown)
     print(LEGEND)
     if comparison.summary.hardware.isin(UNTIMED).any():
-        print(textwrap.fill(f"{LEFT_OUT_OF_TIMES} table.md names them.", min(WIDTH, console.width)))
+        print(textwrap.fill(f"{LEFT_OUT_OF_TIMES} runs.csv says which.", min(WIDTH, console.width)))
     for path in paths:
         if path.name == "report.html":
             count = len(paths) + len(comparison.trials.records)

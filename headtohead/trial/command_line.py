@@ -73,6 +73,7 @@ from headtohead.trial.networks import (
     named,
     try_on_one_batch,
 )
+from headtohead.trial.preview import Preview
 from headtohead.trial.recording import Recorder, scalars
 from headtohead.trial.saving import Best, History
 from headtohead.trial.termination import Termination
@@ -309,7 +310,7 @@ class TrialCLI(LightningCLI):
             best = Best(folder / "checkpoints", self.model.monitor, self.model.mode)
             history = History(folder / "checkpoints")
             self.recorder = Recorder(folder, self.resolved, config.seed_everything, best, history)
-            added += [best, history, self.recorder]
+            added += [Preview(folder), best, history, self.recorder]
         self.trainer_defaults["callbacks"] = added
         if config.trainer.logger in (None, True):
             log = self.subcommand == "fit" and not (self.check_only or config.trainer.fast_dev_run)

@@ -1,12 +1,15 @@
 """``headtohead pictures``: every network has the pictures of its layers, and what is wrong is told in a line."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import lit_models
+from headtohead.pictures.feature_maps import outputs
 from headtohead.pictures.images import Sample
 from headtohead.pictures.main import draw, main
+from headtohead.trial.opening import CheckpointError
 from lit_models.facts import example_inputs
 from tests.pictures.networks import Mine, image, sample, saved
 
@@ -29,14 +32,33 @@ def test_every_network_has_the_pictures_of_its_layers(model, names):
     assert all(type(model).__name__ in picture.caption for picture in pictures)
 
 
-def test_a_layer_that_the_network_does_not_use_is_no_fault():
-    class Spare(Mine):
+def test_a_layer_that_the_network_does_not_use_is_no_fault_unless_it_is_asked_for():
+    class Spare(nn.Module):
         def __init__(self):
             super().__init__()
-            self.spare = nn.Conv2d(1, 1, 1)
+            self.spare, self.used = nn.Conv2d(1, 1, 1), Mine()
 
-    names = [picture.name for picture in draw(Spare().eval(), [sample(image())], "spare")]
+        def forward(self, images):
+            return self.used(images)
+
+    network = Spare().eval()
+    names = [picture.name for picture in draw(network, [sample(image())])]
     assert names == ["first_layer", "depthwise", "layers", "involution"]
+    with pytest.raises(CheckpointError, match=r"^--layer: spare gives no maps of this image$"):
+        draw(network, [sample(image())], "spare")
+
+
+@pytest.mark.parametrize("layer", ["body.1.pointwise", "body.2", "body.3"])
+def test_any_layer_is_drawn_by_its_name(layer):
+    """A convolution, an activation, an involution: 5 channels of 7 x 7."""
+    torch.manual_seed(0)
+    network = Mine().eval()
+    (filters,) = (picture for picture in draw(network, [sample(image())], layer) if picture.name == "filters")
+    maps = outputs(network, (image(),))[layer][0]
+    assert f"Outputs of each filter of Mine, {layer}: 5, row by row" in filters.caption
+    first = np.asarray(filters.canvas.axes[0].images[0].get_array())[1:8, 1:8]  # after a gap of one pixel
+    stretched = (maps[0] - maps[0].min()) / (maps[0].max() - maps[0].min())
+    assert first == pytest.approx(np.repeat(stretched[..., None], 3, axis=2), abs=1e-6)
 
 
 def test_one_command_writes_the_figures_beside_the_checkpoint(trained, monkeypatch, capsys, tmp_path):
@@ -91,7 +113,8 @@ class Bomb:
         (lambda path: saved(path.parent, Mine()), ["--model=no.such"], "--model: no.such: No module named 'no'"),
         (lambda path: saved(path.parent, Mine()), ["--model=tests.tiny.Tiny"], "--model: tests.tiny.Tiny is no Module"),
         (lambda path: saved(path.parent, Mine()), ["--model=EqCNN"], "does not fit EqCNN"),
-        (lambda path: saved(path.parent, lit_models.EqCNN()), ["--layer=x"], "there are features.0, features.3, feat"),
+        (lambda path: saved(path.parent, lit_models.EqCNN()), ["--layer=x"], "there are features.0, features.1, feat"),
+        (lambda path: saved(path.parent, lit_models.EqCNN()), ["--layer=head"], "--layer: head gives no maps of this"),
         (lambda path: saved(path.parent, lit_models.EqCNN()), ["--image=none.png"], "none.png: No such file"),
         (lambda path: saved(path.parent, lit_models.EqCNN()), ["--image", __file__], "not an image"),
         (lambda path: saved(path.parent, lit_models.EqCNN()), ["--data=MINST"], "--data: no data is named 'MINST'"),

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from headtohead.report.collect import collect
 from headtohead.report.comparison import make_comparison
-from headtohead.report.figures import draw_all
+from headtohead.report.figures import Drawing
 from headtohead.report.html import html
 from headtohead.report.index import write_index
 from tests.conftest import ROOT
@@ -48,7 +48,7 @@ def several(tmp_path_factory):
     trials = collect(save(folder / "several", *found))
     trials.problems.append("trial99/record.json: not valid JSON")
     path = folder / "report.html"
-    path.write_text(html(make_comparison(trials), draw_all(make_comparison(trials), folder)))
+    path.write_text(html(make_comparison(trials), Drawing(folder).finish(make_comparison(trials))))
     return path
 
 

@@ -205,6 +205,7 @@ def test_notes_say_which_mean_is_which_and_what_is_kept_of_every_image(tmp_path)
     assert counted == {"test_l1_hole": True, "test_l1_valid": False}
     (note,) = (note for note in comparison.notes if note.startswith("Test set not counted"))
     assert note.startswith("Test set not counted in L1 valid: it is not kept of every image, so that")
+    assert comparison.headline[0].verdicts.title == "CIFAR10: every two rows (test set not counted in some)"
     text = markdown_of(comparison)
     assert "over all pixels in holes, so that an image counts by the size of its hole" in text
     assert "By group of holes, and in the test set's part of an interval, each image counts once" in text

@@ -258,7 +258,7 @@ def test_all_files_are_judged_by_the_sweeps_in_a_folder(tmp_path, monkeypatch, c
     assert main(["--claims"]) == 0
     printed = capsys.readouterr().out
     assert "holds      me: EqCNN on MNIST, test_acc: claimed 97 ± 3; measured 97.00 (94.52 to 99.48), n = 3" in printed
-    assert "| me       | EqCNN | MNIST  | 0° %   | 97 ± 3" in (tmp_path / "results" / "claims.md").read_text()
+    assert "| me       | EqCNN | MNIST  | accuracy 0° % | 97 ± 3" in (tmp_path / "results" / "claims.md").read_text()
 
 
 def test_claims_of_an_empty_folder_are_not_run(tmp_path, monkeypatch, capsys):

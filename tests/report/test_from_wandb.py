@@ -69,7 +69,7 @@ def test_what_is_pushed_is_one_run_that_is_no_trial(server, workplace, capsys):
     assert tables["runs"]["data"][0][:3] == ["EqCNN", "MNIST", 0]
     assert tables["verdict"]["columns"][:6] == ["question", "model", "verdict", "other", "in", "difference"]
     first = tables["verdict"]["data"][0]
-    assert first[:5] == ["MNIST: every two rows", "Other", "worse than", "EqCNN", "0°"]
+    assert first[:5] == ["MNIST: every two rows (test set not counted)", "Other", "worse than", "EqCNN", "0°"]
     assert first[5].startswith("−30.00 (")
     assert any(name.startswith("media/html/report") for run, name in server.files if run == pushed["name"])
     assert any(name.startswith("media/images/") for run, name in server.files if run == pushed["name"])

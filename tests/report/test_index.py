@@ -45,6 +45,17 @@ def test_every_sweep_is_listed_with_its_verdicts(listed, capsys):
     assert text.startswith("# Results\n")
 
 
+def test_of_several_rows_without_a_question_it_is_said_that_nobody_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [(model, seed, 0.9 - index / 10 + seed / 1000) for index, model in enumerate("ABC") for seed in (0, 1)]
+    found = [with_accuracy(accuracy, seed, model=model, **other_config(model=model)) for model, seed, accuracy in rows]
+    save(tmp_path / "results" / "three", *found)
+    save(tmp_path / "results" / "one", make())
+    assert main(["results", "--index"]) == 0
+    said = "No claim file asks a question of this sweep: its report compares any two rows."
+    assert [(tmp_path / "results" / name).read_text().count(said) for name in ("index.html", "README.md")] == [1, 1]
+
+
 def test_what_a_sweep_took_and_what_looking_early_saved(tmp_path):
     """Five trials of 20,000 s; of two rows and at most 9 seeds each, 13 were not needed."""
     cost = {"total_seconds": 20_000.0}

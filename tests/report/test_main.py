@@ -16,15 +16,6 @@ def test_a_report_needs_neither_torch_nor_wandb(tmp_path):
     assert (tmp_path / "results" / "mine" / "report.html").is_file()
 
 
-def test_figures_of_a_checkpoint_are_a_verb_of_its_own(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["figures", "best.ckpt"]) == 2
-    said = "report.py: figures: to draw a trained network: python -m headtohead pictures CHECKPOINT\n"
-    assert capsys.readouterr().err == said
-    save(tmp_path / "figures", make())  # a folder of that name is a folder
-    assert main(["figures"]) == 0
-
-
 def test_a_folder_of_ours_that_is_not_there_is_no_address_of_wandb(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["runs/mine"]) == 2

@@ -140,12 +140,18 @@ def test_the_last_screen_of_one_model_sends_nobody_to_choose_two(tmp_path, capsy
     assert "choose two rows" not in text
 
 
-def test_many_models_without_a_question_have_a_table_of_pairs(tmp_path):
-    found = [with_accuracy(0.9 - i / 100, 0, **other_config(**{"task.lr": i})) for i in range(4)]
+def test_many_models_without_a_question_have_a_table_of_the_pairs_of_two_seeds(tmp_path):
+    found = [
+        with_accuracy(0.9 - i / 10 + seed / 1000, seed, model="ABCD"[i], **other_config(model="ABCD"[i]))
+        for i, seeds in enumerate((2, 2, 2, 1))
+        for seed in range(seeds)
+    ]
     text = html(make_comparison(collect(save(tmp_path, *found))))
     assert "No claim file asks a question of this sweep" in text
-    assert text.count(">EqCNN lr=0</th>") >= 2
-    assert len(re.findall(r'<td class="words[^"]*">one seed</td>', text)) == 12  # six pairs, two numbers each
+    rows = Tables(text).found["table-1-3"][1:]
+    assert {(row[0], row[1]) for row in rows} == {("B", "A"), ("C", "A"), ("C", "B")}
+    assert len(rows) == 6  # in two numbers
+    assert "D against A upright: one seed decides nothing (−30.05 points); n = 1 and 2." in text
 
 
 def test_the_report_is_linked_from_the_readme():

@@ -5,12 +5,14 @@ import math
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from headtohead.records import record as records
 from headtohead.records.metrics import CLASSIFICATION
 from headtohead.report import scaling
 from headtohead.report.comparison import make_comparison
 from headtohead.report.figures.scaling import scaling_curves
+from headtohead.report.html import html
 from headtohead.report.scaling import Line, crossing, families, fit, reach, rising, sentence
 from headtohead.report.write import markdown_of
 from tests.records.examples import with_accuracy
@@ -189,13 +191,15 @@ def test_the_report_says_what_the_curves_do(swept, monkeypatch):
     said = sentence(family, found)
     assert said.startswith("EqCNN reaches SimpleCNN's test accuracy of 93.0 % on RotatedMNIST with 1/8.9 (1/")
     assert said.endswith(" of the training images; test set not counted; n = 2.")
+    assert said in comparison.verdicts
     text = " ".join(markdown_of(comparison).split())
-    assert said in text
+    assert text.count(said) == 1
     assert "RotatedMNIST: power laws of the error, and how far they are off" in text
     picture = next(picture for picture in scaling_curves([family]))
     assert said in picture.caption
     assert lines(picture)["EqCNN"].get_ydata() == pytest.approx(family.lines[0].mean)
     assert picture.canvas.axes[0].get_xscale() == "log"
+    assert f"<p>{escape(said)}</p>" in html(comparison)
 
 
 def test_two_recipes_on_one_data_set_are_told_apart(tmp_path):

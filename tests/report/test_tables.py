@@ -87,7 +87,7 @@ def test_times_are_those_of_trials_that_had_the_machine_to_themselves(tmp_path, 
     for folder, untimed in ((tmp_path, False), (tmp_path / "shared", True)):
         show(make_comparison(collect(folder)), [])
         said = " ".join(capsys.readouterr().out.split())
-        assert (f"{LEFT_OUT_OF_TIMES} table.md names them." in said) == untimed
+        assert (f"{LEFT_OUT_OF_TIMES} runs.csv says which." in said) == untimed
 
 
 def test_rows_on_different_hardware_are_told_apart(tmp_path):
@@ -233,10 +233,37 @@ def test_ties_and_single_rows_have_no_best(tmp_path):
 
 
 def test_latex_has_rules_and_bold_winners(tmp_path):
-    low, high = with_accuracy(0.5, 0), with_accuracy(0.9, 0, **other_config(**{"task.weight_decay": 0.1}))
-    text = latex_of(make_comparison(collect(save(tmp_path, low, high))))
+    low = [with_accuracy(accuracy, seed) for seed, accuracy in enumerate((0.49, 0.51))]
+    other = other_config(**{"task.weight_decay": 0.1})
+    high = [with_accuracy(accuracy, seed, **other) for seed, accuracy in enumerate((0.89, 0.91))]
+    text = latex_of(make_comparison(collect(save(tmp_path, *low, *high))))
     assert text.count("\\begin{tabular}") == text.count("\\end{tabular}") == text.count("\\toprule") == 3
-    assert "EqCNN weight\\_decay=0.1 & 1 & " in text
-    assert "\\textbf{90.00}" in text
-    assert "\\textbf{50.00}" not in text
+    assert "EqCNN weight\\_decay=0.1 & 2 & " in text
+    assert "\\textbf{90.00 ± 1.41}" in text
+    assert "\\textbf{50.00" not in text
     assert "$-$40.00" in text
+
+
+def test_what_is_folded_away_comes_last(tmp_path):
+    """After the notes: of a sweep without a question there may be hundreds of pairs."""
+    configs = [other_config(**{"task.lr": lr}) for lr in range(3)]
+    found = [with_accuracy(0.9 - i / 10 + s / 100, s, **one) for i, one in enumerate(configs) for s in (0, 1)]
+    text = markdown_in(save(tmp_path, *found))
+    places = ["MNIST: test accuracy in %", "MNIST: what it costs", "Test accuracy, mean ± standard deviation"]
+    places += ["MNIST, in numbers: pairs that no question names, of two seeds or more"]
+    assert [text.count(place) for place in places] == [1] * 4
+    assert sorted(places, key=text.index) == places
+    assert len(text.rpartition(places[-1])[2].strip().splitlines()) == 2 + 6  # a head; three pairs in two numbers
+
+
+def test_rows_of_which_as_many_trials_had_the_machine_are_named_together(tmp_path):
+    shared = {"hardware": {**make().hardware, "trials_at_once": 2}}
+    found = []
+    for lr, alone in ((1, 1), (2, 1), (3, 2)):
+        config = other_config(**{"task.lr": lr})
+        found += [make(seed=seed, **config, **({} if seed < alone else shared)) for seed in range(3)]
+    (said,) = [note for note in notes(summary_of(save(tmp_path, *found))) if "to themselves" in note]
+    assert said == (
+        "Times are those of trials that had the machine to themselves: 1 of 3 each for EqCNN lr=1 and EqCNN lr=2 on "
+        "MNIST; 2 of 3 for EqCNN lr=3 on MNIST."
+    )

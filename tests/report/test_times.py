@@ -59,6 +59,14 @@ def test_a_contended_trial_is_left_out_of_times_by_name(tmp_path):
     assert not any("unknown" in line for line in comparison.notes)
 
 
+def test_of_many_contended_trials_ten_are_named(tmp_path):
+    comparison = make_comparison(collect(save(tmp_path, *(trial(seed, 2.0, BUSY) for seed in range(12)))))
+    (note,) = (line for line in comparison.notes if "contended" in line and "Left out" in line)
+    assert note.count("(40% in training)") == 10
+    assert note.endswith(" and 2 more, which runs.csv has as contended.")
+    assert comparison.runs.contended.all()
+
+
 def test_old_records_count_and_their_contention_is_unknown(tmp_path):
     save(tmp_path, trial(0, 2.0, None), trial(1, 4.0))
     comparison = make_comparison(collect(tmp_path))

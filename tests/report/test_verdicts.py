@@ -246,6 +246,7 @@ def test_otherwise_it_is_seeds_alone_and_said_so(tmp_path, change):
     assert sentence(CLASSIFICATION, pair).endswith("; test set not counted")
     (note,) = (note for note in comparison.notes if note.startswith("Test set not counted"))
     assert note.startswith("Test set not counted in 0°, 90° of pairs without ± test set: not all their records keep")
+    assert comparison.headline[0].verdicts.title == "MNIST: every two rows (test set not counted)"
 
 
 def made(value=0.4, seeds=0.09, images=0.0, n=(3, 3), margin=0.2, level=0.05):

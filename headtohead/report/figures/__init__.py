@@ -1,6 +1,6 @@
 """Figures of a sweep, a file for each kind."""
 
-from headtohead.report.figures.draw import Drawing, draw_all
+from headtohead.report.figures.draw import Drawing
 from headtohead.report.figures.style import Figure
 
-__all__ = ["Drawing", "Figure", "draw_all"]
+__all__ = ["Drawing", "Figure"]

@@ -103,22 +103,6 @@ class Drawing:
             self._pool = None
 
 
-def draw_all(comparison: Comparison, folder: Path) -> list[Figure]:
-    """Draw every figure for which the records have the numbers; see :meth:`Drawing.finish`."""
-    return Drawing(folder).finish(comparison)
-
-
-def draw(comparison: Comparison) -> Iterator[Picture]:
-    """Draw every figure for which the records have the numbers; nothing is written."""
-    for job in _jobs(comparison):
-        yield from job()
-
-
-def _jobs(comparison: Comparison) -> list[Job]:
-    """Return what draws the figures, a few each."""
-    return _jobs_of_verdicts(comparison) + _jobs_of_trials(comparison.shown)
-
-
 def _jobs_of_verdicts(comparison: Comparison) -> list[Job]:
     jobs: list[Job] = [partial(forest.verdicts, comparison.headline), partial(forest.claimed, comparison.judged)]
     for ranks in comparison.ranks:

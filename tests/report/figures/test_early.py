@@ -8,10 +8,9 @@ import pytest
 from headtohead.report.comparison import make_comparison
 from headtohead.report.figures import Drawing
 from headtohead.report.figures import draw as draws
-from headtohead.report.figures.draw import draw
 from headtohead.report.figures.style import save
 from tests.conftest import ROOT
-from tests.report.figures.trials import sweep, trial
+from tests.report.figures.trials import draw, sweep, trial
 
 BARE = {"history": [{"epoch": epoch, "train_loss": 1.0 / (1 + epoch)} for epoch in range(3)]}
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from headtohead.report.comparison import make_comparison
-from headtohead.report.figures.draw import NAMES, draw_all
+from headtohead.report.figures.draw import NAMES, Drawing
 from headtohead.report.figures.style import COLORS, DPI, Picture, save
 from tests.report.figures.trials import drawn, sweep, trial
 
@@ -26,9 +26,9 @@ def test_a_figure_is_written_once_and_says_what_its_points_stand_for(pair, tmp_p
 
 def test_the_same_records_give_the_same_bytes_whatever_the_settings(tmp_path):
     found = make_comparison(sweep(trial("A"), trial("B", acc=0.8), trial("B", acc=0.7, seed=1)))
-    draw_all(found, tmp_path / "a")
+    Drawing(tmp_path / "a").finish(found)
     with matplotlib.rc_context({"font.size": 20, "axes.grid": False}):
-        draw_all(found, tmp_path / "b")
+        Drawing(tmp_path / "b").finish(found)
         assert matplotlib.rcParams["font.size"] == 20  # and the settings are left alone
     first = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
     assert (

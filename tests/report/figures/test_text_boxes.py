@@ -8,9 +8,9 @@ from matplotlib.text import Text
 
 from headtohead.report.collect import collect
 from headtohead.report.comparison import make_comparison
-from headtohead.report.figures.draw import draw
 from headtohead.report.figures.style import Picture, save
 from tests.conftest import ROOT
+from tests.report.figures.trials import draw
 
 SWEEPS = sorted(path.parent.name for path in (ROOT / "results").glob("*/records"))
 QUICK = "plain_vs_equivariant"

@@ -5,7 +5,7 @@ import dataclasses
 from headtohead.records import record as records
 from headtohead.report.collect import Trials
 from headtohead.report.comparison import make_comparison
-from headtohead.report.figures.draw import draw
+from headtohead.report.figures.draw import _jobs_of_trials, _jobs_of_verdicts
 from tests.records.examples import make
 
 ANGLES = range(0, 360, 15)
@@ -30,6 +30,12 @@ def trial(model="EqCNN", data="MNIST", seed=0, acc=0.9, params=1_000, macs=50_00
 
 def sweep(*found):
     return Trials("mine", {f"trial{index}": record for index, record in enumerate(found)})
+
+
+def draw(comparison):
+    """Return every picture of a comparison; none is written."""
+    jobs = _jobs_of_verdicts(comparison) + _jobs_of_trials(comparison.shown)
+    return [picture for job in jobs for picture in job()]
 
 
 def drawn(*found):

@@ -4,7 +4,7 @@ import pytest
 
 from headtohead.records import record as records
 from headtohead.report.comparison import make_comparison
-from headtohead.report.figures.draw import NAMES, draw_all
+from headtohead.report.figures.draw import NAMES, Drawing
 from tests.records.examples import filled
 from tests.report.figures.trials import drawn, lines, sweep, trial
 
@@ -34,15 +34,15 @@ def test_other_kinds_draw_what_they_have():
 
 def test_figures_of_an_earlier_call_do_not_stay(tmp_path):
     bare = {"quality": {"test_acc": 0.9}}
-    draw_all(compared(trial(**bare), trial(data="CIFAR10", **bare)), tmp_path)
+    Drawing(tmp_path).finish(compared(trial(**bare), trial(data="CIFAR10", **bare)))
     assert (tmp_path / "validation-CIFAR10.png").is_file()
     (tmp_path / "notes.png").write_bytes(b"mine")
-    draw_all(compared(trial(**bare)), tmp_path)
+    Drawing(tmp_path).finish(compared(trial(**bare)))
     names = {"validation", "loss"}
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in names} | {"notes.png"}
 
 
 def test_nothing_to_draw_draws_nothing(tmp_path):
     bare = trial(quality={"test_acc": 0.9}, history=[])
-    assert draw_all(compared(bare), tmp_path) == []
+    assert Drawing(tmp_path).finish(compared(bare)) == []
     assert list(tmp_path.iterdir()) == []
