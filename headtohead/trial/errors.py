@@ -42,7 +42,6 @@ _TEXTS = (
     (r"arguments are required: (?:\w+\.)?(?P<name>\w+)", "--{name} is required: one of {classes}"),
     (r"[Uu]nrecognized arguments: (?P<option>[^\s=]*)", "{option}: no such argument{near_option}"),
     (r"Option '(?P<name>[^']+)' is not accepted", _NO_OPTION),
-    (r"Key '(?P<name>[^']+)' is not expected", _NO_OPTION),
     (r"does not accept option '(?P<name>[^']+)'", "{option}: no such argument{near_option}"),
     (  # of an argument that takes a name or any class
         r"Expected a typing.Literal\[(?P<choices>.*)\]\s+- Expected a dot import path string: *(?P<name>.*)",
