@@ -93,9 +93,10 @@ class Family:
 
     @cached_property
     def crossings(self) -> list[Crossing]:
-        """Every two lines at the level that both reach; of many lines each beside the best."""
-        every = list(itertools.combinations(self.lines, 2))
-        pairs = every if len(self.lines) <= MOST else [pair for pair in every if pair[0] is self.lines[0]]
+        """Every two lines of two seeds or more at the level that both reach; of many lines each beside the best."""
+        lines = [line for line in self.lines if min(map(len, line.y)) > 1]
+        every = list(itertools.combinations(lines, 2))
+        pairs = every if len(lines) <= MOST else [pair for pair in every if pair[0] is lines[0]]
         return [crossing(one, other, self.sign) for one, other in pairs]
 
 
@@ -194,7 +195,7 @@ def crossing(one: Line, other: Line, sign: int = 1) -> Crossing:
     """Compare two lines at the level that both reach.
 
     Args:
-        one: a line.
+        one: a line, of two seeds or more at each point.
         other: another.
         sign: 1 where more is better, -1 where less is.
     """
@@ -208,20 +209,18 @@ def crossing(one: Line, other: Line, sign: int = 1) -> Crossing:
     x, at = ends(sign * better.mean, sign * worse.mean)
     random = np.random.default_rng(0)
     n = min(len(values) for line in (better, worse) for values in line.y)
-    if n > 1:  # few seeds know their own spread badly
-        wider = float(special.stdtrit(2 * (n - 1), 1 - LEVEL / 2) / special.ndtri(1 - LEVEL / 2))
-        drawn = [
-            np.array([v.mean() + wider * (drawn_means(v, DRAWS, random) - v.mean()) for v in line.y]).T
-            for line in (better, worse)
-        ]
-        pairs = [ends(sign * a, sign * b) for a, b in zip(*drawn, strict=True)]
-        # who is there at its smallest point may need anything from nothing to that
-        least = [a / (b or worse.x[0]) for a, b in pairs]
-        most = [(a or better.x[0]) / b if b > 0 else math.inf for a, b in pairs]
-        low = float(np.quantile(least, LEVEL / 2, method="inverted_cdf"))
-        high = float(np.quantile(most, 1 - LEVEL / 2, method="inverted_cdf"))
-    else:
-        low, high = math.nan, math.nan
+    # few seeds know their own spread badly
+    wider = float(special.stdtrit(2 * (n - 1), 1 - LEVEL / 2) / special.ndtri(1 - LEVEL / 2))
+    drawn = [
+        np.array([v.mean() + wider * (drawn_means(v, DRAWS, random) - v.mean()) for v in line.y]).T
+        for line in (better, worse)
+    ]
+    pairs = [ends(sign * a, sign * b) for a, b in zip(*drawn, strict=True)]
+    # who is there at its smallest point may need anything from nothing to that
+    least = [a / (b or worse.x[0]) for a, b in pairs]
+    most = [(a or better.x[0]) / b if b > 0 else math.inf for a, b in pairs]
+    low = float(np.quantile(least, LEVEL / 2, method="inverted_cdf"))
+    high = float(np.quantile(most, 1 - LEVEL / 2, method="inverted_cdf"))
     reached = x == 0
     return Crossing(
         better.name,
@@ -243,9 +242,7 @@ def sentence(family: Family, found: Crossing) -> str:
     share = family.kind.is_share(family.kind.main)
     level = f"{found.level:.1f} %" if share else f"{found.level:.4g}"
     ratio, low, high = (_times(one, found.ratio < 0.5) for one in (found.ratio, found.low, found.high))
-    if math.isnan(found.low):
-        interval = "one seed: no interval"
-    elif math.isinf(found.high):
+    if math.isinf(found.high):
         interval = "no interval" if found.low == 0 else f"at least {low}"
     else:
         interval = f"at most {high}" if found.low == 0 else f"{low} to {high}"

@@ -96,6 +96,20 @@ def test_two_lines_without_a_slope_have_no_multiple():
     assert "with as few training images as were tried, and so does B: no multiple can be read off;" in said
 
 
+def test_one_seed_is_compared_with_none():
+    lines_ = [
+        line("A", [[90, 91]] * 8),
+        line("B", [[50 + i, 51 + i] for i in range(8)]),
+        line("C", [[60, 61]] * 7 + [[70]]),
+    ]
+    family = scaling.Family("images", "MNIST", CLASSIFICATION, lines_)
+    assert [(one.better, one.other) for one in family.crossings] == [("A", "B")]
+    (picture,) = scaling_curves([family])
+    assert "A line with one seed at a point is compared with none." in picture.caption
+    (picture,) = scaling_curves([scaling.Family("images", "MNIST", CLASSIFICATION, lines_[:2])])
+    assert "one seed" not in picture.caption
+
+
 def test_lines_are_of_the_seeds_that_learnt():
     found = [trial("EqCNN", acc, seed, share) for share in (0.25, 0.5, 1.0) for seed, acc in enumerate((0.9, 0.8))]
     found += [trial("EqCNN", 0.1, 2, 0.5), trial("EqCNN", 0.1, 2, 1.0)]

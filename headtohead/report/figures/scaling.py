@@ -36,6 +36,8 @@ def scaling_curves(found: Sequence[Family]) -> Iterator[Picture]:
         caption = (
             f"{capital(called)} on {family.where} over {what}. "
             + " ".join(sentence(family, one) for one in crossings)
+            + " A line with one seed at a point is compared with none."
+            * any(len(v) < 2 for line in family.lines for v in line.y)
             + " Band: 95 % interval of the mean (Student's t); grey: what the better of two saves at the other's end."
         )
         title = f"{capital(called)} over {what}, {family.where}"
