@@ -13,7 +13,7 @@ from headtohead.records.record import Record
 from headtohead.report.table import Cell, Column, Grid
 
 Floats = npt.NDArray[np.float64]
-MOST_MODELS = 6  # of many the best: each has a hundred numbers
+MOST_MODELS = 4  # of many the best: each has a hundred numbers
 
 
 def class_names(models: Mapping[str, Sequence[Record]], count: int) -> list[str]:

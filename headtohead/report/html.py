@@ -30,6 +30,8 @@ from headtohead.report.figures import Figure
 from headtohead.report.figures.groups import groups
 from headtohead.report.table import Cell, Column, Grid, claimed, words
 
+WHICH = ("trial", "model", "data", "seed")  # columns that say which trial a row is of
+MOST_PAIRS = 100  # in a table of exploratory pairs: any two can be chosen, and table.md has them all
 MOST_TRIALS = 1000  # in the table of every trial: with ten thousand no browser is quick
 MOST_PREVIEWS = 6  # pictures of augmentations
 ANSWERS = ("verdicts", "claims", "ranks")  # the figures of what is asked, beside the verdicts
@@ -72,6 +74,7 @@ def html(comparison: Comparison, figures: Sequence[Figure] = ()) -> str:
         classes=[grid for group in groups(comparison.shown) if (grid := class_table(group.data, group.models))],
         recipes=_recipes(shown, labels(comparison.shown)),
         hardware=_hardware(list(comparison.trials.records.values())),
+        most_pairs=MOST_PAIRS,
         every_trial=_every_trial(comparison.csv),
         # only this style and this script, pictures from within, nothing from anywhere else
         policy=f"default-src 'none'; img-src data:; style-src '{sha256_of(style)}'; script-src '{sha256_of(script)}'; "
@@ -189,9 +192,16 @@ def _hardware(records: Sequence[Record]) -> Grid:
 
 
 def _every_trial(text: str) -> Grid:
-    """Return the table of ``runs.csv`` or of its first rows, its texts as they stand there, the trial's name first."""
+    """Return the table of ``runs.csv`` or of its first rows, its texts as they stand there, the trial's name first.
+
+    What all trials have alike would be two thirds of a large table.
+    """
     heads, *rows = itertools.islice(csv.reader(io.StringIO(text)), 1 + MOST_TRIALS)
-    columns = [_csv_column(head, list(cells)) for head, cells in zip(heads, zip(*rows, strict=True), strict=True)]
+    columns = [
+        _csv_column(head, list(cells))
+        for head, cells in zip(heads, zip(*rows, strict=True), strict=True)
+        if head in WHICH or len(rows) == 1 or len(set(cells)) > 1
+    ]
     columns.sort(key=lambda column: column.head != "trial")
     return Grid("Every trial", columns)
 

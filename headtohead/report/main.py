@@ -14,6 +14,7 @@ from headtohead.cli.arguments import OneLineParser, is_address, positive
 from headtohead.cli.errors import UsageError
 from headtohead.cli.output import counted, lasting_output
 from headtohead.records import files
+from headtohead.records.looks import read_looks
 from headtohead.report import beside, claims, judge, tuning
 from headtohead.report.collect import Trials, collect, find_sweeps
 from headtohead.report.comparison import make_comparison
@@ -168,6 +169,7 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
         if unused := claims.unused_labels(trials):
             print(f"report.py: {unused}", file=sys.stderr)
         folder = options.out / trials.name
+        trials = _with_looks(trials, folder)
         if options.time_again:
             trials = replace(trials, again=read_again(time_again(trials).parent))
         drawing = Drawing(folder)
@@ -184,6 +186,18 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
 
             print(f"pushed to {' and '.join(from_wandb.push(options.runs, comparison, folder))}")
     return 0 if any(trials.records for trials in sweeps) else 2
+
+
+def _with_looks(trials: Trials, folder: Path) -> Trials:
+    """Add how often a sweep was looked at before it ended, where its records are kept and only they came along."""
+    if trials.looks or not (looks := read_looks(folder)):
+        return trials
+    kept = {path.stem: path for path in (folder / "records").glob("*.json")}
+    # to the byte: a run of the same sweep by somebody else was not looked at so
+    if not any(trials.paths[name].read_bytes() == kept[name].read_bytes() for name in trials.records if name in kept):
+        return trials
+    print(f"{trials.name}: some of its records are those of {folder}, which were looked at as they came: so are these")
+    return replace(trials, looks=looks)
 
 
 def _best(sweeps: list[Trials]) -> int:

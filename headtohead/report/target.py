@@ -31,7 +31,7 @@ def stated(sweep: str) -> dict[str, float]:
         try:
             metric = yaml.safe_load(path.read_text(encoding="utf-8"))["metric"]
             name, target = str(metric["name"]), metric["target"]
-        except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):  # sweep.py says what is wrong with a file
+        except (yaml.YAMLError, ValueError, KeyError, TypeError):  # sweep.py says what is wrong with a file
             return {}
         if name not in {kind.monitor for kind in KINDS}:
             return {}

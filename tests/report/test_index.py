@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from headtohead.records.looks import Looks, write_looks
+from headtohead.records.looks import Looks, read_looks, write_looks
 from headtohead.report.collect import collect
 from headtohead.report.comparison import make_comparison
 from headtohead.report.html import lead
@@ -66,6 +66,20 @@ def test_what_a_sweep_took_and_what_looking_early_saved(tmp_path):
         "2 rows on MNIST; 5 trials, 2 to 3 seeds of each, 27.8 hours in all; 9 seeds of each would be 13 trials more."
     )
     assert lead(make_comparison(collect(tmp_path / "two"))) == said
+
+
+def test_records_that_were_looked_at_stay_so_without_the_note_of_it(tmp_path, capsys):
+    """Copied elsewhere beside new ones they are the same records; those of somebody else's run are not."""
+    ran = save(tmp_path / "runs" / "two", with_accuracy(0.9, 0), with_accuracy(0.8, 1))
+    write_looks(Looks(2, 9), ran)
+    assert main([str(ran), f"--out={tmp_path / 'results'}"]) == 0
+    copied = save(tmp_path / "copy" / "two", with_accuracy(0.9, 0), with_accuracy(0.7, 2))
+    assert main([str(copied), f"--out={tmp_path / 'results'}"]) == 0
+    assert read_looks(tmp_path / "results" / "two") == Looks(2, 9)
+    assert "which were looked at as they came" in capsys.readouterr().out
+    others = save(tmp_path / "other" / "two", with_accuracy(0.6, 0))
+    assert main([str(others), f"--out={tmp_path / 'results'}"]) == 0
+    assert read_looks(tmp_path / "results" / "two") is None
 
 
 @pytest.mark.parametrize(
