@@ -46,6 +46,7 @@ def test_the_bits_are_the_networks_own_answers(trial):
         assert found.mean() == pytest.approx(record.quality[name], abs=1e-6)
     assert record.per_image.right["90"] != record.per_image.right["270"]  # a turn the other way would show
 
+
 def test_the_fingerprint_is_of_the_test_set(trial):
     arrays = Tiny().load()
     said = hashlib.sha256(b"(200, 1, 28, 28)" + arrays.test_images.tobytes() + arrays.test_labels.tobytes())
