@@ -42,6 +42,16 @@ def workplace(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def asked_here(monkeypatch):
+    """``sweep.py`` asks ``train.py`` what is wrong in this process: another first imports all that a trial needs."""
+    from headtohead.runner import process
+    from headtohead.trial.main import resolve  # here: most tests need no torch
+
+    monkeypatch.setattr(process, "start_server", lambda: None)
+    monkeypatch.setattr(process, "check", lambda lines, _: [resolve(line) for line in lines])
+
+
+@pytest.fixture
 def offline(monkeypatch):
     """Runs of W&B that are kept in the trials' folders."""
     monkeypatch.setenv("WANDB_MODE", "offline")

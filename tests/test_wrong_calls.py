@@ -353,7 +353,7 @@ def test_a_wrong_sweep_file(files, capfd, old, new, said):
 
 
 @pytest.mark.parametrize(("old", "new", "said"), some(ASKED, 9))
-def test_a_sweep_file_that_train_refuses(files, capfd, old, new, said):
+def test_a_sweep_file_that_train_refuses(files, asked_here, capfd, old, new, said):
     assert old in GOOD
     Path("good.yaml").write_text(GOOD.replace(old, new, 1))
     refused(capfd, files, "sweep.py", ["good.yaml"], said)

@@ -21,7 +21,7 @@ command: ["${env}", "${interpreter}", "${program}", fit, "${args}"]
 
 
 @pytest.fixture
-def matched(workplace, capsys):
+def matched(workplace, asked_here, capsys):
     """Return a function that matches the models of a file, and returns its text and what it parses to."""
 
     def matched(models, *args, data="{value: MNIST}"):

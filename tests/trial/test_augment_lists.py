@@ -41,7 +41,7 @@ def darkest() -> nn.Module:
 
 
 @pytest.fixture(autouse=True)
-def _darker(monkeypatch, workplace):
+def _darker(monkeypatch, workplace, asked_here):
     Path("darker.py").write_text(OWN)
     monkeypatch.syspath_prepend(workplace)
 

@@ -12,7 +12,7 @@ FIT = ["fit", "--model=EqCNN", *TINY, "--trainer.accelerator=cpu"]
 
 
 @pytest.fixture(autouse=True)
-def _place(workplace):
+def _place(workplace, asked_here):
     Path("recipe.yaml").write_text("task: {class_path: Classifier, init_args: {lr: 0.03}}\nmodel: EqCNN\n")
     Path("other.yaml").write_text("task: {class_path: Classifier, init_args: {lr: 0.04, weight_decay: 0.5}}\n")
 
