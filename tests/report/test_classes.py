@@ -32,5 +32,5 @@ def test_classes_as_a_table():
     ]
     many = class_table("MNIST", {f"M{index}": [named] for index in range(MOST_MODELS + 2)})
     assert len(many.rows) == 3 * MOST_MODELS
-    assert many.title == "MNIST: each class, all seeds together, the best 6 of 8 models"
+    assert many.title == "MNIST: each class, all seeds together, the best 4 of 6 models"
     assert class_table("MNIST", {"B": [trial(quality={"test_acc": 0.9})]}) is None

@@ -7,7 +7,7 @@ from headtohead.report.figures.groups import groups
 from tests.report.figures.trials import drawn, sweep, trial
 
 
-@pytest.mark.parametrize("count", [1, 4, 5])
+@pytest.mark.parametrize("count", [1, 3, 4])
 def test_confusion_matrices_of_any_number_of_models_share_one_bar(count):
     pictures = drawn(*(trial(f"Model{index}") for index in range(count)))
     assert len(pictures["confusion"].canvas.axes) == count + 1
