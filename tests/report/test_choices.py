@@ -49,7 +49,7 @@ def test_two_chosen_rows_have_the_verdicts_that_python_found(open_page, comparis
 def test_rows_are_filtered_and_the_link_keeps_it(open_page):
     page = open_page(REPORT)
     names = page.locator("table[aria-labelledby=table-1-1] tbody tr:visible th")
-    assert names.count() == 15
+    assert names.count() == 16
     page.get_by_label("Rows with").fill("eqcnn ×11")
     assert names.all_inner_texts() == ["EqCNN ×11"]
     again = reopened(page, open_page)
