@@ -189,7 +189,7 @@ def _write_all(sweeps: list[Trials], options: Namespace) -> int:
 
 
 def _with_looks(trials: Trials, folder: Path) -> Trials:
-    """Add how often a sweep was looked at before it ended, where its records are kept and only they came along."""
+    """Add how often a sweep was looked at, where ``folder`` says so of records that came here without that note."""
     if trials.looks or not (looks := read_looks(folder)):
         return trials
     kept = {path.stem: path for path in (folder / "records").glob("*.json")}

@@ -100,13 +100,9 @@ def _image_norm(norm: nn.BatchNorm2d, x: Tensor, skip: Tensor | None) -> Tensor 
 
 def _takes(norm: nn.BatchNorm2d | nn.BatchNorm3d, x: Tensor, skip: Tensor | None) -> bool:
     """Tell whether the operator computes what the module would."""
-    if not norm.training or x.device.type != "cpu":
-        return False
-    if torch.compiler.is_compiling() or _transforms.active():
-        return False
-    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # PyTorch's stubs lack it
-        return False
-    if type(x) not in (Tensor, nn.Parameter) or torch._C._len_torch_dispatch_stack():  # numbers may be missing
+    if (
+        not norm.training or not _transforms.runs_here(x) or torch._C._len_torch_dispatch_stack()
+    ):  # numbers may be missing
         return False
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None or norm.num_batches_tracked is None or norm.momentum is None:

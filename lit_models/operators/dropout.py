@@ -30,7 +30,8 @@ class Dropout(nn.Dropout):
     def forward(self, input: Tensor) -> Tensor:
         """Return a tensor of the input's shape and dtype."""
         dropped = round(self.p * STEPS)
-        if not self.training or not 0 < dropped < STEPS or self.inplace or not _takes(input):
+        ours = input.dtype in (torch.float32, torch.bfloat16) and _transforms.runs_here(input)
+        if not self.training or not 0 < dropped < STEPS or self.inplace or not ours:
             return super().forward(input)
         words = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         numbers = words.view(torch.int16)[: input.numel()]
@@ -38,15 +39,3 @@ class Dropout(nn.Dropout):
         in_memory = scale.as_strided((input.numel(),), (1,))
         in_memory.copy_(numbers >= dropped - STEPS // 2).mul_(STEPS / (STEPS - dropped))
         return input * scale
-
-
-def _takes(input: Tensor) -> bool:
-    """Tell whether the draws are to be ours."""
-    return (
-        type(input) in (Tensor, nn.Parameter)
-        and input.device.type == "cpu"
-        and input.dtype in (torch.float32, torch.bfloat16)
-        and not torch.compiler.is_compiling()
-        and not _transforms.active()
-        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # PyTorch's stubs lack it
-    )
