@@ -13,8 +13,8 @@ from datamodules.__main__ import DRAWS, GAP
 from headtohead.records import record as records
 from headtohead.trial import main as train
 from headtohead.trial.preview import IMAGES, LARGEST, Preview
-from tests.test_train import without_times
 from tests.tiny import TINY, Few, Tiny
+from tests.trials import without_times
 
 
 class Noisy(nn.Module):
